@@ -1,0 +1,102 @@
+/**
+ * The job graph: what the client plans and ships. Data only, so the job manager can schedule it without running user code,
+ * and its hash is a fingerprint of everything that decides the meaning of state.
+ *
+ * A vertex is an operator chain (a tree: an operator may feed several operators of its chain). Vertices are listed in
+ * topological order. A source is two vertices (planner, reader), a sink with commits is writer and committer.
+ */
+import type { JsonObject } from '../plain-data.ts';
+import type { OperatorKind } from '../operators.ts';
+
+export const jobGraphFormatVersion = 1;
+
+/** How records of an edge choose the subtask they go to. `split` sends a planned split to `split index % parallelism`. */
+export type Partitioner = 'forward' | 'hash' | 'rebalance' | 'broadcast' | 'split';
+
+export interface OperatorNode {
+  readonly id: string;
+  readonly kind: OperatorKind;
+  /** Readable, for messages and plots. */
+  readonly name: string;
+  /** True when the user gave the id; else it is derived from the path (kind, name, ordinal). */
+  readonly idExplicit: boolean;
+  /**
+   * What decides the operator's meaning besides its functions, by kind:
+   * - source-planner, source-reader: `{ source: kind, options, boundedness }`
+   * - timestamps: `{ outOfOrdernessMs, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' }`
+   * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
+   * - aggregate: `{ aggregates: { name: options } }`
+   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - sink-writer, sink-committer: `{ sink: kind, options }`
+   * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
+   */
+  readonly config: JsonObject;
+  /** True when the operator keeps state that a checkpoint restores. */
+  readonly stateful: boolean;
+  /** Index in the chain of the operator that feeds this one; -1 for the head. */
+  readonly upstreamIndex: number;
+  /** Side output of the upstream operator that feeds this one; null for its main output. */
+  readonly upstreamTag: string | null;
+}
+
+export interface JobVertex {
+  /** Id of the head operator. */
+  readonly id: string;
+  readonly name: string;
+  /** In chain order, each after its upstream. */
+  readonly operators: readonly OperatorNode[];
+  readonly parallelism: number;
+}
+
+export interface JobEdge {
+  readonly sourceVertex: string;
+  /** Operator of the source vertex (index in its chain) whose output this is. */
+  readonly sourceOperatorIndex: number;
+  /** Side output, null for the main output. */
+  readonly sourceTag: string | null;
+  readonly targetVertex: string;
+  /** Input of the target's head operator: 0, or 1 for the side of `broadcast-input`. */
+  readonly targetInput: number;
+  readonly partitioner: Partitioner;
+}
+
+/** Restart strategies, after Flink. */
+export type RestartStrategyOptions =
+  | {
+      readonly kind: 'exponential-delay';
+      readonly initialDelayMs: number;
+      readonly maxDelayMs: number;
+      readonly multiplier: number;
+      /** Running this long without a failure resets the delay. */
+      readonly resetAfterMs: number;
+      readonly jitter: number;
+      /** Restarts before giving up; null: never. */
+      readonly attemptsMax: number | null;
+    }
+  | { readonly kind: 'fixed-delay'; readonly delayMs: number; readonly attemptsMax: number }
+  | { readonly kind: 'failure-rate'; readonly delayMs: number; readonly failuresMax: number; readonly intervalMs: number }
+  | { readonly kind: 'none' };
+
+/** Options of a job that travel with its graph; times in ms. */
+export interface JobOptions {
+  readonly parallelism: number;
+  readonly maxParallelism: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointTimeoutMs: number;
+  /** Completed checkpoints kept. */
+  readonly checkpointsRetained: number;
+  /** Failed checkpoints in a row before the job fails. */
+  readonly checkpointFailuresMax: number;
+  readonly bufferTimeoutMs: number;
+  readonly restart: RestartStrategyOptions;
+}
+
+export interface JobGraph {
+  readonly formatVersion: number;
+  readonly name: string;
+  /** Resolved parameters; all that a slot sees. */
+  readonly parameters: JsonObject;
+  readonly options: JobOptions;
+  readonly vertices: readonly JobVertex[];
+  readonly edges: readonly JobEdge[];
+}

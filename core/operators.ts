@@ -1,0 +1,115 @@
+/**
+ * What an operator is: its data (in the job graph) and its functions (only where user code runs). The client builds both
+ * by running the job definition; a slot runs it again and takes the functions by operator id.
+ */
+import type { AggregateSet } from './aggregate.ts';
+import type { Sink, Source } from './connector/index.ts';
+import type { StateDeclarations, StateHandles } from './state/declarations.ts';
+
+/** Values that can be keys: order-preserving and canonical. -0 equals 0, there is one NaN. */
+export type KeyPrimitive = string | number | bigint | boolean | Date | Uint8Array;
+export type Key = KeyPrimitive | readonly Key[];
+
+/** Names a side output; the type of its records is carried for inference. */
+export interface OutputTag<T> {
+  readonly tag: string;
+  readonly recordType?: T;
+}
+
+/** What a function knows of the subtask it runs in. */
+export interface FunctionContext {
+  readonly jobName: string;
+  readonly operatorId: string;
+  readonly subtaskIndex: number;
+  readonly parallelism: number;
+  readonly attempt: number;
+  readonly signal: AbortSignal;
+  readonly logger: { info(message: string): void; warn(message: string): void };
+  /** Adds to a named counter of this operator. */
+  count(name: string, amount?: number): void;
+}
+
+/** A user function: plain, or an object with `open` and `close`. */
+export type UserFunction<Call> = Call | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
+
+export type MapFunction<In, Out> = (value: Readonly<In>) => Out;
+export type FilterFunction<In> = (value: Readonly<In>) => boolean;
+export type FlatMapFunction<In, Out> = (value: Readonly<In>) => Iterable<Out>;
+export type KeySelector<In, K extends Key = Key> = (value: Readonly<In>) => K;
+export type ReduceFunction<T> = (left: Readonly<T>, right: Readonly<T>) => T;
+
+/** Timers of the current key. */
+export interface TimerRegistry {
+  /** Fires `onTimer` when the watermark reaches `timestampMs`. Registering twice is one timer; a time already passed fires at once. */
+  registerEventTime(timestampMs: number): void;
+  deleteEventTime(timestampMs: number): void;
+  registerProcessingTime(timestampMs: number): void;
+  deleteProcessingTime(timestampMs: number): void;
+}
+
+/** What a keyed process function is given with each record. Valid only during the call. */
+export interface ProcessContext<K, Out, D extends StateDeclarations> {
+  readonly key: K;
+  /** Event time of the record in ms, or NaN where it has none. */
+  readonly timestamp: number;
+  /** Merged watermark of this subtask, in ms. */
+  readonly watermark: number;
+  /** Processing time now, in ms. */
+  readonly processingTimeMs: number;
+  readonly state: StateHandles<D>;
+  readonly timers: TimerRegistry;
+  emit(value: Out): void;
+  output<T>(tag: OutputTag<T>, value: T): void;
+}
+
+export interface TimerContext<K, Out, D extends StateDeclarations> extends ProcessContext<K, Out, D> {
+  readonly timeDomain: 'event' | 'processing';
+}
+
+/** Keyed `process`: declared state, timers, main and side outputs. */
+export interface KeyedProcessFunction<In, K, Out, D extends StateDeclarations> {
+  readonly state?: D;
+  open?(context: FunctionContext): void | Promise<void>;
+  onRecord(value: Readonly<In>, context: ProcessContext<K, Out, D>): void;
+  onTimer?(timestampMs: number, context: TimerContext<K, Out, D>): void;
+  close?(): void | Promise<void>;
+}
+
+/** Tumbling event-time windows: `[start, start + sizeMs)` with starts at `offsetMs` modulo `sizeMs`. */
+export interface TumblingWindows {
+  readonly kind: 'tumbling';
+  readonly sizeMs: number;
+  readonly offsetMs: number;
+}
+export type WindowDefinition = TumblingWindows;
+
+/** What happens to a record whose function threw. */
+export type OnError = 'fail' | 'skip' | { readonly sideOutput: string };
+
+/** The functions of one operator, by kind. `keyOf` runs on both sides of the exchange and must be pure. */
+export type OperatorFunctions =
+  | { readonly kind: 'source-planner'; readonly source: Source<unknown> }
+  | { readonly kind: 'source-reader'; readonly source: Source<unknown> }
+  | { readonly kind: 'timestamps'; readonly timestampOf: (value: never) => number }
+  | { readonly kind: 'map'; readonly map: UserFunction<MapFunction<never, unknown>> }
+  | { readonly kind: 'filter'; readonly filter: UserFunction<FilterFunction<never>> }
+  | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
+  | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
+  | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      readonly kind: 'process';
+      readonly keyOf: KeySelector<never>;
+      readonly process: KeyedProcessFunction<never, never, unknown, StateDeclarations>;
+    }
+  | {
+      /** Main stream with a bounded side stream read to its end first; `input` 0 is the main one, 1 the side. */
+      readonly kind: 'broadcast-input';
+      /** Builds the side object from all side records, once. */
+      readonly build: (records: readonly never[]) => unknown;
+      readonly flatMap: (value: never, side: never) => Iterable<unknown>;
+    }
+  | { readonly kind: 'sink-writer'; readonly sink: Sink<never> }
+  | { readonly kind: 'sink-committer'; readonly sink: Sink<never> };
+
+export type OperatorKind = OperatorFunctions['kind'];

@@ -1,0 +1,121 @@
+/**
+ * What every operator implements. Operators of a chain call each other directly: `emit` of the upstream's collector is
+ * `emit` of the next operator. Everything about the record that is not its value (timestamp, split watermark, row kind)
+ * is in the {@link RecordScope} of the subtask, set by the head before each record and inherited by whatever is emitted
+ * meanwhile; operators that give records another time (timers, windows) set it before they emit.
+ *
+ * Resumable: only the head of a chain may have unbounded work (batches, due timers, polls). It checks `context.hasRoom()`
+ * before each record and each timer and keeps its cursor when there is none.
+ */
+import type { KeyGroupRange } from '../../core/key-groups.ts';
+import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
+import type { OperatorNode } from '../../core/graph/job-graph.ts';
+import type { Batch } from '../../core/stream/batch.ts';
+import type { RowBlockWriter } from '../checkpoint/row-block.ts';
+import type { StateBackend } from '../state/backend.ts';
+
+/** Attributes of the record being processed, one object per subtask. */
+export class RecordScope {
+  /** Event time in ms, NaN where absent. */
+  timestamp = Number.NaN;
+  /** Watermark of the record's split where `timestamp <= split watermark`, else NaN. */
+  splitWatermark = Number.NaN;
+  /** Row kind of a changelog stream; 0 is insert. */
+  rowKind = 0;
+}
+
+/** Takes records: the next operator of a chain, or the writer of an edge. */
+export interface Collector {
+  emit(value: unknown): void;
+}
+
+export interface OperatorMetrics {
+  recordsIn: number;
+  recordsOut: number;
+  /** Records dropped or sent to the late output because their window is over. */
+  lateRecords: number;
+  /** User and connector counters, by name. */
+  readonly counters: Map<string, number>;
+}
+
+export interface OperatorContext<Kind extends OperatorKind = OperatorKind> {
+  readonly jobName: string;
+  readonly node: OperatorNode;
+  readonly functions: Extract<OperatorFunctions, { kind: Kind }>;
+  readonly subtaskIndex: number;
+  readonly parallelism: number;
+  readonly attempt: number;
+  readonly maxParallelism: number;
+  /** Key groups this subtask owns. */
+  readonly keyGroups: KeyGroupRange;
+  readonly workingDirectory: string;
+  readonly scope: RecordScope;
+  /** Main output. */
+  readonly output: Collector;
+  /** A side output; records for a tag nobody reads are dropped. */
+  sideOutput(tag: string): Collector;
+  /** Keyed state of the slot. */
+  readonly backend: StateBackend;
+  readonly metrics: OperatorMetrics;
+  readonly signal: AbortSignal;
+  /** Processing time, ms since the epoch. */
+  nowMs(): number;
+  /** True when every output can take what one more record or timer emits. */
+  hasRoom(): boolean;
+  /** Asks the slot loop to run this subtask soon: an awaited thing has arrived. Callable from any callback. */
+  wake(): void;
+  /** Asks to be woken at a processing time (ms since the epoch); an earlier request wins. */
+  wakeAt(timestampMs: number): void;
+  /** Fails the attempt with an error from a callback. */
+  fail(error: unknown): void;
+  log(level: 'info' | 'warn', message: string): void;
+  deliver(channel: string, id: string, values: readonly unknown[]): void;
+}
+
+/** One table's row as read from a checkpoint. Byte arrays are valid only during the call. */
+export interface RestoredRow {
+  readonly stateName: string;
+  readonly keyGroup: number;
+  readonly key: Uint8Array;
+  /** Null: a tombstone, the row does not exist (any more). */
+  readonly value: Uint8Array | null;
+}
+
+/** Encodes what was frozen at a barrier, in slices. */
+export interface SnapshotTask {
+  /**
+   * Writes frozen rows until `deadlineMs` (of `performance.now()`); true when all are written. Rows that user code is about
+   * to change before they were written are written by the state tables themselves, first.
+   */
+  encode(writer: RowBlockWriter, deadlineMs: number): boolean;
+}
+
+export interface Operator extends Collector {
+  /** Rows of the restored checkpoint, older files first (a later call for the same row replaces the earlier). Before `open`. */
+  restore(row: RestoredRow): void;
+  /** After all rows were restored and before the first record. */
+  open(): Promise<void>;
+  /** One record of the main input; its attributes are in the scope. */
+  emit(value: unknown): void;
+  /** Heads only: makes state for `batch` from record `from` on resident. Returns how many records may be processed now; 0: wait, `wake` follows. */
+  prepare?(batch: Batch, from: number): number;
+  /**
+   * The merged watermark of the inputs is now `watermark`: fires what is due. Returns false when output room ran out before
+   * all was fired (call again with the same watermark when there is room); then the watermark is not forwarded yet.
+   */
+  advanceWatermark(watermark: number): boolean;
+  /** Processing time reached a time asked for by `wakeAt`. Same contract. */
+  advanceProcessingTime?(nowMs: number): boolean;
+  /** Before the snapshot: work that takes time (a sink makes its output durable). Only this subtask is suspended meanwhile. */
+  prepareSnapshot?(checkpointId: number, afterEnd: boolean): Promise<void>;
+  /** At the barrier, O(1): fixes what checkpoint `checkpointId` contains; null when nothing changed. */
+  freeze(checkpointId: number): SnapshotTask | null;
+  /** The checkpoint is durable and complete; rows frozen for it (and before) are clean. */
+  checkpointCompleted(checkpointId: number): void;
+  /** The checkpoint will never complete; rows frozen for it count as changed again. */
+  checkpointAborted(checkpointId: number): void;
+  close(): Promise<void>;
+}
+
+/** Key group of rows that do not belong to a key (source positions, committables); every subtask reads them at restore. */
+export const reservedKeyGroup = 0xffff;
