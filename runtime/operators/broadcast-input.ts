@@ -32,7 +32,7 @@ export class BroadcastInputOperator implements Operator {
   /** The side has ended: builds the object that the user's functions see. */
   endSide(): void {
     try {
-      this.#side = this.#context.functions.build(this.#records as readonly never[]);
+      this.#side = this.#context.functions.build(this.#records as unknown as readonly never[]);
     } catch (error) {
       this.#context.fail(userError(this.#context, `building the side input of operator '${this.#context.node.id}' failed`, error));
     }

@@ -45,6 +45,8 @@ export interface AnyOperatorContext {
   readonly subtaskIndex: number;
   readonly parallelism: number;
   readonly attempt: number;
+  /** Checkpoint this attempt started from; null on a fresh start. */
+  readonly restoredCheckpointId: number | null;
   readonly maxParallelism: number;
   /** Key groups this subtask owns. */
   readonly keyGroups: KeyGroupRange;

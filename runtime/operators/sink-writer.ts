@@ -26,6 +26,7 @@ export class SinkWriterOperator implements Operator {
 
   constructor(context: OperatorContext<'sink-writer'>) {
     this.#context = context;
+    this.#lastCheckpointId = context.restoredCheckpointId ?? 0;
     this.#writer = (context.functions.sink as { createWriter(context: unknown): SinkWriter<unknown> }).createWriter(
       connectorContext(context),
     );

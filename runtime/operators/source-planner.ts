@@ -5,6 +5,7 @@
 import { EngineError } from '../../core/errors.ts';
 import type { PlannedSplits, SplitPlanner } from '../../core/connector/index.ts';
 import { decodeValue } from '../../core/codec/value-codec.ts';
+import { minWatermark } from '../../core/stream/batch.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { connectorContext } from './connector-context.ts';
 import type { Operator, OperatorContext, PollResult, RestoredRow, SnapshotTask } from './operator.ts';
@@ -36,6 +37,7 @@ export class SourcePlannerOperator implements Operator {
   #waiting: unknown[] = [];
   #snapshot: unknown = undefined;
   #asking = false;
+  #discovered = false;
   #changed = true;
 
   constructor(context: OperatorContext<'source-planner'>) {
@@ -72,6 +74,17 @@ export class SourcePlannerOperator implements Operator {
     return 'waiting';
   }
 
+  /** The channel to the readers is idle once the first round of discovery is over: it holds back no watermark then. */
+  sourceWatermark(): { watermarkMs: number; idle: boolean } {
+    return { watermarkMs: minWatermark, idle: this.#discovered && this.#waiting.length === 0 };
+  }
+
+  get sourceRecords(): number {
+    return 0;
+  }
+
+  planningDone(): void {}
+
   advanceWatermark(): boolean {
     return true;
   }
@@ -106,6 +119,7 @@ export class SourcePlannerOperator implements Operator {
 
   #received(planned: PlannedSplits<unknown>): void {
     this.#asking = false;
+    this.#discovered = true;
     this.#waiting.push(...planned.splits);
     this.#done = planned.done;
     this.#snapshot = this.#planner.snapshot();
