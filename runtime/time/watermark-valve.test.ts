@@ -39,14 +39,14 @@ test('a valve equals its specification after every event', () => {
         let changed: boolean;
         if (kind === 'advance') {
           channel.watermark = Math.max(channel.watermark, watermark);
-          changed = valve.advance(index, watermark);
+          changed = valve.watermark(index, watermark);
         } else {
           channel.status = kind === 'end' ? 'ended' : kind === 'idle' ? 'idle' : 'active';
-          changed = kind === 'end' ? valve.end(index) : valve.setIdle(index, kind === 'idle');
+          changed = kind === 'end' ? valve.ended(index) : valve.idle(index, kind === 'idle');
         }
         const before = expected;
         expected = specified(channels, before.watermark);
-        expect({ watermark: valve.watermark, idle: valve.idle }).toEqual(expected);
+        expect({ watermark: valve.current, idle: valve.isIdle }).toEqual(expected);
         expect(changed).toBe(before.watermark !== expected.watermark || before.idle !== expected.idle);
       }
     }),
@@ -56,16 +56,16 @@ test('a valve equals its specification after every event', () => {
 
 test('a valve does not move when a channel ended with the final watermark and the other is only idle', () => {
   const valve = new WatermarkValve(2);
-  valve.advance(0, Number.POSITIVE_INFINITY);
-  valve.end(0);
-  valve.advance(1, 10);
-  valve.setIdle(1, true);
-  expect(valve.watermark).toBe(10);
-  valve.setIdle(1, false);
-  valve.advance(1, 20);
-  expect(valve.watermark).toBe(20);
+  valve.watermark(0, Number.POSITIVE_INFINITY);
+  valve.ended(0);
+  valve.watermark(1, 10);
+  valve.idle(1, true);
+  expect(valve.current).toBe(10);
+  valve.idle(1, false);
+  valve.watermark(1, 20);
+  expect(valve.current).toBe(20);
 });
 
 test('a valve refuses a watermark that is not a number', () => {
-  expect(() => new WatermarkValve(1).advance(0, Number.NaN)).toThrowError(/watermark is a number/);
+  expect(() => new WatermarkValve(1).watermark(0, Number.NaN)).toThrowError(/watermark is a number/);
 });

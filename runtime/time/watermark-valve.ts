@@ -25,25 +25,24 @@ export class WatermarkValve {
   #watermark = minWatermark;
   #idle = false;
 
-  /** @param channelCount input channels, at least one */
+  /** @param channelCount input channels; without any the watermark never moves */
   constructor(channelCount: number) {
-    assert(channelCount > 0, 'a watermark is merged from at least one channel');
     this.#watermarks = new Float64Array(channelCount).fill(minWatermark);
     this.#statuses = new Array<ChannelStatus>(channelCount).fill('active');
   }
 
   /** The merged watermark; never goes back. */
-  get watermark(): number {
+  get current(): number {
     return this.#watermark;
   }
 
   /** True when no channel is active and at least one may become active again. */
-  get idle(): boolean {
+  get isIdle(): boolean {
     return this.#idle;
   }
 
   /** `channel` says that nothing at or before `watermark` follows. Returns whether the merged watermark moved. */
-  advance(channel: number, watermark: number): boolean {
+  watermark(channel: number, watermark: number): boolean {
     assert(!Number.isNaN(watermark), 'a watermark is a number');
     const old = this.#watermarks[channel] ?? watermark;
     if (watermark <= old) return false;
@@ -54,14 +53,14 @@ export class WatermarkValve {
   }
 
   /** `channel` has no records for now (true) or has again (false). Returns whether the merged watermark or status changed. */
-  setIdle(channel: number, idle: boolean): boolean {
+  idle(channel: number, idle: boolean): boolean {
     assert(this.#statuses[channel] !== 'ended', `channel ${channel} has no status after its end`);
     this.#statuses[channel] = idle ? 'idle' : 'active';
     return this.#merge();
   }
 
   /** Nothing more comes on `channel`. Returns whether the merged watermark or status changed. */
-  end(channel: number): boolean {
+  ended(channel: number): boolean {
     this.#statuses[channel] = 'ended';
     return this.#merge();
   }

@@ -7,10 +7,10 @@ test.each([
   [1, 0],
 ])('the merged watermark is the maximum when all inputs become idle, input %i first', (first, second) => {
   const valve = new WatermarkValve(2);
-  valve.advance(0, 10);
-  valve.advance(1, 20);
-  valve.setIdle(first, true);
-  valve.setIdle(second, true);
-  expect(valve.watermark).toBe(20);
-  expect(valve.idle).toBe(true);
+  valve.watermark(0, 10);
+  valve.watermark(1, 20);
+  valve.idle(first, true);
+  valve.idle(second, true);
+  expect(valve.current).toBe(20);
+  expect(valve.isIdle).toBe(true);
 });
