@@ -3,6 +3,7 @@
  * nothing here reads a file: the shell (`state-directory.ts`) reads, asks, and does what the answer says.
  */
 import { EngineError } from '../../core/errors.ts';
+import { describeFunctionDifference, type FunctionsFingerprint } from '../../core/graph/graph-hash.ts';
 
 export const stateDirectoryFormatVersion = 1;
 
@@ -19,7 +20,7 @@ export interface DirectoryIdentity {
   readonly graphHash: string;
   /** File of the graph, relative to the directory. */
   readonly graph: { readonly name: string; readonly sha256: string };
-  readonly functionsFingerprint: string;
+  readonly functionsFingerprint: FunctionsFingerprint;
   readonly artifact: { readonly name: string; readonly sha256: string };
   /** What relative paths in the job's options are resolved against, for as long as the state lives. */
   readonly workingDirectory: string;
@@ -41,7 +42,7 @@ export interface WantedRun {
   readonly directory: string;
   readonly jobName: string;
   readonly graphHash: string;
-  readonly functionsFingerprint: string;
+  readonly functionsFingerprint: FunctionsFingerprint;
   /** `--fresh`: drop the state and the results of earlier runs. */
   readonly fresh: boolean;
 }
@@ -49,7 +50,8 @@ export interface WantedRun {
 export type StartDecision =
   /** Begin at the beginning of the input. `clear`: delete what an earlier run left in the directory first. */
   | { readonly kind: 'start'; readonly clear: boolean }
-  | { readonly kind: 'resume'; readonly functionsChanged: boolean }
+  /** Go on from the newest checkpoint. `changedFunctions`: lines for functions whose text is not what it was; allowed. */
+  | { readonly kind: 'resume'; readonly changedFunctions: readonly string[] }
   | { readonly kind: 'already-finished' }
   | { readonly kind: 'refuse'; readonly error: EngineError };
 
@@ -94,7 +96,7 @@ function decideWithIdentity(identity: DirectoryIdentity, wanted: WantedRun, diff
   if (wanted.fresh || identity.phase === 'clearing') return { kind: 'start', clear: true };
   if (identity.graphHash !== wanted.graphHash) return refuseChangedGraph(wanted, differences());
   if (identity.phase === 'finished') return { kind: 'already-finished' };
-  return { kind: 'resume', functionsChanged: identity.functionsFingerprint !== wanted.functionsFingerprint };
+  return { kind: 'resume', changedFunctions: describeFunctionDifference(identity.functionsFingerprint, wanted.functionsFingerprint) };
 }
 
 function refuseChangedGraph(wanted: WantedRun, differences: readonly string[]): StartDecision {
@@ -139,9 +141,10 @@ export function parseIdentity(text: string): DirectoryContent {
 }
 
 function missingField(record: Record<string, unknown>): string | null {
-  const texts = ['engineVersion', 'jobName', 'graphHash', 'functionsFingerprint', 'workingDirectory'];
+  const texts = ['engineVersion', 'jobName', 'graphHash', 'workingDirectory'];
   const text = texts.find((name) => typeof record[name] !== 'string');
   if (text !== undefined) return text;
+  if (!isTextRecord(record.functionsFingerprint)) return 'functionsFingerprint';
   const reference = ['graph', 'artifact'].find((name) => !isFileReference(record[name]));
   if (reference !== undefined) return reference;
   return directoryPhases.includes(String(record.phase)) ? null : 'phase';
@@ -151,4 +154,8 @@ function isFileReference(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { name, sha256 } = value as Record<string, unknown>;
   return typeof name === 'string' && typeof sha256 === 'string';
+}
+
+function isTextRecord(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
 }

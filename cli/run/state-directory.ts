@@ -15,6 +15,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { EngineError } from '../../core/errors.ts';
+import { describeGraphDifference, describeParameterDifference, type FunctionsFingerprint } from '../../core/graph/graph-hash.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { canonicalJson, type JsonValue } from '../../core/plain-data.ts';
 import { replaceFile } from '../../storage/durable-file.ts';
@@ -33,7 +34,7 @@ import {
 export interface DirectoryJob {
   readonly graph: JobGraph;
   readonly graphHash: string;
-  readonly functionsFingerprint: string;
+  readonly functionsFingerprint: FunctionsFingerprint;
   readonly artifact: { readonly code: Uint8Array; readonly sha256: string };
   readonly engineVersion: string;
   /** Used for a fresh start; a resumed job keeps the one it was started in. */
@@ -42,8 +43,6 @@ export interface DirectoryJob {
 
 export interface OpenOptions {
   readonly fresh: boolean;
-  /** Words for the differences between two graphs. */
-  describeDifference(stored: JobGraph, wanted: JobGraph): readonly string[];
   /** Makes sure that no results of an earlier run are in the way; called before a start from the beginning. */
   prepareOutputs(workingDirectory: string): Promise<void>;
 }
@@ -57,15 +56,15 @@ export class StateDirectory {
   readonly directory: string;
   /** False for a start from the beginning. */
   readonly resume: boolean;
-  /** True when the job goes on with other function bodies than it had before. */
-  readonly functionsChanged: boolean;
+  /** What is allowed to change between two runs, and did: functions, parameters. One line each. */
+  readonly changes: readonly string[];
   readonly #lock: DirectoryLock;
   #identity: DirectoryIdentity;
 
-  constructor(directory: string, start: { resume: boolean; functionsChanged: boolean; identity: DirectoryIdentity; lock: DirectoryLock }) {
+  constructor(directory: string, start: { resume: boolean; changes: readonly string[]; identity: DirectoryIdentity; lock: DirectoryLock }) {
     this.directory = directory;
     this.resume = start.resume;
-    this.functionsChanged = start.functionsChanged;
+    this.changes = start.changes;
     this.#identity = start.identity;
     this.#lock = start.lock;
   }
@@ -132,7 +131,7 @@ async function requireUsable(directory: string): Promise<void> {
 }
 
 function foreignError(directory: string, names: readonly string[]): EngineError {
-  const wanted = { directory, jobName: '', graphHash: '', functionsFingerprint: '', fresh: false };
+  const wanted = { directory, jobName: '', graphHash: '', functionsFingerprint: {}, fresh: false };
   const decision = decideStart({ kind: 'foreign', names }, wanted, () => []);
   if (decision.kind !== 'refuse') throw new EngineError('INTERNAL', 'a foreign directory was not refused', { domain: 'internal' });
   return decision.error;
@@ -141,7 +140,8 @@ function foreignError(directory: string, names: readonly string[]): EngineError 
 async function openLocked(directory: string, job: DirectoryJob, options: OpenOptions, lock: DirectoryLock): Promise<StateDirectory | null> {
   const content = await readContent(directory);
   const stored = content.kind === 'identity' ? content.identity : null;
-  const decision = await decide(directory, content, job, options);
+  const storedGraph = stored === null ? null : await readGraph(directory, stored);
+  const decision = decide(directory, content, storedGraph, job, options.fresh);
   switch (decision.kind) {
     case 'refuse':
       throw decision.error;
@@ -151,23 +151,21 @@ async function openLocked(directory: string, job: DirectoryJob, options: OpenOpt
       if (decision.clear && stored !== null) await clearState(directory, stored);
       await options.prepareOutputs(job.workingDirectory);
       const identity = await writeJob(directory, job, job.workingDirectory);
-      return new StateDirectory(directory, { resume: false, functionsChanged: false, identity, lock });
+      return new StateDirectory(directory, { resume: false, changes: [], identity, lock });
     }
     case 'resume': {
       const identity = await writeJob(directory, job, stored?.workingDirectory ?? job.workingDirectory);
-      return new StateDirectory(directory, { resume: true, functionsChanged: decision.functionsChanged, identity, lock });
+      const parameters = storedGraph === null ? [] : describeParameterDifference(storedGraph, job.graph);
+      return new StateDirectory(directory, { resume: true, changes: [...decision.changedFunctions, ...parameters], identity, lock });
     }
   }
 }
 
-async function decide(directory: string, content: DirectoryContent, job: DirectoryJob, options: OpenOptions): Promise<StartDecision> {
+function decide(directory: string, content: DirectoryContent, storedGraph: JobGraph | null, job: DirectoryJob, fresh: boolean): StartDecision {
   const { graphHash, functionsFingerprint } = job;
-  const wanted = { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh: options.fresh };
-  const changed = content.kind === 'identity' && content.identity.graphHash !== graphHash;
-  const stored = changed ? await readGraph(directory, content.identity) : null;
-  return decideStart(content, wanted, () => {
-    if (stored === null) return ['the stored graph cannot be read any more'];
-    const differences = options.describeDifference(stored, job.graph);
+  return decideStart(content, { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh }, () => {
+    if (storedGraph === null) return ['the stored graph cannot be read any more'];
+    const differences = describeGraphDifference(storedGraph, job.graph);
     return differences.length > 0 ? differences : ['it was planned by another version of the engine'];
   });
 }

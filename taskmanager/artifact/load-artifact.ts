@@ -5,12 +5,13 @@
  * time: a copy is written under a name of its own and renamed, and its name is a hash of its content.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EngineError, isEngineError } from '../../core/errors.ts';
+import { type EnginePackage, enginePackage } from './engine-package.ts';
 import { isJobDefinition, type JobDefinition } from '../../core/graph/job-definition.ts';
 
 interface ArtifactHeader {
@@ -18,12 +19,6 @@ interface ArtifactHeader {
   readonly entry: string;
   readonly resolveFrom: string;
   readonly externals: readonly string[];
-}
-
-interface EnginePackage {
-  readonly directory: string;
-  readonly version: string;
-  readonly exports: Readonly<Record<string, string | { readonly default: string }>>;
 }
 
 const headerPattern = /^\/\* millrace-artifact (\{.*\}) \*\/\n/;
@@ -118,27 +113,6 @@ function externalUrl(specifier: string, header: ArtifactHeader): string {
   }
   throw new EngineError('JOB_INVALID', `${header.entry} needs the external package ${specifier}, which is not installed → npm install ${specifier} where the job runs`, {
     ids: { file: header.entry, package: specifier, searchedFrom: bases.map((base) => dirname(base)).join(', ') },
-  });
-}
-
-let engine: EnginePackage | null = null;
-
-/** The package this file is part of, also when it runs from `dist` or from sources. */
-function enginePackage(): EnginePackage {
-  if (engine !== null) return engine;
-  for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
-    const path = join(directory, 'package.json');
-    if (existsSync(path)) {
-      const content = JSON.parse(readFileSync(path, 'utf8')) as { name: string; version: string; exports: EnginePackage['exports'] };
-      if (content.name === 'millrace') {
-        engine = { directory, version: content.version, exports: content.exports };
-        return engine;
-      }
-    }
-    if (dirname(directory) === directory) break;
-  }
-  throw new EngineError('INTERNAL', `the package.json of millrace is missing above ${import.meta.url} → install millrace again`, {
-    domain: 'internal',
   });
 }
 
