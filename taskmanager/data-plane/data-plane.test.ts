@@ -52,6 +52,13 @@ describe('data plane', () => {
     expect(writable).toBe(1);
   });
 
+  it('has room at once and calls nobody back when the writer is made after connecting', async () => {
+    const [sender] = await pair();
+    let writable = 0;
+    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    expect([writer.hasRoom, writable]).toEqual([true, 0]);
+  });
+
   it('sends in both directions when both slots dial', async () => {
     const [a, b] = await pair();
     await b.plane.connect(new Map([[0, a.endpoint]]));
@@ -210,6 +217,21 @@ describe('data plane handshake', () => {
     await until(() => gone, 'the stranger is dropped');
     sender.plane.writer(1, 0, 'map', ignore).write({ kind: 'end' });
     await drain(receiver.plane.reader(0, 0, ignore), 'end');
+    expect(receiver.failures).toEqual([]);
+  });
+
+  it('cuts a stranger off when it never completes its handshake', async () => {
+    const receiver = await slot(1, { connectTimeoutMs: 100 });
+    const wrong = await slot(0, { clusterId: 'guess' });
+    const stranger = connect(receiver.endpoint);
+    let gone = false;
+    stranger.on('error', ignore);
+    stranger.on('close', () => void (gone = true));
+    stranger.resume();
+    // Half a frame header: neither refused nor welcome until the deadline.
+    stranger.write(new Uint8Array(10));
+    await expect(wrong.plane.connect(new Map([[1, receiver.endpoint]]))).rejects.toThrow(/wrong cluster/);
+    await until(() => gone, 'the stranger is cut off');
     expect(receiver.failures).toEqual([]);
   });
 

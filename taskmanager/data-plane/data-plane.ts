@@ -94,7 +94,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
     const port = await listenInRange(server, host, portRange);
-    server.on('error', (error) => this.connectionFailed(this.self, this.self, error));
+    server.on('error', (error) => this.#fail(`slot ${this.self} cannot accept connections`, error, { slot: this.self }));
     return { host, port };
   }
 
@@ -135,12 +135,15 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
   }
 
   connectionFailed(from: number, to: number, error: Error): void {
+    this.#fail(`the connection from slot ${from} to slot ${to} failed`, error, { fromSlot: from, toSlot: to });
+  }
+
+  #fail(what: string, cause: Error, ids: Record<string, number>): void {
     if (this.#failed || this.#closing !== null) return;
     this.#failed = true;
-    const where = `the connection from slot ${from} to slot ${to} failed: ${error.message}`;
-    const ids = { fromSlot: from, toSlot: to, attempt: this.identity.attempt };
-    const code = isEngineError(error) ? error.code : 'TRANSPORT_FAILED';
-    this.#onFailure(new EngineError(code, `${where}; the attempt is restarted`, { domain: 'external', retry: 'backoff', cause: error, ids }));
+    const code = isEngineError(cause) ? cause.code : 'TRANSPORT_FAILED';
+    const message = `${what}: ${cause.message}; attempt ${this.identity.attempt} has to be restarted`;
+    this.#onFailure(new EngineError(code, message, { domain: 'external', retry: 'backoff', cause, ids: { ...ids, attempt: this.identity.attempt } }));
   }
 
   #accept(socket: Socket): void {
