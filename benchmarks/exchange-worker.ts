@@ -6,7 +6,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Batch } from '../core/stream/batch.ts';
 import { createDataPlane, type SlotEndpoint } from '../taskmanager/data-plane/data-plane.ts';
-import { plainCodec } from '../testing/exchange/plain-codec.ts';
 import { bidBatches, type Bid } from './exchange-bids.ts';
 
 /** What a slot of the benchmark is started with. */
@@ -33,7 +32,6 @@ const plane = createDataPlane({
   jobName: 'exchange',
   attempt: 1,
   self: data.role === 'sender' ? 0 : 1,
-  codec: plainCodec,
   onFailure: (error) => {
     throw error;
   },

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { StreamElement } from '../../core/stream/batch.ts';
-import { batchOf, plainCodec } from '../../testing/exchange/plain-codec.ts';
+import { batchOf } from '../../testing/exchange/batches.ts';
 import { closeSlots, drain, fill, ignore, pair, slot, until, valuesOf } from '../../testing/exchange/slots.ts';
 import { createDataPlane } from './data-plane.ts';
 
@@ -248,7 +248,7 @@ describe('data plane handshake', () => {
   it('names port and remedy when the port is in use, and takes the next of a range', async () => {
     const first = await slot(0);
     const { port } = first.endpoint;
-    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, codec: plainCodec, onFailure: ignore });
+    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
     await expect(create().listen('127.0.0.1', { first: port, last: port })).rejects.toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringMatching(new RegExp(`port ${port} .*dataPortRange`)),

@@ -9,6 +9,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { assert, EngineError, isEngineError } from '../../core/errors.ts';
 import type { ChannelReader, ChannelWriter } from '../../runtime/exchange/channel.ts';
+import { BatchDecoder, BatchEncoder } from '../../runtime/exchange/columnar-codec.ts';
 import { defaultExchangeLimits, type ExchangeLimits } from '../../runtime/exchange/exchange-limits.ts';
 import type { ExchangeIdentity } from '../../runtime/exchange/handshake.ts';
 import type { DataPlaneContext, ExchangeCodec, SlotEndpoint } from './data-plane-context.ts';
@@ -33,7 +34,8 @@ export interface DataPlaneOptions {
   /** How long `close` waits for peers. Default 1 s. */
   readonly closeTimeoutMs?: number;
   readonly limits?: Partial<ExchangeLimits>;
-  readonly codec: ExchangeCodec;
+  /** Default: the columnar codec. */
+  readonly codec?: ExchangeCodec;
 }
 
 export interface DataPlane {
@@ -60,6 +62,9 @@ export interface DataPlane {
 /** Strangers that have connected and not yet said who they are. */
 const handshakesMax = 256;
 
+const columnarCodec: ExchangeCodec = { encoder: () => new BatchEncoder(), decoder: () => new BatchDecoder() };
+
+/** The data plane of one slot for one attempt; nothing happens before `listen` or `connect`. */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return new TcpDataPlane(options);
 }
@@ -83,7 +88,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     this.identity = { clusterId: options.clusterId, jobName: options.jobName, attempt: options.attempt };
     this.self = options.self;
     this.limits = { ...defaultExchangeLimits, ...options.limits };
-    this.codec = options.codec;
+    this.codec = options.codec ?? columnarCodec;
     this.connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? 1000;
     this.#onFailure = (error) => options.onFailure(error);
