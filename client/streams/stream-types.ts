@@ -11,13 +11,13 @@ import type { SinkLike } from '../../core/connector/index.ts';
 import type {
   FilterFunction,
   FlatMapFunction,
+  FunctionContext,
   Key,
   KeyedProcessFunction,
   MapFunction,
   OnError,
   OutputTag,
   ReduceFunction,
-  UserFunction,
   WindowDefinition,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
@@ -41,6 +41,17 @@ export interface TimestampOptions {
   readonly onBadTimestamp?: 'fail' | 'skip';
 }
 
+/**
+ * A user function with a life: `open` before the first record of an attempt, `close` after the last. Taken wherever a plain
+ * function is. (`apply?: never` because a function has a `call` too, which would fit anything and make every type `any`.)
+ */
+export interface FunctionObject<Call> {
+  open?(context: FunctionContext): void | Promise<void>;
+  close?(): void | Promise<void>;
+  call: Call;
+  readonly apply?: never;
+}
+
 /** Settings of the operator a call has made; each returns the same stream. */
 export interface OperatorSettings {
   /**
@@ -57,12 +68,15 @@ export interface OperatorSettings {
 /** Records of type `T`. */
 export interface Stream<T> {
   /** One record out for each record in. */
-  map<Out>(map: UserFunction<MapFunction<T, Out>>): OperatorStream<Out>;
+  map<Out>(map: MapFunction<T, Out>): OperatorStream<Out>;
+  map<Out>(map: FunctionObject<MapFunction<T, Out>>): OperatorStream<Out>;
   /** Keeps the records the predicate holds for; a type guard narrows the type. */
   filter<Kept extends T>(guard: (value: Readonly<T>) => value is Readonly<Kept>): OperatorStream<Kept>;
-  filter(predicate: UserFunction<FilterFunction<T>>): OperatorStream<T>;
+  filter(predicate: FilterFunction<T>): OperatorStream<T>;
+  filter(predicate: FunctionObject<FilterFunction<T>>): OperatorStream<T>;
   /** Any number of records out for each record in; a generator is pulled as there is room. */
-  flatMap<Out>(flatMap: UserFunction<FlatMapFunction<T, Out>>): OperatorStream<Out>;
+  flatMap<Out>(flatMap: FlatMapFunction<T, Out>): OperatorStream<Out>;
+  flatMap<Out>(flatMap: FunctionObject<FlatMapFunction<T, Out>>): OperatorStream<Out>;
   /**
    * Groups by a key: string, number, bigint, boolean, Date, bytes or a tuple of these. `keyOf` must be pure, it runs on
    * both sides of the exchange.
