@@ -113,11 +113,11 @@ export class SlotRuntime {
   }
 
   /** Operators of this slot with the key groups whose rows they are restored from. */
-  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange }[] {
+  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange[] }[] {
     return this.#placed.flatMap(({ subtask, vertex }) =>
       subtask.chain.map((link) => ({
         operatorId: link.operatorId,
-        keyGroups: this.#keyGroups(vertex, subtask.id.subtaskIndex),
+        keyGroups: [this.#keyGroups(vertex, subtask.id.subtaskIndex)],
       })),
     );
   }
