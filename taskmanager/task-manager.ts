@@ -109,6 +109,7 @@ export class TaskManager implements TaskManagerGateway {
       this.#report(options.jobManager.declineCheckpoint(decline));
     });
     storeThread.onCrashed((error) => this.#failAttempt(error));
+    stateHost?.onCrashed((error) => this.#failAttempt(error));
   }
 
   /** Starts the threads and registers with the job manager. */
@@ -249,7 +250,7 @@ export class TaskManager implements TaskManagerGateway {
     const task: SlotTask = {
       control: channel.port2,
       store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
-      stateHost: this.#stateHost?.attachSlot(attempt.ref.attempt, slotIndex) ?? null,
+      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,

@@ -125,7 +125,7 @@ class SlotThread {
       placements: message.slices,
       finished,
       workingDirectory,
-      backend: stateHost === null ? memoryBackend : hostBackend(stateHost),
+      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared),
       pulse: new Int32Array(this.#task.pulse),
       snapshotSink: {
         get hasCredit() {
