@@ -20,7 +20,8 @@ const engineFolders = ['bin', 'cli', 'client', 'connectors', 'core', 'dist', 'jo
 export function errorText(error: EngineError, options: ErrorTextOptions): string {
   const [what, ownRemedy] = splitRemedy(error.message);
   const lines = [`error: ${what}`, ...idLines(error, what)];
-  lines.push(...stackLines(error, options), ...causeLines(error.cause, what, options));
+  const wholeStack = error.domain === 'internal';
+  lines.push(...stackLines(error, wholeStack, options), ...causeLines(error.cause, what, wholeStack, options));
   const remedy = ownRemedy ?? remedyOf(error.code);
   lines.push(`→ ${remedy}`);
   return lines.join('\n');
@@ -40,19 +41,25 @@ function idLines(error: EngineError, what: string): readonly string[] {
   return [`  code${' '.repeat(Math.max(0, width - 4))}  ${error.code}`, ...shown.map(([name, value]) => `  ${name.padEnd(Math.max(4, width))}  ${value}`)];
 }
 
-function causeLines(cause: unknown, shown: string, options: ErrorTextOptions, depth = 0): readonly string[] {
+function causeLines(cause: unknown, shown: string, wholeStack: boolean, options: ErrorTextOptions, depth = 0): readonly string[] {
   if (!(cause instanceof Error) || depth >= causeDepthMax) return [];
   const [message] = splitRemedy(cause.message);
-  const title = `  caused by ${isEngineError(cause) ? cause.code : cause.name}: ${message}`;
   // Wrappers repeat the text of what they wrap; its frames are still news.
-  const lines = shown.includes(message) ? [] : [title];
-  return [...lines, ...stackLines(cause, options), ...causeLines(cause.cause, shown, options, depth + 1)];
+  const title = shown.includes(message) ? [] : [`  caused by ${nameOf(cause)}: ${message}`];
+  const rest = causeLines(cause.cause, shown, wholeStack, options, depth + 1);
+  return [...title, ...stackLines(cause, wholeStack, options), ...rest];
 }
 
-function stackLines(error: Error, options: ErrorTextOptions): readonly string[] {
+/** A foreign error that crossed a thread is an EngineError, but its stack still begins with what it was. */
+function nameOf(error: Error): string {
+  const original = /^([A-Za-z]*(?:Error|Exception)): /.exec(error.stack ?? '')?.[1];
+  if (original !== undefined && original !== 'EngineError') return original;
+  return isEngineError(error) ? error.code : error.name;
+}
+
+function stackLines(error: Error, whole: boolean, options: ErrorTextOptions): readonly string[] {
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-  const internal = isEngineError(error) && error.domain === 'internal';
-  const kept = internal ? frames : frames.filter((frame) => isUserFrame(frame, options.engineDirectory));
+  const kept = whole ? frames : frames.filter((frame) => isUserFrame(frame, options.engineDirectory));
   return kept.slice(0, framesMax).map((frame) => `    ${shorten(frame.trim(), options.workingDirectory)}`);
 }
 

@@ -1,7 +1,7 @@
 /**
  * `millrace plan`: what a job file would run as, without running it.
  */
-import type { JobGraph, JobOptions } from '../../core/graph/job-graph.ts';
+import type { JobOptions } from '../../core/graph/job-graph.ts';
 import { prepareJob } from '../job/prepare-job.ts';
 import type { Terminal } from '../output/terminal.ts';
 
@@ -23,11 +23,5 @@ export async function planCommand(options: PlanCommandOptions, terminal: Termina
     return;
   }
   const { renderPlan } = await import('../../client/plan/render-plan.ts');
-  terminal.line([renderPlan(job.graph).trimEnd(), ...parameterLines(job.graph), `graph hash ${job.graphHash}`].join('\n'));
-}
-
-/** Parameters with the values this plan was made with. */
-function parameterLines(graph: JobGraph): readonly string[] {
-  const entries = Object.entries(graph.parameters);
-  return entries.length === 0 ? [] : ['parameters', ...entries.map(([name, value]) => `  --${name} ${JSON.stringify(value)}`)];
+  terminal.line(`${renderPlan(job.graph).trimEnd()}\n\ngraph hash ${job.graphHash}`);
 }

@@ -11,13 +11,13 @@ import type { SinkLike } from '../../core/connector/index.ts';
 import type {
   FilterFunction,
   FlatMapFunction,
+  FunctionContext,
   Key,
   KeyedProcessFunction,
   MapFunction,
   OnError,
   OutputTag,
   ReduceFunction,
-  UserFunction,
   WindowDefinition,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
@@ -41,6 +41,17 @@ export interface TimestampOptions {
   readonly onBadTimestamp?: 'fail' | 'skip';
 }
 
+/**
+ * A user function with a life: `open` before the first record of an attempt, `close` after the last. Taken wherever a plain
+ * function is. (`apply?: never` because a function has a `call` too, which would fit anything and make every type `any`.)
+ */
+export interface FunctionObject<Call> {
+  open?(context: FunctionContext): void | Promise<void>;
+  close?(): void | Promise<void>;
+  call: Call;
+  readonly apply?: never;
+}
+
 /** Settings of the operator a call has made; each returns the same stream. */
 export interface OperatorSettings {
   /**
@@ -57,12 +68,15 @@ export interface OperatorSettings {
 /** Records of type `T`. */
 export interface Stream<T> {
   /** One record out for each record in. */
-  map<Out>(map: UserFunction<MapFunction<T, Out>>): OperatorStream<Out>;
+  map<Out>(map: MapFunction<T, Out>): OperatorStream<Out>;
+  map<Out>(map: FunctionObject<MapFunction<T, Out>>): OperatorStream<Out>;
   /** Keeps the records the predicate holds for; a type guard narrows the type. */
   filter<Kept extends T>(guard: (value: Readonly<T>) => value is Readonly<Kept>): OperatorStream<Kept>;
-  filter(predicate: UserFunction<FilterFunction<T>>): OperatorStream<T>;
+  filter(predicate: FilterFunction<T>): OperatorStream<T>;
+  filter(predicate: FunctionObject<FilterFunction<T>>): OperatorStream<T>;
   /** Any number of records out for each record in; a generator is pulled as there is room. */
-  flatMap<Out>(flatMap: UserFunction<FlatMapFunction<T, Out>>): OperatorStream<Out>;
+  flatMap<Out>(flatMap: FlatMapFunction<T, Out>): OperatorStream<Out>;
+  flatMap<Out>(flatMap: FunctionObject<FlatMapFunction<T, Out>>): OperatorStream<Out>;
   /**
    * Groups by a key: string, number, bigint, boolean, Date, bytes or a tuple of these. `keyOf` must be pure, it runs on
    * both sides of the exchange.
@@ -111,7 +125,7 @@ export interface KeyedStream<T, K extends Key> {
   /** Combines all records of a key so far into one and emits it each time. */
   reduce(reduce: ReduceFunction<T>): OperatorStream<T>;
   /** Rolling aggregates: emits `{ key, ...results }` for each record. */
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
   /** Groups by event-time window as well. */
   window(window: WindowDefinition): WindowedStream<T, K>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
@@ -128,7 +142,7 @@ export interface WindowedStream<T, K extends Key> {
   /** Keeps windows this long after the watermark has passed their end; each later record fires the window again. Default 0. */
   allowedLateness(duration: Duration): WindowedStream<T, K>;
   /** Emits `{ key, windowStart, windowEnd, ...results }` when the watermark passes the end of the window. */
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
 }
 
 /** Results of windows. */

@@ -10,7 +10,7 @@ class Link {
   readonly creditWire: number[] = [];
   readonly queue: number[] = [];
 
-  constructor(readonly windowBytes: number) {
+  constructor(windowBytes: number) {
     this.receiver = new ReceiverCredit(windowBytes);
     this.sender.open(windowBytes);
   }

@@ -20,7 +20,7 @@ export const handshakeMaxBytes = 4096;
 
 const helloMagic = 0x4d4c5244;
 const jobNameMaxBytes = 1024;
-const reasonMaxBytes = 1024;
+const reasonMaxLength = 1000;
 const helloFixedBytes = 4 + 2 + 32 + 8 + 4 + 4;
 
 /** Which attempt of which job a slot works for. */
@@ -117,7 +117,8 @@ export function decodeWelcome(bytes: Uint8Array): number {
 
 /** Payload of the refusal frame: code and reason, separated by a line feed. */
 export function encodeRefusal(refusal: Refusal): Uint8Array {
-  return new TextEncoder().encode(`${refusal.code}\n${refusal.reason}`).subarray(0, reasonMaxBytes);
+  // At most three bytes a character, so it stays within `handshakeMaxBytes`.
+  return new TextEncoder().encode(`${refusal.code}\n${refusal.reason.slice(0, reasonMaxLength)}`);
 }
 
 /** @throws EngineError PROTOCOL */

@@ -62,7 +62,7 @@ function readHeader(text: string, path: string): ArtifactHeader {
 async function localize(text: string, header: ArtifactHeader): Promise<string> {
   // Loaded here: it compiles WebAssembly, which only whoever loads a job should wait for.
   const lexer = await import('es-module-lexer');
-  await lexer.init;
+  await lexer.init();
   const [imports] = lexer.parse(text, header.entry);
   const running = enginePackage();
   let localized = '';
