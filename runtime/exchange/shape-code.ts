@@ -104,7 +104,13 @@ export function objectBuilder(names: readonly string[]): ObjectBuilder {
 const buildersMax = 1024;
 const builders = new Map<string, ObjectBuilder>();
 
-function makeBuilder(names: readonly string[]): ObjectBuilder {
+/** V8 looks a name up on every access unless it is the one unique string that property keys are. */
+function asPropertyKey(name: string): string {
+  return Object.keys({ [name]: 0 })[0] as string;
+}
+
+function makeBuilder(decodedNames: readonly string[]): ObjectBuilder {
+  const names = decodedNames.map(asPropertyKey);
   // Assigning a name that Object.prototype has would call a setter (__proto__) or fail where the prototype is frozen.
   const plain = names.every((name) => !(name in Object.prototype));
   if (!plain || names.length > generatedFieldsMax) return definingBuilder(names);
