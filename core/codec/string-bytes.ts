@@ -7,6 +7,7 @@ interface NativeStringAccess {
   ucs2Slice(this: Uint8Array, start: number, end: number): string;
   latin1Write(this: Uint8Array, value: string, offset: number, length: number): number;
   ucs2Write(this: Uint8Array, value: string, offset: number, length: number): number;
+  utf8Write(this: Uint8Array, value: string, offset: number, length: number): number;
 }
 
 const native = Buffer.prototype as unknown as NativeStringAccess;
@@ -49,4 +50,13 @@ export function writeLatin1(buffer: Uint8Array, position: number, value: string)
 /** Writes any string, two bytes a unit; there must be room. */
 export function writeUtf16(buffer: Uint8Array, position: number, value: string): void {
   native.ucs2Write.call(buffer, value, position, value.length * 2);
+}
+
+/**
+ * Writes a string a byte a unit if all its units are ASCII; false when they are not, then the bytes written mean nothing.
+ * UTF-8 takes one byte a unit for ASCII and more for everything else, so one native pass both checks and writes.
+ * There must be room for three bytes a unit.
+ */
+export function writeAscii(buffer: Uint8Array, position: number, value: string): boolean {
+  return native.utf8Write.call(buffer, value, position, value.length * 3) === value.length;
 }

@@ -39,10 +39,13 @@ export function encodeValueToBytes(value: unknown): Uint8Array {
   }
 }
 
-/** Writes a value without the version byte; false (and nothing written) when some part is refused. */
-export function tryWriteValue(value: unknown, sink: ByteSink): boolean {
+/**
+ * Writes a value without the version byte; false (and nothing written) when some part is refused.
+ * @param depth containers around it
+ */
+export function tryWriteValue(value: unknown, sink: ByteSink, depth: number = 0): boolean {
   const start = sink.position;
-  if (writeValue(value, sink, 0)) return true;
+  if (writeValue(value, sink, depth)) return true;
   sink.position = start;
   return false;
 }

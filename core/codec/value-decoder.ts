@@ -72,7 +72,7 @@ export class ValueReader {
         return this.#date();
       case valueTags.bytes: {
         const length = this.varint();
-        const start = this.#take(length);
+        const start = this.skip(length);
         return new Uint8Array(this.#bytes.subarray(start, start + length));
       }
       case valueTags.typedArray:
@@ -167,7 +167,7 @@ export class ValueReader {
   }
 
   #float64(): number {
-    return this.#view.getFloat64(this.#take(8), true);
+    return this.#view.getFloat64(this.skip(8), true);
   }
 
   #date(): Date {
@@ -179,27 +179,27 @@ export class ValueReader {
 
   #bigint(): bigint {
     const length = this.varint();
-    const start = this.#take(length);
+    const start = this.skip(length);
     if (length === 0) return 0n;
     const magnitude = Buffer.from(this.#bytes.subarray(start, start + length)).reverse();
     return BigInt(`0x${magnitude.toString('hex')}`);
   }
 
   #latin1(length: number): string {
-    const start = this.#take(length);
+    const start = this.skip(length);
     return readLatin1(this.#bytes, start, start + length);
   }
 
   #utf16(): string {
     const length = this.varint() * 2;
-    const start = this.#take(length);
+    const start = this.skip(length);
     return readUtf16(this.#bytes, start, start + length);
   }
 
   #typedArray(): unknown {
     const kind = typedArrayKinds[this.byte()];
     const length = this.varint();
-    const start = this.#take(length);
+    const start = this.skip(length);
     if (kind === undefined) throw this.unreadable('an unknown kind of typed array');
     if (length % kind.BYTES_PER_ELEMENT !== 0) throw this.unreadable('a typed array that ends inside an element');
     const bytes = new Uint8Array(length);
@@ -207,8 +207,8 @@ export class ValueReader {
     return new kind(bytes.buffer);
   }
 
-  /** Skips `count` bytes and returns where they begin. */
-  #take(count: number): number {
+  /** Skips `count` bytes, which must be there, and returns where they begin. */
+  skip(count: number): number {
     const start = this.position;
     if (count > this.#end - start) throw this.unreadable('the bytes end inside the value');
     this.position = start + count;
