@@ -40,7 +40,10 @@ export interface RunEmbeddedOptions {
   readonly workingDirectory: string;
   readonly slots: number;
   readonly backend: 'memory' | 'cold';
-  /** Go on from the newest checkpoint of `directory`; false when the directory is empty. */
+  /**
+   * Go on from the newest checkpoint of `directory`; from the beginning when none was completed yet. False when the
+   * directory is empty. A job whose end is already recorded there resolves with that end.
+   */
   readonly resume: boolean;
   /** Aborted to stop with a last checkpoint. */
   readonly stop: AbortSignal;
