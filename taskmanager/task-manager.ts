@@ -78,7 +78,7 @@ const acknowledged: Acknowledgement = {};
 const watchIntervalMs = 500;
 
 export class TaskManager implements TaskManagerGateway {
-  readonly id = randomUUID();
+  readonly id: string;
   readonly #options: TaskManagerOptions;
   readonly #pool: SlotPool;
   readonly #storeThread: StoreThread;
@@ -89,35 +89,36 @@ export class TaskManager implements TaskManagerGateway {
   #watchTimer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  constructor(options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
+  /** Use {@link TaskManager.start}. */
+  constructor(id: string, options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
+    this.id = id;
     this.#options = options;
     this.#storeThread = storeThread;
     this.#stateHost = stateHost;
     this.#pool = new SlotPool(options.slotCount);
     this.#pool.onIdleError = (error) => options.onLog('warn', `a spare slot thread died: ${String(error)}`);
-    storeThread.onWritten = (written) => {
-      const attempt = this.#attempt;
-      if (attempt === null || attempt.ref.attempt !== written.attempt) return;
-      const { checkpointId, subtasks, file } = written;
-      this.#report(
-        options.jobManager.acknowledgeCheckpoint({ attempt: attempt.ref, taskManagerId: this.id, checkpointId, subtasks, file }),
-      );
-    };
-    storeThread.onFailed = ({ attempt: number, checkpointId, error }) => {
-      const attempt = this.#attempt;
-      if (attempt === null || attempt.ref.attempt !== number) return;
-      this.#report(
-        options.jobManager.declineCheckpoint({ attempt: attempt.ref, taskManagerId: this.id, checkpointId, error }),
-      );
-    };
+    storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
+      const attempt = this.#attempt?.ref;
+      if (attempt === undefined || attempt.attempt !== number) return;
+      this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
+    });
+    storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
+      const attempt = this.#attempt?.ref;
+      if (attempt === undefined || attempt.attempt !== number) return;
+      const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
+      this.#report(options.jobManager.declineCheckpoint(decline));
+    });
+    storeThread.onCrashed((error) => this.#failAttempt(error));
+    stateHost?.onCrashed((error) => this.#failAttempt(error));
   }
 
   /** Starts the threads and registers with the job manager. */
   static async start(options: TaskManagerOptions): Promise<TaskManager> {
     await mkdir(options.artifactDirectory, { recursive: true, mode: 0o700 });
-    const storeThread = await startStoreThread({ directory: options.storeDirectory });
+    const id = randomUUID();
+    const storeThread = await startStoreThread({ directory: options.storeDirectory, taskManagerId: id });
     const stateHost = options.backend === 'cold' ? await startStateHost() : null;
-    return new TaskManager(options, storeThread, stateHost);
+    return new TaskManager(id, options, storeThread, stateHost);
   }
 
   async register(): Promise<void> {
@@ -177,7 +178,7 @@ export class TaskManager implements TaskManagerGateway {
     if (attempt === null) return Promise.resolve(acknowledged);
     const { checkpointId, triggeredAtMs } = request;
     const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
-    this.#storeThread.beginCheckpoint(attempt.ref.attempt, checkpointId, live);
+    this.#storeThread.beginCheckpoint(attempt.ref, checkpointId, live);
     this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs });
     return Promise.resolve(acknowledged);
   }
@@ -189,7 +190,7 @@ export class TaskManager implements TaskManagerGateway {
 
   notifyCheckpointAborted(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
     const attempt = this.#current(request.attempt);
-    if (attempt !== null) this.#storeThread.abortCheckpoint(attempt.ref.attempt, request.checkpointId);
+    if (attempt !== null) this.#storeThread.abortCheckpoint(attempt.ref, request.checkpointId);
     this.#sendAll(request.attempt, { type: 'aborted', checkpointId: request.checkpointId });
     return Promise.resolve(acknowledged);
   }
@@ -199,7 +200,7 @@ export class TaskManager implements TaskManagerGateway {
     const { jobManager } = this.#options;
     const report = { attempt, taskManagerId: this.id, mergeId };
     try {
-      const base = await this.#storeThread.merge(attempt.attempt, mergeId, inputs);
+      const base = await this.#storeThread.merge(attempt, mergeId, inputs);
       await jobManager.reportMerge({ ...report, base, error: null });
     } catch (error) {
       // The job manager keeps the inputs and may ask again; nothing is lost by a merge that did not happen.
@@ -248,8 +249,8 @@ export class TaskManager implements TaskManagerGateway {
     const pulse = new SharedArrayBuffer(8);
     const task: SlotTask = {
       control: channel.port2,
-      store: this.#storeThread.attachSlot(attempt.ref.attempt, slotIndex),
-      stateHost: this.#stateHost?.attachSlot(attempt.ref.attempt, slotIndex) ?? null,
+      store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
+      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,
@@ -340,6 +341,12 @@ export class TaskManager implements TaskManagerGateway {
     this.#heartbeat();
     this.#report(this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }));
     if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
+  }
+
+  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason. */
+  #failAttempt(error: EngineError): void {
+    const attempt = this.#attempt;
+    for (const slot of attempt?.slots.values() ?? []) this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
   }
 
   #heartbeat(): void {

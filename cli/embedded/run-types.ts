@@ -39,6 +39,9 @@ export interface RunEmbeddedOptions {
   /** What relative paths in connector options are resolved against. */
   readonly workingDirectory: string;
   readonly slots: number;
+  readonly engineVersion: string;
+  /** A subtask that does not return to its slot loop for this long is ended, in ms; default 60,000. */
+  readonly slotStuckTimeoutMs?: number;
   readonly backend: 'memory' | 'cold';
   /**
    * Go on from the newest checkpoint of `directory`; from the beginning when none was completed yet. False when the

@@ -152,6 +152,7 @@ async function runEngine(
       artifact: { path: directory.artifactPath, sha256: job.artifact.sha256 },
       directory: directory.storageDirectory,
       workingDirectory: directory.workingDirectory,
+      engineVersion: context.engineVersion,
       slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
       backend: options.backend,
       resume: directory.resume,

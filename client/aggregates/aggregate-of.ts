@@ -15,7 +15,7 @@ export interface AggregateDefinition<In, Accumulator, Out> {
   /** A new accumulator without records. */
   create(): Accumulator;
   /** Adds one record; may change and return the same accumulator. */
-  add(accumulator: Accumulator, value: Readonly<In>): Accumulator;
+  add(accumulator: Accumulator, value: In): Accumulator;
   /** `merge(add*(create(), xs), add*(create(), ys))` is `add*(create(), xs ++ ys)`; may change and return `left`. */
   merge(left: Accumulator, right: Accumulator): Accumulator;
   /** Must not change the accumulator: it is called again after later records. */
@@ -53,7 +53,7 @@ export function objectAggregate<In, Accumulator, Out>(
     kind: 'object',
     options,
     create: () => definition.create(),
-    add: (accumulator, value) => definition.add(accumulator, value),
+    add: (accumulator, value) => definition.add(accumulator, value as In),
     merge: (left, right) => definition.merge(left, right),
     result: (accumulator) => definition.result(accumulator),
     sizeOf: sizeOf === undefined ? null : (accumulator) => sizeOf.call(definition, accumulator),

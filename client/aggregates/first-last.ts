@@ -9,7 +9,7 @@ type Kept<Out> = readonly Out[];
  * What `select` gave for the first record that arrived. With several senders upstream, which arrives first is not fixed;
  * where that matters use `topN(1, (value) => value.time, { descending: false })`.
  */
-export function first<In, Out>(select: (value: Readonly<In>) => Out): Aggregate<In, Out> {
+export function first<In, Out>(select: (value: In) => Out): Aggregate<In, Out> {
   return objectAggregate<In, Kept<Out>, Out>(
     {
       create: () => [],
@@ -23,7 +23,7 @@ export function first<In, Out>(select: (value: Readonly<In>) => Out): Aggregate<
 }
 
 /** What `select` gave for the last record that arrived; see {@link first} for what "last" means with several senders. */
-export function last<In, Out>(select: (value: Readonly<In>) => Out): Aggregate<In, Out> {
+export function last<In, Out>(select: (value: In) => Out): Aggregate<In, Out> {
   return objectAggregate<In, Kept<Out>, Out>(
     {
       create: () => [],

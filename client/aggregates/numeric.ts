@@ -8,7 +8,7 @@ import { EngineError } from '../../core/errors.ts';
 /** A numeric aggregate with the type of its result. */
 export type NumberAggregate<In> = NumericAggregate<In> & { readonly outType?: number };
 
-function numeric<In>(kind: NumericAggregateKind, select: ((value: Readonly<In>) => number) | null): NumberAggregate<In> {
+function numeric<In>(kind: NumericAggregateKind, select: ((value: In) => number) | null): NumberAggregate<In> {
   if (select !== null && typeof select !== 'function') {
     throw new EngineError('JOB_INVALID', `${kind}(...) needs a function that gives the number of a record, got ${typeof select}`);
   }
@@ -18,10 +18,10 @@ function numeric<In>(kind: NumericAggregateKind, select: ((value: Readonly<In>) 
 /** Number of records. */
 export const count = (): NumberAggregate<unknown> => numeric('count', null);
 /** Sum, added in order of arrival (float64: with fractions the last digits depend on the order). */
-export const sum = <In>(select: (value: Readonly<In>) => number): NumberAggregate<In> => numeric('sum', select);
+export const sum = <In>(select: (value: In) => number): NumberAggregate<In> => numeric('sum', select);
 /** Smallest number. */
-export const min = <In>(select: (value: Readonly<In>) => number): NumberAggregate<In> => numeric('min', select);
+export const min = <In>(select: (value: In) => number): NumberAggregate<In> => numeric('min', select);
 /** Largest number. */
-export const max = <In>(select: (value: Readonly<In>) => number): NumberAggregate<In> => numeric('max', select);
+export const max = <In>(select: (value: In) => number): NumberAggregate<In> => numeric('max', select);
 /** Arithmetic mean: sum divided by count. */
-export const avg = <In>(select: (value: Readonly<In>) => number): NumberAggregate<In> => numeric('avg', select);
+export const avg = <In>(select: (value: In) => number): NumberAggregate<In> => numeric('avg', select);

@@ -13,7 +13,7 @@ import { nearestRank } from './nearest-rank.ts';
  * @param select the number of a record; NaN is refused, it has no place in an order
  * @throws EngineError JOB_INVALID unless 0 < p <= 1
  */
-export function quantile<In>(p: number, select: (value: Readonly<In>) => number): Aggregate<In, number> {
+export function quantile<In>(p: number, select: (value: In) => number): Aggregate<In, number> {
   const rankIndex = nearestRank(p);
   return objectAggregate<In, number[], number>(
     {

@@ -13,7 +13,7 @@ export interface TopNOptions<In> {
   /** Greatest first (default), or smallest first. */
   readonly descending?: boolean;
   /** Among equals the smaller of these comes first, for example `(bid) => bid.time`. */
-  readonly ties?: (value: Readonly<In>) => Key;
+  readonly ties?: (value: In) => Key;
 }
 
 /** Records best first, with what they are ranked by beside them. */
@@ -28,7 +28,7 @@ interface Ranking<In> {
  * @param by what records are ranked by; any key type, in key order
  * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more
  */
-export function topN<In>(n: number, by: (value: Readonly<In>) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
+export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
   if (!Number.isSafeInteger(n) || n < 1) throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
   const { descending = true, ties } = options;
   const before = (rank: Key, record: In, otherRank: Key, other: In): boolean => {

@@ -224,7 +224,7 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     return new StreamOfNode<T, T>(this.#graph, addNode(this.#graph, this.#ends, { kind: 'reduce', keyOf: this.#keyOf, reduce: erased }));
   }
 
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>> {
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>> {
     const config = { aggregates: aggregatesConfig(aggregates, ['key']) };
     return new StreamOfNode(this.#graph, addNode(this.#graph, this.#ends, { kind: 'aggregate', keyOf: this.#keyOf, aggregates }, config));
   }
@@ -266,7 +266,7 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
     return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, this.#window, allowedLatenessMs);
   }
 
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
     const { kind, sizeMs, offsetMs } = this.#window;
     const config = {
       window: { kind, sizeMs, offsetMs },

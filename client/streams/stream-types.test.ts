@@ -82,7 +82,7 @@ describe('types of streams', () => {
           worst: topN(3, (f) => f.delay, { ties: (f) => f.date }),
           custom: aggregateOf({
             create: () => new Set<string>(),
-            add: (seen, f: Readonly<Flight>) => seen.add(f.origin),
+            add: (seen, f) => seen.add(f.origin),
             merge: (left, right) => new Set([...left, ...right]),
             result: (seen) => seen.size,
           }),
@@ -98,7 +98,7 @@ describe('types of streams', () => {
         near: number;
         origin: string;
         latest: { at: number };
-        worst: Flight[];
+        worst: Readonly<Flight>[];
         custom: number;
       }>();
       results.print();
@@ -238,6 +238,8 @@ describe('types of streams', () => {
       flights.union(flights.map((f) => f.origin));
       // @ts-expect-error an average is over numbers
       keyed.aggregate({ mean: avg((f) => f.origin) });
+      // @ts-expect-error inputs are read-only
+      keyed.aggregate({ mean: avg((f) => (f.delay = 1)) });
       // @ts-expect-error no such field
       keyed.aggregate({ total: sum((f) => f.nothing) });
       // @ts-expect-error a union of streams is no operator and has no uid

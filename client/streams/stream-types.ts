@@ -125,7 +125,7 @@ export interface KeyedStream<T, K extends Key> {
   /** Combines all records of a key so far into one and emits it each time. */
   reduce(reduce: ReduceFunction<T>): OperatorStream<T>;
   /** Rolling aggregates: emits `{ key, ...results }` for each record. */
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
   /** Groups by event-time window as well. */
   window(window: WindowDefinition): WindowedStream<T, K>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
@@ -142,7 +142,7 @@ export interface WindowedStream<T, K extends Key> {
   /** Keeps windows this long after the watermark has passed their end; each later record fires the window again. Default 0. */
   allowedLateness(duration: Duration): WindowedStream<T, K>;
   /** Emits `{ key, windowStart, windowEnd, ...results }` when the watermark passes the end of the window. */
-  aggregate<const Set extends AggregateSet<T>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
 }
 
 /** Results of windows. */

@@ -1,10 +1,8 @@
 /** The manifest of a completed checkpoint as bytes: what the pointer of a job refers to. */
 import { EngineError } from '../../core/errors.ts';
+import { manifestFormatVersion } from '../manifest-format.ts';
 import type { Manifest } from '../messages.ts';
 import { manifest } from './codecs.ts';
-
-/** Written by this release. */
-export const manifestFormatVersion = 1;
 
 export function encodeManifest(value: Manifest): Uint8Array {
   return manifest.encode(value);

@@ -11,10 +11,9 @@
  *   all ended          the announcement of n is enough; so are announcements that came before the last end
  *
  * What must stay true, and is not visible here:
- * - A subtask sends `end` only after everything it will ever send. A sink writer, whose last committables come out of its
- *   snapshot *after* its own inputs ended, therefore holds `end` back until that snapshot was taken and then sends
- *   committables, `end`, no barrier. The committer sees `end` on all channels, remembers the announcement, and its
- *   snapshot of the same checkpoint contains the last committables (FLINK-38614: end of data overtook them).
+ * - A subtask sends `end` only after everything it will ever send, and no barrier after it. A sink writer hands over its
+ *   last committables when its own input has ended, and then sends `end`; so they precede every snapshot of the committer
+ *   that follows its end (FLINK-38614: end of data overtook them).
  * - One checkpoint is in flight. So whatever names a newer checkpoint proves that an older pending one is over.
  */
 import { assert } from '../../core/errors.ts';

@@ -39,7 +39,7 @@ class Pair {
     const encoder = { encode: (b: Batch, sink: ByteSink) => encodeValue(b.values, sink) };
     const decoder = { decode: (bytes: Uint8Array) => batchOf(decodeValue(bytes) as unknown[]) };
     const onWritable = (): void => void (this.calls.writable += 1);
-    this.writer = new OutboundChannel({ channelId: 4, operatorName: 'enrich', limits, encoder, frames, gate, onWritable });
+    this.writer = new OutboundChannel({ channelId: 4, operatorName: 'enrich', limits, encoder, frames, gate, creditBytes: 0, onWritable });
     this.reader = new InboundChannel({ channelId: 4, limits, decoder, grants: { grant: (_, bytes) => void this.grants.push(bytes) } });
     this.reader.attach(() => void (this.calls.readable += 1));
     this.#parser = new FrameParser(

@@ -36,6 +36,8 @@ interface OutboundChannelOptions {
   readonly encoder: ChannelEncoder;
   readonly frames: FrameWriter;
   readonly gate: OutboundGate;
+  /** What the peer holds for a channel, if it has taken the connection already; else 0, and `connected` follows. */
+  readonly creditBytes: number;
   readonly onWritable: () => void;
 }
 
@@ -52,6 +54,8 @@ export class OutboundChannel implements ChannelWriter {
 
   constructor(options: OutboundChannelOptions) {
     this.#options = options;
+    if (options.creditBytes > 0) this.#open(options.creditBytes);
+    this.#hadRoom = this.hasRoom;
   }
 
   /** Encoded bytes that wait for credit. */
@@ -82,8 +86,7 @@ export class OutboundChannel implements ChannelWriter {
 
   /** The peer has taken the connection and holds `creditBytes` for this channel. */
   connected(creditBytes: number): void {
-    this.#connected = true;
-    this.#credit.open(creditBytes);
+    this.#open(creditBytes);
     this.#sendPending();
     this.roomChanged();
   }
@@ -101,6 +104,11 @@ export class OutboundChannel implements ChannelWriter {
     if (hasRoom === this.#hadRoom) return;
     this.#hadRoom = hasRoom;
     if (hasRoom) this.#options.onWritable();
+  }
+
+  #open(creditBytes: number): void {
+    this.#connected = true;
+    this.#credit.open(creditBytes);
   }
 
   #writeBatch(batch: Batch): void {

@@ -113,11 +113,11 @@ export class SlotRuntime {
   }
 
   /** Operators of this slot with the key groups whose rows they are restored from. */
-  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange }[] {
+  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange[] }[] {
     return this.#placed.flatMap(({ subtask, vertex }) =>
       subtask.chain.map((link) => ({
         operatorId: link.operatorId,
-        keyGroups: this.#keyGroups(vertex, subtask.id.subtaskIndex),
+        keyGroups: [this.#keyGroups(vertex, subtask.id.subtaskIndex)],
       })),
     );
   }
@@ -180,7 +180,7 @@ export class SlotRuntime {
         if (link.kind === 'sink-writer') counters[recordsWrittenCounter] = (counters[recordsWrittenCounter] ?? 0) + link.metrics.recordsOut;
         for (const [name, value] of link.metrics.counters) counters[name] = (counters[name] ?? 0) + value;
       }
-      sum.recordsIn = chain[0].metrics.recordsIn;
+      sum.recordsIn = subtask.recordsIn;
       sum.recordsOut = chain.reduce((total, link) => total + link.metrics.recordsOut, 0);
       return { subtask: subtask.id, ...sum, watermarkMs: subtask.watermark, ...this.#loop.times(place), counters };
     });

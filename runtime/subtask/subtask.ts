@@ -151,6 +151,11 @@ export class Subtask {
     return this.#sourceHead?.sourceRecords ?? 0;
   }
 
+  /** Records of the main input; for a source those it handed on, in all attempts. */
+  get recordsIn(): number {
+    return this.#sourceHead === null ? this.chain[0].metrics.recordsIn : this.#sourceHead.sourceRecords;
+  }
+
   /** True when the side input, if there is one, has been read: the subtask may be reported running. */
   get sidesRead(): boolean {
     return !this.#gate.sideFirst;

@@ -1,7 +1,7 @@
 /** What a network does to a connection, at every byte of it. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DataPlaneOptions } from './data-plane.ts';
-import { batchOf } from '../../testing/exchange/plain-codec.ts';
+import { batchOf } from '../../testing/exchange/batches.ts';
 import { closeSlots, drain, fill, ignore, type Slot, slot, until, valuesOf } from '../../testing/exchange/slots.ts';
 import { startTcpFaultProxy, type TcpFault, type TcpFaultProxy } from '../../testing/tcp-fault-proxy.ts';
 

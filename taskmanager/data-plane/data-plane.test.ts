@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { StreamElement } from '../../core/stream/batch.ts';
-import { batchOf, plainCodec } from '../../testing/exchange/plain-codec.ts';
+import { batchOf } from '../../testing/exchange/batches.ts';
 import { closeSlots, drain, fill, ignore, pair, slot, until, valuesOf } from '../../testing/exchange/slots.ts';
 import { createDataPlane } from './data-plane.ts';
 
@@ -50,6 +50,13 @@ describe('data plane', () => {
     await sender.plane.connect(new Map([[1, receiver.endpoint]]));
     expect(valuesOf(await drain(reader, 'end'))).toEqual(['early']);
     expect(writable).toBe(1);
+  });
+
+  it('has room at once and calls nobody back when the writer is made after connecting', async () => {
+    const [sender] = await pair();
+    let writable = 0;
+    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    expect([writer.hasRoom, writable]).toEqual([true, 0]);
   });
 
   it('sends in both directions when both slots dial', async () => {
@@ -213,6 +220,21 @@ describe('data plane handshake', () => {
     expect(receiver.failures).toEqual([]);
   });
 
+  it('cuts a stranger off when it never completes its handshake', async () => {
+    const receiver = await slot(1, { connectTimeoutMs: 100 });
+    const wrong = await slot(0, { clusterId: 'guess' });
+    const stranger = connect(receiver.endpoint);
+    let gone = false;
+    stranger.on('error', ignore);
+    stranger.on('close', () => void (gone = true));
+    stranger.resume();
+    // Half a frame header: neither refused nor welcome until the deadline.
+    stranger.write(new Uint8Array(10));
+    await expect(wrong.plane.connect(new Map([[1, receiver.endpoint]]))).rejects.toThrow(/wrong cluster/);
+    await until(() => gone, 'the stranger is cut off');
+    expect(receiver.failures).toEqual([]);
+  });
+
   it('names both slots and the address when nobody listens', async () => {
     const sender = await slot(0);
     const gone = await slot(1);
@@ -226,7 +248,7 @@ describe('data plane handshake', () => {
   it('names port and remedy when the port is in use, and takes the next of a range', async () => {
     const first = await slot(0);
     const { port } = first.endpoint;
-    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, codec: plainCodec, onFailure: ignore });
+    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
     await expect(create().listen('127.0.0.1', { first: port, last: port })).rejects.toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringMatching(new RegExp(`port ${port} .*dataPortRange`)),

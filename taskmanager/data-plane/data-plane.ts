@@ -9,6 +9,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { assert, EngineError, isEngineError } from '../../core/errors.ts';
 import type { ChannelReader, ChannelWriter } from '../../runtime/exchange/channel.ts';
+import { BatchDecoder, BatchEncoder } from '../../runtime/exchange/columnar-codec.ts';
 import { defaultExchangeLimits, type ExchangeLimits } from '../../runtime/exchange/exchange-limits.ts';
 import type { ExchangeIdentity } from '../../runtime/exchange/handshake.ts';
 import type { DataPlaneContext, ExchangeCodec, SlotEndpoint } from './data-plane-context.ts';
@@ -33,7 +34,8 @@ export interface DataPlaneOptions {
   /** How long `close` waits for peers. Default 1 s. */
   readonly closeTimeoutMs?: number;
   readonly limits?: Partial<ExchangeLimits>;
-  readonly codec: ExchangeCodec;
+  /** Default: the columnar codec. */
+  readonly codec?: ExchangeCodec;
 }
 
 export interface DataPlane {
@@ -60,6 +62,9 @@ export interface DataPlane {
 /** Strangers that have connected and not yet said who they are. */
 const handshakesMax = 256;
 
+const columnarCodec: ExchangeCodec = { encoder: () => new BatchEncoder(), decoder: () => new BatchDecoder() };
+
+/** The data plane of one slot for one attempt; nothing happens before `listen` or `connect`. */
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
   return new TcpDataPlane(options);
 }
@@ -83,7 +88,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     this.identity = { clusterId: options.clusterId, jobName: options.jobName, attempt: options.attempt };
     this.self = options.self;
     this.limits = { ...defaultExchangeLimits, ...options.limits };
-    this.codec = options.codec;
+    this.codec = options.codec ?? columnarCodec;
     this.connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? 1000;
     this.#onFailure = (error) => options.onFailure(error);
@@ -94,7 +99,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
     const port = await listenInRange(server, host, portRange);
-    server.on('error', (error) => this.connectionFailed(this.self, this.self, error));
+    server.on('error', (error) => this.#fail(`slot ${this.self} cannot accept connections`, error, { slot: this.self }));
     return { host, port };
   }
 
@@ -135,12 +140,15 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
   }
 
   connectionFailed(from: number, to: number, error: Error): void {
+    this.#fail(`the connection from slot ${from} to slot ${to} failed`, error, { fromSlot: from, toSlot: to });
+  }
+
+  #fail(what: string, cause: Error, ids: Record<string, number>): void {
     if (this.#failed || this.#closing !== null) return;
     this.#failed = true;
-    const where = `the connection from slot ${from} to slot ${to} failed: ${error.message}`;
-    const ids = { fromSlot: from, toSlot: to, attempt: this.identity.attempt };
-    const code = isEngineError(error) ? error.code : 'TRANSPORT_FAILED';
-    this.#onFailure(new EngineError(code, `${where}; the attempt is restarted`, { domain: 'external', retry: 'backoff', cause: error, ids }));
+    const code = isEngineError(cause) ? cause.code : 'TRANSPORT_FAILED';
+    const message = `${what}: ${cause.message}; attempt ${this.identity.attempt} has to be restarted`;
+    this.#onFailure(new EngineError(code, message, { domain: 'external', retry: 'backoff', cause, ids: { ...ids, attempt: this.identity.attempt } }));
   }
 
   #accept(socket: Socket): void {

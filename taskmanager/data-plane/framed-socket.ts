@@ -13,7 +13,7 @@ import { handshakeMaxBytes } from '../../runtime/exchange/handshake.ts';
 import { OutputBuffer } from './output-buffer.ts';
 
 export interface FramedSocketOwner extends FrameHandler {
-  /** The connection is gone; null when the peer closed it on purpose. Called at most once. */
+  /** The connection is gone; null when one of the ends closed it on purpose. Called at most once. */
   down(error: Error | null): void;
   /** The socket takes data again after it held back. */
   drained(): void;
@@ -83,7 +83,7 @@ export class FramedSocket implements FrameHandler {
     else this.#socket.destroy();
   }
 
-  /** Closes on purpose after what was written; settles when the connection is gone. `deadline` cuts it off. */
+  /** Closes on purpose after what was written; settles when the connection is gone: the caller has a deadline. */
   close(): Promise<void> {
     this.#parser.stop();
     this.#closing = true;
@@ -109,6 +109,7 @@ export class FramedSocket implements FrameHandler {
   #endAfterOutput(socket: Socket): void {
     this.output.flush();
     if (this.output.waitingBytes === 0) {
+      this.output.discard();
       socket.end();
       return;
     }
@@ -129,8 +130,7 @@ export class FramedSocket implements FrameHandler {
     this.#down = true;
     this.output.discard();
     this.#whenClosed?.();
-    if (this.#closing) return;
-    if (this.#closedByPeer) this.#owner.down(null);
+    if (this.#closing || this.#closedByPeer) this.#owner.down(null);
     else this.#owner.down(this.#error ?? new Error(this.#parser.atBoundary ? 'the peer ended it' : 'the peer ended it within a frame'));
   }
 }

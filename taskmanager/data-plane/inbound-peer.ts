@@ -90,7 +90,7 @@ export class InboundConnection implements FramedSocketOwner {
     this.#peers = peers;
     this.#onDown = onDown;
     this.#socket = new FramedSocket(context.limits, this);
-    this.#timer = setTimeout(() => this.#socket.abort(new Error('no handshake came')), context.connectTimeoutMs);
+    this.#timer = setTimeout(() => this.#socket.destroy(), context.connectTimeoutMs);
   }
 
   /** True until the peer has said who it is. */
@@ -157,6 +157,7 @@ export class InboundConnection implements FramedSocketOwner {
 
   #refuse(refusal: Refusal): void {
     this.#socket.frames.frame(connectionChannel, frameKind.refusal, encodeRefusal(refusal));
-    void this.close();
+    // The timer goes on: a stranger that does not close its end is cut off.
+    void this.#socket.close();
   }
 }

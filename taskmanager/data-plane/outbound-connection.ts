@@ -65,9 +65,9 @@ export class OutboundConnection implements FramedSocketOwner {
     assert(this.#channels.size < limits.channelsMax, `more than ${limits.channelsMax} channels to slot ${this.#peer}`);
     const { frames, output } = this.#socket;
     const encoder = codec.encoder();
-    const channel = new OutboundChannel({ channelId, operatorName, limits, encoder, frames, gate: output, onWritable });
+    const creditBytes = this.#creditBytes;
+    const channel = new OutboundChannel({ channelId, operatorName, limits, encoder, frames, gate: output, creditBytes, onWritable });
     this.#channels.set(channelId, channel);
-    if (this.#creditBytes > 0) channel.connected(this.#creditBytes);
     return channel;
   }
 
@@ -107,16 +107,20 @@ export class OutboundConnection implements FramedSocketOwner {
   }
 
   close(): Promise<void> {
-    return this.#socket.close();
+    if (this.#dialing === null) return this.#socket.close();
+    this.destroy();
+    return Promise.resolve();
   }
 
+  /** Cuts the connection, or gives up dialing. */
   destroy(): void {
-    if (this.#dialing !== null) {
-      clearTimeout(this.#dialing.timer);
-      this.#dialing.reject(new EngineError('CANCELED', `slot ${this.#context.self} closed while it dialed slot ${this.#peer}`, { domain: 'internal' }));
-      this.#dialing = null;
-    }
+    const dialing = this.#dialing;
+    this.#dialing = null;
     this.#socket.destroy();
+    if (dialing === null) return;
+    clearTimeout(dialing.timer);
+    const message = `slot ${this.#context.self} closed while it dialed slot ${this.#peer}`;
+    dialing.reject(new EngineError('CANCELED', message, { domain: 'internal', ids: this.#ids() }));
   }
 
   #handshake(kind: FrameKind, payload: Uint8Array): void {

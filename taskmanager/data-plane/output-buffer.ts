@@ -44,9 +44,9 @@ export class OutputBuffer implements FrameOutput {
     this.#onOpen = onOpen;
   }
 
-  /** False while the socket holds back. */
+  /** False while the socket holds back, and when nothing is sent any more. */
   get open(): boolean {
-    return !this.#blocked;
+    return !this.#blocked && !this.#discarding;
   }
 
   /** Bytes written and not yet taken by the socket. */

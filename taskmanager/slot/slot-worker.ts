@@ -125,7 +125,7 @@ class SlotThread {
       placements: message.slices,
       finished,
       workingDirectory,
-      backend: stateHost === null ? memoryBackend : hostBackend(stateHost),
+      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared),
       pulse: new Int32Array(this.#task.pulse),
       snapshotSink: {
         get hasCredit() {
@@ -140,6 +140,7 @@ class SlotThread {
       nowMs: () => Date.now(),
     });
     store.onCredit = () => runtime.creditArrived();
+    store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
     this.#runtime = runtime;
     if (restore !== null) await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
     await runtime.open();
@@ -178,6 +179,7 @@ class SlotThread {
   async #closeAll(): Promise<void> {
     await this.#runtime?.close();
     await this.#dataPlane?.close();
+    this.#store.close();
   }
 }
 

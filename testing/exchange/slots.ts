@@ -3,7 +3,7 @@ import type { EngineError } from '../../core/errors.ts';
 import type { StreamElement } from '../../core/stream/batch.ts';
 import type { ChannelReader, ChannelWriter } from '../../runtime/exchange/channel.ts';
 import { createDataPlane, type DataPlane, type DataPlaneOptions, type SlotEndpoint } from '../../taskmanager/data-plane/data-plane.ts';
-import { batchOf, plainCodec } from './plain-codec.ts';
+import { batchOf } from './batches.ts';
 
 /** One slot of an attempt. */
 export interface Slot {
@@ -20,7 +20,7 @@ export const ignore = (): void => {};
 export async function slot(self: number, options: Partial<DataPlaneOptions> = {}): Promise<Slot> {
   const failures: EngineError[] = [];
   const onFailure = (error: EngineError): void => void failures.push(error);
-  const plane = createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, codec: plainCodec, self, onFailure, ...options });
+  const plane = createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self, onFailure, ...options });
   open.push(plane);
   return { plane, failures, endpoint: await plane.listen('127.0.0.1') };
 }

@@ -3,7 +3,7 @@
  * bigints for 64-bit integers, strings, bytes, null. hyparquet calls the parsers here once per dictionary entry and not
  * once per row where a column has a dictionary, which is why numbers are made there and not afterwards.
  */
-import type { DecodedArray, FileMetaData, ParquetParsers, SchemaElement } from 'hyparquet/src/types.js';
+import type { FileMetaData, ParquetParsers, SchemaElement } from 'hyparquet/src/types.js';
 import { EngineError } from '../../../core/connector/index.ts';
 import { nearestNames } from '../nearest-names.ts';
 
@@ -50,7 +50,7 @@ function numericInt64(element: SchemaElement): SchemaElement {
 }
 
 /** The values of a column with every remaining bigint made a number. `firstRow` is the row of `values[0]` in the file. */
-export function checkedNumbers(values: DecodedArray, place: { column: string; path: string; firstRow: number }): ArrayLike<unknown> {
+export function checkedNumbers(values: ArrayLike<unknown>, place: { column: string; path: string; firstRow: number }): ArrayLike<unknown> {
   if (!hasBigints(values)) return values;
   const numbers: unknown[] = new Array(values.length);
   for (let index = 0; index < values.length; index++) {
@@ -66,7 +66,7 @@ export function checkedNumbers(values: DecodedArray, place: { column: string; pa
   return numbers;
 }
 
-function hasBigints(values: DecodedArray): boolean {
+function hasBigints(values: ArrayLike<unknown>): boolean {
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) return true;
   if (!Array.isArray(values)) return false;
   for (let index = 0; index < values.length; index++) if (typeof values[index] === 'bigint') return true;

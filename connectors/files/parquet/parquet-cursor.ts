@@ -5,9 +5,9 @@
 import type { PlainData, SourceBatch, SplitCursor } from '../../../core/connector/index.ts';
 import { rowsBuilder } from '../row-builder.ts';
 import type { BuildRows } from '../row-builder.ts';
-import type { ColumnChunk, ParquetFile, RowRange } from './parquet-file.ts';
+import type { ParquetFile, RowChunk, RowRange } from './parquet-file.ts';
 
-const noChunk: ColumnChunk = { columns: [], firstRow: 0, rows: 0 };
+const noChunk: RowChunk = { columns: [], firstRow: 0, rows: 0 };
 
 export class ParquetCursor<T> implements SplitCursor<T> {
   readonly #file: ParquetFile;
@@ -15,7 +15,7 @@ export class ParquetCursor<T> implements SplitCursor<T> {
   readonly #build: BuildRows;
   #chunk = noChunk;
   /** Read ahead and complete. */
-  #arrived: ColumnChunk | null = null;
+  #arrived: RowChunk | null = null;
   /** Read ahead and not complete. */
   #reading: Promise<void> | null = null;
   #failure: { readonly error: unknown } | null = null;

@@ -9,7 +9,7 @@ import { TwoPhaseCommitter } from '../two-phase-committer.ts';
 test('the committables of the last checkpoint of a bounded job are committed', () => {
   const aligner = new BarrierAligner(2, { hasOwnInput: false });
   const committer = new TwoPhaseCommitter();
-  // The final checkpoint reaches the committer before the writers have taken theirs.
+  // The announcement of the final checkpoint reaches the committer before the ends of its writers.
   expect(aligner.announced(7)).toBeNull();
   committer.received({ checkpointId: 7, subtaskIndex: 0, data: 'last of writer 0' });
   expect(aligner.ended(0)).toBeNull();
