@@ -58,6 +58,8 @@ function nameOf(error: Error): string {
 }
 
 function stackLines(error: Error, whole: boolean, options: ErrorTextOptions): readonly string[] {
+  // Nobody looks for a typing mistake on the command line in the source of the job.
+  if (isEngineError(error) && (error.code === 'USAGE' || error.code === 'PARAMETER_INVALID')) return [];
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
   const kept = whole ? frames : frames.filter((frame) => isUserFrame(frame, options.engineDirectory));
   return kept.slice(0, framesMax).map((frame) => `    ${shorten(frame.trim(), options.workingDirectory)}`);
