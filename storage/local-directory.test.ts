@@ -143,3 +143,12 @@ test('leftovers of a crashed writer are never listed and are removed by age', as
   expect(await store.removeLeftovers(5_000)).toBe(1);
   expect(files.paths).toEqual(['/state/job/a', '/state/job/.tmp-new']);
 });
+
+test('put makes its directories again when somebody removed them and a put has failed', async () => {
+  const directory = await newDirectory();
+  const store = new LocalDirectoryStore(join(directory, 'root'));
+  await store.put('job/a', text('x'));
+  await rm(join(directory, 'root'), { recursive: true });
+  await expect(store.put('job/b', text('x'))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+  await store.get(await store.put('job/b', text('y')));
+});

@@ -116,10 +116,10 @@ export class LocalDirectoryStore implements ObjectStore {
   async #put(name: string, content: Uint8Array | AsyncIterable<Uint8Array>): Promise<StoredObject> {
     const path = this.#pathOf(name);
     const directory = dirname(path);
-    await this.#ensureDirectory(directory);
     const temporary = join(directory, temporaryPrefix + randomUUID());
     let renamed = false;
     try {
+      await this.#ensureDirectory(directory);
       const written = await this.#writeTemporary(temporary, content, path);
       if ((await this.#files.status(path)) !== null) throw this.#exists(name);
       await this.#files.rename(temporary, path);
@@ -129,6 +129,8 @@ export class LocalDirectoryStore implements ObjectStore {
     } catch (error) {
       // A name whose directory entry may not be durable is given up as well: the caller was told that it does not exist.
       await removeQuietly(this.#files, renamed ? path : temporary);
+      // The cause may be a directory that is gone: the next put looks again.
+      this.#directories.clear();
       throw error instanceof ProducerFailure ? error.reason : storageError(error, 'write', path);
     }
   }

@@ -7,13 +7,13 @@ interface NativeStringAccess {
   ucs2Slice(this: Uint8Array, start: number, end: number): string;
   latin1Write(this: Uint8Array, value: string, offset: number, length: number): number;
   ucs2Write(this: Uint8Array, value: string, offset: number, length: number): number;
+  utf8Write(this: Uint8Array, value: string, offset: number, length: number): number;
 }
 
 const native = Buffer.prototype as unknown as NativeStringAccess;
 
 /** Below this length a loop over the units beats the call into native code; also the longest string built by `+` that V8 keeps flat. */
 const loopUnitsMax = 12;
-const writeLoopUnitsMax = 40;
 const beyondLatin1 = /[^\u0000-\u00ff]/;
 
 /** The string whose units are the bytes `start .. end - 1`. */
@@ -31,22 +31,24 @@ export function readUtf16(bytes: Uint8Array, start: number, end: number): string
 
 /** True when every unit fits a byte. */
 export function isLatin1(value: string): boolean {
-  if (value.length > writeLoopUnitsMax) return !beyondLatin1.test(value);
-  for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 0xff) return false;
-  return true;
+  return !beyondLatin1.test(value);
 }
 
 /** Writes a Latin-1 string, a byte a unit; there must be room. */
 export function writeLatin1(buffer: Uint8Array, position: number, value: string): void {
-  const length = value.length;
-  if (length > writeLoopUnitsMax) {
-    native.latin1Write.call(buffer, value, position, length);
-    return;
-  }
-  for (let index = 0; index < length; index++) buffer[position + index] = value.charCodeAt(index);
+  native.latin1Write.call(buffer, value, position, value.length);
 }
 
 /** Writes any string, two bytes a unit; there must be room. */
 export function writeUtf16(buffer: Uint8Array, position: number, value: string): void {
   native.ucs2Write.call(buffer, value, position, value.length * 2);
+}
+
+/**
+ * Writes a string a byte a unit if all its units are ASCII; false when they are not, then the bytes written mean nothing.
+ * UTF-8 takes one byte a unit for ASCII and more for everything else, so one native pass both checks and writes.
+ * There must be room for three bytes a unit.
+ */
+export function writeAscii(buffer: Uint8Array, position: number, value: string): boolean {
+  return native.utf8Write.call(buffer, value, position, value.length * 3) === value.length;
 }

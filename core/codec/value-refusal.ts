@@ -10,9 +10,18 @@ interface Refusal {
   readonly what: string;
 }
 
-/** The error for a value the encoder refused. `hint` is put after the reason. */
+/** The error for a value the encoder refused. */
 export function valueNotEncodable(value: unknown): EngineError {
-  const refusal = findRefusal(value, '$', []) ?? { path: '$', what: 'a value that changed while it was encoded' };
+  return refusalOf(value) ?? refusalError({ path: '$', what: 'a value that changed while it was encoded' });
+}
+
+/** The error for a value if it cannot be encoded, else undefined. */
+export function refusalOf(value: unknown): EngineError | undefined {
+  const refusal = findRefusal(value, '$', []);
+  return refusal === undefined ? undefined : refusalError(refusal);
+}
+
+function refusalError(refusal: Refusal): EngineError {
   return new EngineError(
     'VALUE_NOT_ENCODABLE',
     `A value cannot be encoded: ${refusal.path} is ${refusal.what}. Records and state are made of primitives, plain objects, ` +

@@ -170,3 +170,8 @@ export interface Sink<T> {
   occupation(workingDirectory: string): Promise<SinkOccupation | null>;
   readonly recordType?: (value: T) => void;
 }
+
+/** What `env.from(...)` takes: a source, or a format that has one. */
+export type SourceLike<T> = Source<T> | { readonly source: Source<T> };
+/** What `stream.to(...)` takes: a sink, or a format that has one. */
+export type SinkLike<T> = Sink<T> | { readonly sink: Sink<T> };

@@ -39,13 +39,13 @@ export class SinkWriterOperator implements Operator {
   }
 
   emit(value: unknown): void {
-    this.#context.metrics.recordsOut++;
     try {
       this.#writer.write(value, this.#scope.timestamp, this.#scope.rowKind);
     } catch (error) {
       this.#context.fail(error);
       return;
     }
+    this.#context.metrics.recordsOut++;
     if (!this.#writer.hasRoom) this.#drain();
   }
 

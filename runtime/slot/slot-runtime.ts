@@ -13,12 +13,12 @@ import {
   type AnyOperatorContext,
   type Collector,
   type Operator,
-  type OperatorMetrics,
   RecordScope,
 } from '../operators/operator.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
 import { createRecordWriter, discard, FanOutCollector, type RecordWriter } from '../subtask/record-writer.ts';
+import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
 import { SourceTime } from '../time/split-time.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
@@ -81,6 +81,9 @@ interface Placed {
   reportedRunning: boolean;
 }
 
+/** Records handed to sinks, among the counters of a subtask. */
+export const recordsWrittenCounter = 'recordsWritten';
+
 const idOf = (subtask: SubtaskId): string => `${subtask.vertexId}#${subtask.subtaskIndex}`;
 
 export class SlotRuntime {
@@ -110,20 +113,22 @@ export class SlotRuntime {
   }
 
   /** Operators of this slot with the key groups whose rows they are restored from. */
-  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange }[] {
+  get restoreWanted(): { operatorId: string; keyGroups: KeyGroupRange[] }[] {
     return this.#placed.flatMap(({ subtask, vertex }) =>
       subtask.chain.map((link) => ({
         operatorId: link.operatorId,
-        keyGroups: this.#keyGroups(vertex, subtask.id.subtaskIndex),
+        keyGroups: [this.#keyGroups(vertex, subtask.id.subtaskIndex)],
       })),
     );
   }
 
   /** Rows of a checkpoint, oldest file first. */
   restoreBlock(block: RowBlock): void {
-    const operators = this.#operatorsOf(block.operatorId);
+    const { operatorId, stateName } = block;
+    const links = this.#placed.flatMap(({ subtask }) => subtask.chain.filter((link) => link.operatorId === operatorId));
+    const targets = links.map((link) => (stateName === metricsStateName ? link.metricsRows : link.operator));
     forEachRow(block.bytes, (keyGroup, key, value) => {
-      for (const operator of operators) operator.restore({ stateName: block.stateName, keyGroup, key, value });
+      for (const target of targets) target.restore({ stateName, keyGroup, key, value });
     });
   }
 
@@ -172,9 +177,10 @@ export class SlotRuntime {
       const { chain } = subtask;
       for (const link of chain) {
         sum.lateRecords += link.metrics.lateRecords;
+        if (link.kind === 'sink-writer') counters[recordsWrittenCounter] = (counters[recordsWrittenCounter] ?? 0) + link.metrics.recordsOut;
         for (const [name, value] of link.metrics.counters) counters[name] = (counters[name] ?? 0) + value;
       }
-      sum.recordsIn = chain[0].metrics.recordsIn;
+      sum.recordsIn = subtask.recordsIn;
       sum.recordsOut = chain.reduce((total, link) => total + link.metrics.recordsOut, 0);
       return { subtask: subtask.id, ...sum, watermarkMs: subtask.watermark, ...this.#loop.times(place), counters };
     });
@@ -194,12 +200,6 @@ export class SlotRuntime {
 
   get allFinished(): boolean {
     return this.#finishedCount === this.#placed.length;
-  }
-
-  #operatorsOf(operatorId: string): Operator[] {
-    return this.#placed.flatMap(({ subtask }) =>
-      subtask.chain.filter((link) => link.operatorId === operatorId).map((link) => link.operator),
-    );
   }
 
   #keyGroups(vertex: JobVertex, subtaskIndex: number): KeyGroupRange {
@@ -280,7 +280,10 @@ export class SlotRuntime {
     });
     const head = functions.get(edge.targetVertex);
     const keyOf = head !== undefined && 'keyOf' in head ? head.keyOf : null;
-    return createRecordWriter(builder, { partitioner: edge.partitioner, context, keyOf, channels });
+    // A sink's records out are those it wrote; its committables are none of them.
+    const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
+    const host = { scope: builder.scope, metrics, blockOutput: () => builder.blockOutput() };
+    return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
   }
 
   #inputs(edge: JobEdge, edgeIndex: number, id: SubtaskId, wake: () => void): InputChannel[] {
@@ -301,7 +304,6 @@ export class SlotRuntime {
 /** Builds the operators of one subtask from the end of the chain to its head, so each knows where its output goes. */
 class ChainBuilder {
   readonly scope = new RecordScope();
-  readonly metrics: OperatorMetrics = { recordsIn: 0, recordsOut: 0, lateRecords: 0, counters: new Map() };
   subtask: Subtask | null = null;
   readonly #options: SlotRuntimeOptions;
   readonly #vertex: JobVertex;
@@ -336,11 +338,13 @@ class ChainBuilder {
       context.sideOutput = (tag) => this.#collector(outputs.get(tag));
       built[index] = createOperator(context, this.#time);
     }
-    return operators.map((node, index) => ({
-      operatorId: node.id,
-      operator: built[index] as Operator,
-      metrics: this.context(index).metrics,
-    }));
+    const { subtaskIndex } = this.#id;
+    const { parallelism } = this.#vertex;
+    return operators.map((node, index) => {
+      const { metrics } = this.context(index);
+      const metricsRows = new MetricsRows(metrics, { operatorId: node.id, subtaskIndex, parallelism });
+      return { operatorId: node.id, kind: node.kind, operator: built[index] as Operator, metrics, metricsRows };
+    });
   }
 
   #collector(collectors: readonly Collector[] | undefined): Collector {

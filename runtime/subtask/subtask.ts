@@ -12,10 +12,12 @@
  * Architecture invariant: between two steps the state of every operator is consistent: a snapshot may be taken there and
  * nowhere else.
  */
+import type { OperatorKind } from '../../core/operators.ts';
 import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElement } from '../../core/stream/batch.ts';
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
 import type { Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
 import { WatermarkValve } from '../time/watermark-valve.ts';
+import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
 import type { RecordWriter } from './record-writer.ts';
 
@@ -53,8 +55,10 @@ export interface SubtaskHost {
 
 export interface ChainedOperator {
   readonly operatorId: string;
+  readonly kind: OperatorKind;
   readonly operator: Operator;
   readonly metrics: OperatorMetrics;
+  readonly metricsRows: MetricsRows;
 }
 
 export interface SubtaskParts {
@@ -147,6 +151,11 @@ export class Subtask {
     return this.#sourceHead?.sourceRecords ?? 0;
   }
 
+  /** Records of the main input; for a source those it handed on, in all attempts. */
+  get recordsIn(): number {
+    return this.#sourceHead === null ? this.chain[0].metrics.recordsIn : this.#sourceHead.sourceRecords;
+  }
+
   /** True when the side input, if there is one, has been read: the subtask may be reported running. */
   get sidesRead(): boolean {
     return !this.#gate.sideFirst;
@@ -154,7 +163,10 @@ export class Subtask {
 
   /** Channels of vertices that are not started again count as ended from the beginning. */
   async open(): Promise<void> {
-    for (const link of this.chain) await link.operator.open();
+    for (const link of this.chain) {
+      link.metricsRows.open();
+      await link.operator.open();
+    }
     this.#gate.channels.forEach((channel, index) => {
       if (channel.ended) this.#channelEnded(index);
     });
@@ -193,7 +205,10 @@ export class Subtask {
 
   completed(checkpointId: number): void {
     if (this.#phase === 'finished' || this.#phase === 'failed') return;
-    for (const link of this.chain) link.operator.checkpointCompleted(checkpointId);
+    for (const link of this.chain) {
+      link.operator.checkpointCompleted(checkpointId);
+      link.metricsRows.checkpointCompleted(checkpointId);
+    }
     if (this.#endCheckpointId !== 0 && checkpointId >= this.#endCheckpointId) this.#endCheckpointComplete = true;
     this.#host.wake();
   }
@@ -460,14 +475,15 @@ export class Subtask {
     const afterEnd = this.#phase === 'ended';
     const tasks: { operatorId: string; task: SnapshotTask }[] = [];
     for (const link of this.chain) {
-      const task = link.operator.freeze(checkpointId);
-      if (task !== null) tasks.push({ operatorId: link.operatorId, task });
+      for (const task of [link.operator.freeze(checkpointId), link.metricsRows.freeze(checkpointId)]) {
+        if (task !== null) tasks.push({ operatorId: link.operatorId, task });
+      }
     }
     if (afterEnd && this.#endCheckpointId === 0) this.#endCheckpointId = checkpointId;
     const barrier = this.#barriers.get(checkpointId);
     if (!afterEnd && barrier !== undefined) for (const writer of this.#writers) writer.barrier(barrier);
     for (const id of this.#barriers.keys()) if (id <= checkpointId) this.#barriers.delete(id);
-    const alignmentMs = this.#alignmentStartMs === 0 ? 0 : performance.now() - this.#alignmentStartMs;
+    const alignmentMs = this.#alignmentStartMs === 0 ? 0 : Math.round(performance.now() - this.#alignmentStartMs);
     this.#alignmentStartMs = 0;
     const sourceRecords = this.sourceRecords;
     this.#host.snapshot({ checkpointId, subtask: this.id, tasks, afterEnd, alignmentMs, sourceRecords });
