@@ -137,7 +137,7 @@ async function runEngine(
   directory: StateDirectory,
   job: PreparedJob,
   options: RunCommandOptions,
-  { terminal, runEmbedded }: RunCommandContext,
+  { terminal, runEmbedded, engineVersion }: RunCommandContext,
   results: CollectedResults,
 ): Promise<RunOutcome> {
   const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
@@ -152,7 +152,7 @@ async function runEngine(
       artifact: { path: directory.artifactPath, sha256: job.artifact.sha256 },
       directory: directory.storageDirectory,
       workingDirectory: directory.workingDirectory,
-      engineVersion: context.engineVersion,
+      engineVersion,
       slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
       backend: options.backend,
       resume: directory.resume,

@@ -223,11 +223,11 @@ async function writeJob(directory: string, job: DirectoryJob, workingDirectory: 
   return identity;
 }
 
-/** Removes the files of a folder that do not belong to the one in use; localized copies of it stay. */
+/** Removes what a folder holds of earlier artifacts or graphs; localized copies of the one in use stay. */
 async function removeOthers(folder: string, keptName: string): Promise<void> {
   const kept = keptName.slice(keptName.indexOf('/') + 1).replace(/\.[^.]*$/, '');
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(kept)) await rm(join(folder, name), { force: true });
+    if (!name.startsWith(kept)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 
