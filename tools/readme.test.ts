@@ -16,15 +16,18 @@ const project = mkdtempSync(join(tmpdir(), 'millrace-readme-'));
 /** Code blocks that follow a comment such as `<!-- run -->`. */
 function blocks(marker: RegExp): readonly { readonly argument: string; readonly text: string }[] {
   const pattern = new RegExp(`<!-- ${marker.source} -->\\n\`\`\`\\w*\\n([\\s\\S]*?)\`\`\``, 'g');
-  return [...readme.matchAll(pattern)].map((match) => ({ argument: match.length > 2 ? (match[1] as string) : '', text: match.at(-1) as string }));
+  return [...readme.matchAll(pattern)].map((match) => ({
+    argument: match.length > 2 ? (match[1] as string) : '',
+    text: match.at(-1) as string,
+  }));
 }
 
 /** What `npm install millrace-<version>.tgz` leaves behind, with the dependencies of this checkout. */
 function installPacked(): readonly string[] {
   const npm = ['pack', '--json', '--ignore-scripts', '--pack-destination', project];
-  const [packed] = JSON.parse(execFileSync('npm', npm, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as [
-    { filename: string; files: { path: string }[] },
-  ];
+  const [packed] = JSON.parse(
+    execFileSync('npm', npm, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  ) as [{ filename: string; files: { path: string }[] }];
   const target = join(project, 'node_modules/millrace');
   mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', join(project, packed.filename), '-C', target, '--strip-components=1']);
@@ -43,20 +46,34 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-const shell = (command: string): string => execFileSync('sh', ['-ec', command], { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const shell = (command: string): string =>
+  execFileSync('sh', ['-ec', command], { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 describe('the packed package', () => {
   test('has what runs, and neither tests nor sources', () => {
-    for (const path of ['bin/millrace.js', 'dist/cli/main.js', 'dist/client/index.d.ts', 'README.md', 'LICENSE', 'CHANGELOG.md']) {
+    for (const path of [
+      'bin/millrace.js',
+      'dist/cli/main.js',
+      'dist/client/index.d.ts',
+      'README.md',
+      'LICENSE',
+      'CHANGELOG.md',
+    ]) {
       expect(packedFiles).toContain(path);
     }
-    const unwanted = packedFiles.filter((path) => /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\//.test(path));
+    const unwanted = packedFiles.filter((path) =>
+      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\//.test(path),
+    );
     expect(unwanted).toEqual([]);
   });
 
   test('has every file its exports name', () => {
-    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, string | Record<string, string>> };
-    const named = Object.values(exports).flatMap((target) => (typeof target === 'string' ? [target] : Object.values(target)));
+    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      exports: Record<string, string | Record<string, string>>;
+    };
+    const named = Object.values(exports).flatMap((target) =>
+      typeof target === 'string' ? [target] : Object.values(target),
+    );
     for (const path of named) expect(packedFiles).toContain(path.slice('./'.length));
   });
 });
@@ -68,10 +85,24 @@ describe('the README', () => {
   });
 
   test('shows a job that type-checks against the packed package', () => {
-    const settings = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
+    const settings = [
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+      '--typeRoots',
+      join(root, 'node_modules/@types'),
+    ];
     const [first] = /```ts\n([\s\S]*?)```/.exec(readme)?.slice(1) ?? [];
     writeFileSync(join(project, 'first.ts'), first as string);
-    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...settings, 'job.ts', 'first.ts'], { cwd: project, stdio: 'pipe' });
+    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...settings, 'job.ts', 'first.ts'], {
+      cwd: project,
+      stdio: 'pipe',
+    });
   });
 
   test('shows commands that do what it says', () => {
