@@ -8,7 +8,7 @@ export type TcpFault =
   | { readonly kind: 'none' }
   /** Bytes are passed on this much later. */
   | { readonly kind: 'delay'; readonly delayMs: number }
-  /** After so many bytes nothing passes, and both connections stay open, until `heal`. */
+  /** After so many bytes nothing is taken or passed on, and both connections stay open, until `heal`. */
   | { readonly kind: 'stall'; readonly afterBytes: number }
   /** After so many bytes both connections are reset. */
   | { readonly kind: 'reset'; readonly afterBytes: number }
@@ -83,6 +83,7 @@ class FaultyPipe {
   heal(): void {
     this.#healed = true;
     for (const chunk of this.#held.splice(0)) this.#upstream.write(chunk);
+    this.#client.resume();
   }
 
   cut(): void {
@@ -105,15 +106,20 @@ class FaultyPipe {
     }
     if ('afterBytes' in fault && this.seen >= fault.afterBytes && !this.#healed) {
       const passing = Math.max(0, fault.afterBytes - from);
-      if (passing > 0) this.#upstream.write(chunk.subarray(0, passing), () => this.#trip());
       this.#held.push(chunk.subarray(passing));
+      if (this.#fault.kind === 'stall') this.#trip();
+      if (passing > 0) this.#upstream.write(chunk.subarray(0, passing), () => this.#trip());
       return;
     }
     this.#upstream.write(chunk);
   }
 
   #trip(): void {
-    if (this.#fault.kind === 'stall' || this.#done) return;
+    if (this.#done) return;
+    if (this.#fault.kind === 'stall') {
+      this.#client.pause();
+      return;
+    }
     this.#done = true;
     if (this.#fault.kind === 'reset') {
       this.#client.resetAndDestroy();

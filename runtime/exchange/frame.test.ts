@@ -103,6 +103,11 @@ describe('frame parser', () => {
     expect(() => parse([wire.slice(0, frameHeaderBytes)])).toThrow(/1001 bytes came, 1000 are allowed/);
   });
 
+  it.each([0, 11, 255, 0x201, 0x1_0001])('refuses a frame when its kind and constants make %i', (kind) => {
+    const wire = wireOf([{ channelId: 0, kind: kind as FrameKind, payload: new Uint8Array(0) }]);
+    expect(() => parse([wire])).toThrow(/unknown kind/);
+  });
+
   it('refuses a frame when it is repeated or one is missing', () => {
     const frame = { channelId: 5, kind: frameKind.idle, payload: Uint8Array.of(1) };
     const wire = wireOf([frame, frame, frame]);

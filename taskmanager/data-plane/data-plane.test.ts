@@ -1,4 +1,6 @@
 import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { StreamElement } from '../../core/stream/batch.ts';
 import { batchOf } from '../../testing/exchange/batches.ts';
@@ -6,6 +8,16 @@ import { closeSlots, drain, fill, ignore, pair, slot, until, valuesOf } from '..
 import { createDataPlane } from './data-plane.ts';
 
 afterEach(closeSlots);
+
+/** Bytes of array buffers that are reachable. Sweeping them is concurrent, so a second collection waits for the first. */
+async function arrayBufferBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
 
 describe('data plane', () => {
   it('hands over every kind of element in order when written at once', async () => {
@@ -89,6 +101,31 @@ describe('data plane', () => {
     stopped.write({ kind: 'end' });
     expect(valuesOf(await drain(late, 'end'))).toHaveLength(written);
     expect(stopped.hasRoom).toBe(true);
+  });
+
+  it('keeps no more memory than credit counts when small batches wait among large ones', async () => {
+    const [sender, receiver] = await pair();
+    const stopped = sender.plane.writer(1, 0, 'slow', ignore);
+    const going = sender.plane.writer(1, 1, 'fast', ignore);
+    const reader = receiver.plane.reader(0, 1, ignore);
+    const large = batchOf([new Uint8Array(60_000)]);
+    let read = 0;
+    let sent = 0;
+    const pass = (count: number): Promise<void> =>
+      until(() => {
+        while (going.hasRoom && sent < count) {
+          stopped.write({ kind: 'batch', batch: batchOf([sent++]) });
+          going.write({ kind: 'batch', batch: large });
+        }
+        while (reader.poll() !== null) read += 1;
+        return read === count;
+      }, 'the large batches have passed');
+    await pass(200);
+    const before = await arrayBufferBytes();
+    await pass(2200);
+    expect(stopped.hasRoom).toBe(true);
+    // Each small batch came with 60 KB of its neighbour: 120 MB if it kept them.
+    expect((await arrayBufferBytes()) - before).toBeLessThan(20_000_000);
   });
 
   it('passes a million records once and in order when four channels share a connection', async () => {
