@@ -84,6 +84,15 @@ describe('files.parquet', () => {
     expect(values).toEqual([row(0, [0, null, 1]), row(1, null), row(2, [2, null, 3])]);
   });
 
+  it('names column and row when an integer in a list is beyond 2^53', async () => {
+    const directory = await temporaryDirectory();
+    const path = join(directory, 'duck.parquet');
+    const connection = await (await DuckDBInstance.create()).connect();
+    await connection.run(`COPY (SELECT [i, 9007199254740991 + i] AS list FROM range(2) t(i)) TO '${path}' (FORMAT parquet)`);
+    connection.closeSync();
+    await expect(drainSource(files.parquet(path))).rejects.toMatchObject({ code: 'INPUT_MALFORMED', message: expect.stringMatching(/"list".*in row 1\b/) });
+  });
+
   it('gives the columns asked for in their order when columns are chosen', async () => {
     const directory = await temporaryDirectory();
     const path = await writeParquet(directory, [

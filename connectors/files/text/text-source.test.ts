@@ -238,9 +238,9 @@ describe('files.csv source', () => {
         const body = rows.map((row) => encoder.encode(Object.fromEntries(row.map((value, index) => [names[index] as string, value])))).join('');
         const text = encoder.header() + body;
         const oracle: unknown = parse(text, { columns: true, record_delimiter: '\n' });
-        const read = await readPieces(new CsvFormat('in', csvShape, null), Buffer.from(text), [size]);
+        const read = await readPieces(new CsvFormat<unknown>('in', csvShape, null), Buffer.from(text), [size]);
         expect(read).toEqual(oracle);
-        expect(read.map((row) => Object.values(row as object))).toEqual(rows);
+        expect(read.map((row) => Object.values(row as Record<string, string>))).toEqual(rows);
       }),
       { numRuns: 300 },
     );
