@@ -106,7 +106,9 @@ export class MemoryFileSystem implements FileSystem {
     this.#call('status', path);
     const entry = this.#entries.get(path);
     if (entry === undefined) return null;
-    return entry === 'directory' ? { bytes: 0, modifiedMs: 0 } : { bytes: entry.bytes.length, modifiedMs: entry.modifiedMs };
+    return entry === 'directory'
+      ? { bytes: 0, modifiedMs: 0 }
+      : { bytes: entry.bytes.length, modifiedMs: entry.modifiedMs };
   }
 
   #openFile(path: string, content: Content): OpenFile {
