@@ -83,6 +83,8 @@ function measurements(chosen: EndToEndCase, reports: readonly SinkReport[], expe
   const latencyMs = reports[0]?.latencyMs ?? null;
   const bytes = reports.reduce((sum, report) => sum + (report.stateBytes ?? 0), 0);
   return {
+    eventsPerSlotSecond: Math.round(reports.reduce((sum, report) => sum + report.records, 0) / largest(reports, 'slotCpuSeconds')),
+    slotWaitedSeconds: Math.round(largest(reports, 'slotWaitedSeconds') * 100) / 100,
     pauseMaxMs: Math.round(largest(reports, 'pauseMaxMs') * 10) / 10,
     ...(chosen.benchmark === 'large-state' ? { bytesPerKey: Math.round(bytes / expected.distinctKeys) } : {}),
     ...(latencyMs === null ? {} : { latencyMs }),
@@ -105,6 +107,6 @@ function isRight(chosen: EndToEndCase, events: number, reports: readonly SinkRep
   });
 }
 
-type NumberOf = 'firstMs' | 'lastMs' | 'firstCpuSeconds' | 'lastCpuSeconds' | 'pauseMaxMs';
+type NumberOf = 'firstMs' | 'lastMs' | 'firstCpuSeconds' | 'lastCpuSeconds' | 'pauseMaxMs' | 'slotCpuSeconds' | 'slotWaitedSeconds';
 const largest = (reports: readonly SinkReport[], name: NumberOf): number => Math.max(...reports.map((report) => report[name]));
 const smallest = (reports: readonly SinkReport[], name: NumberOf): number => Math.min(...reports.map((report) => report[name]));

@@ -31,6 +31,7 @@ export function rowsTable(rows: readonly BenchmarkRow[]): string {
 
 function more(row: BenchmarkRow): string {
   const parts: string[] = [];
+  if (row.eventsPerSlotSecond !== undefined) parts.push(`${rate(row.eventsPerSlotSecond)}/slot s`, `waited ${row.slotWaitedSeconds} s`);
   if (row.bytesPerKey !== undefined) parts.push(`${row.bytesPerKey} bytes a key`);
   if (row.idleRssMiB !== undefined) parts.push(`${row.idleRssMiB} MiB idle`);
   if (row.latencyMs !== undefined) {

@@ -10,6 +10,9 @@ export interface SinkReport {
   /** Processor seconds of the process at the first and at the last record. */
   readonly firstCpuSeconds: number;
   readonly lastCpuSeconds: number;
+  /** Processor seconds of the slot's thread in between, and how long it waited for a processor; NaN where the system does not tell. */
+  readonly slotCpuSeconds: number;
+  readonly slotWaitedSeconds: number;
   /** Last values seen by key, as the job stores them; NaN where a key never came. */
   readonly columns: readonly Float64Array[];
   /** Heap and array buffers of the slot after a full collection, without what the sink itself holds; null when not measured. */

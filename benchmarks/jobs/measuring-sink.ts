@@ -2,6 +2,7 @@
  * A sink that keeps nothing but the last values by key and measures: first and last record, processor time, pauses of the
  * slot's event loop, memory of state, latency. What it found is delivered once, at the end of input.
  */
+import { readFileSync } from 'node:fs';
 import { createHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -49,6 +50,7 @@ class MeasuringWriter<T> implements SinkWriter<T> {
   #records = 0;
   #firstMs = 0;
   #firstCpuSeconds = 0;
+  #firstThread: ThreadSeconds = { cpu: Number.NaN, waited: Number.NaN };
   #bytesBefore = 0;
 
   constructor(options: MeasuringSinkOptions<T>, context: ConnectorContext) {
@@ -87,6 +89,7 @@ class MeasuringWriter<T> implements SinkWriter<T> {
   #begin(): void {
     this.#firstMs = nowMs();
     this.#firstCpuSeconds = cpuSeconds();
+    this.#firstThread = threadSeconds();
     this.#pauses.enable();
     setTimeout(() => this.#pauses.reset(), warmUpMs).unref();
   }
@@ -100,6 +103,7 @@ class MeasuringWriter<T> implements SinkWriter<T> {
   #report(): SinkReport {
     const lastMs = nowMs();
     const lastCpuSeconds = cpuSeconds();
+    const thread = threadSeconds();
     const { p50, p99, p999, max } = percentilesMs(this.#latencies);
     return {
       records: this.#records,
@@ -107,6 +111,8 @@ class MeasuringWriter<T> implements SinkWriter<T> {
       lastMs,
       firstCpuSeconds: this.#firstCpuSeconds,
       lastCpuSeconds,
+      slotCpuSeconds: thread.cpu - this.#firstThread.cpu,
+      slotWaitedSeconds: thread.waited - this.#firstThread.waited,
       columns: this.#columns,
       pauseMaxMs: Math.max(0, this.#pauses.max / 1e6 - pauseResolutionMs),
       stateBytes: this.#options.memory === true ? usedBytes() - this.#bytesBefore : null,
@@ -125,6 +131,22 @@ const nowMs = (): number => performance.timeOrigin + performance.now();
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
+}
+
+interface ThreadSeconds {
+  readonly cpu: number;
+  readonly waited: number;
+}
+
+/** Time this thread ran, and time it was ready and did not; Linux only. */
+function threadSeconds(): ThreadSeconds {
+  try {
+    const [ran, waited] = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ').map(Number);
+    return { cpu: (ran as number) / 1e9, waited: (waited as number) / 1e9 };
+  } catch {
+    // Not told by this system: the row has the processor time of the whole process all the same.
+    return { cpu: Number.NaN, waited: Number.NaN };
+  }
 }
 
 /** Bytes this thread keeps alive, after a full collection. */
