@@ -24,7 +24,7 @@ export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from
 export { tumbling } from './streams/tumbling.ts';
 export { type AggregateDefinition, aggregateOf } from './aggregates/aggregate-of.ts';
 export { first, last } from './aggregates/first-last.ts';
-export { avg, count, max, min, type NumberAggregate, sum } from './aggregates/numeric.ts';
+export { avg, count, max, min, sum } from './aggregates/numeric.ts';
 export { quantile } from './aggregates/quantile.ts';
 export { quantileSketch } from './aggregates/quantile-sketch.ts';
 export { topN, type TopNOptions } from './aggregates/top-n.ts';

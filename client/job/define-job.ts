@@ -4,7 +4,7 @@
  * depend on nothing but its parameters.
  */
 import type { Source, SourceLike } from '../../core/connector/index.ts';
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, isEngineError } from '../../core/errors.ts';
 import { type JobDefinition, jobDefinitionBrand, type PlannedJob, type PlanOptions } from '../../core/graph/job-definition.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { ParameterSchema, ParameterValues } from '../parameters/parameter-types.ts';
@@ -66,7 +66,7 @@ export function planJob(definition: JobDefinition, options: PlanOptions = {}): P
 
 function planDefinition(name: string, define: (env: JobEnvironment) => void, settings: JobSettings, options: PlanOptions): PlannedJob {
   const environment = new Environment(name, settings, options);
-  const returned: unknown = define(environment);
+  const returned = runDefinition(name, define, environment);
   environment.graph.close();
   if (typeof returned === 'object' && returned !== null && 'then' in returned) {
     throw new EngineError('JOB_INVALID', `job '${name}': the definition is asynchronous; make it synchronous and read outside data by a source or a parameter`);
@@ -74,6 +74,17 @@ function planDefinition(name: string, define: (env: JobEnvironment) => void, set
   const { values, warnings } = environment.takeParameters();
   const planned = planLogicalGraph(environment.graph, environment.resolvedOptions(), values);
   return { ...planned, warnings: [...warnings, ...planned.warnings] };
+}
+
+/** What the definition throws itself becomes an error that names the job; the cause keeps the author's stack. */
+function runDefinition(name: string, define: (env: JobEnvironment) => void, environment: Environment): unknown {
+  try {
+    return define(environment);
+  } catch (error) {
+    if (isEngineError(error)) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new EngineError('JOB_INVALID', `job '${name}': its definition threw: ${message}`, { cause: error, ids: { job: name } });
+  }
 }
 
 class Environment implements JobEnvironment {

@@ -70,8 +70,33 @@ function checkOptions(jobName: string, options: JobOptions): void {
   range('checkpointsRetained', 1, 1000);
   range('checkpointFailuresMax', 0, 1_000_000);
   range('bufferTimeoutMs', 0, dayMs);
-  const kinds: readonly unknown[] = ['exponential-delay', 'fixed-delay', 'failure-rate', 'none'];
-  if (!kinds.includes(options.restart?.kind)) {
-    throw new EngineError('JOB_INVALID', `job '${jobName}': restart needs a kind: ${kinds.join(', ')}`);
+  checkRestart(jobName, options.restart);
+}
+
+/** What each number of a restart strategy may be; `null` where the type allows it. */
+const restartRanges: Readonly<Record<RestartStrategyOptions['kind'], Readonly<Record<string, readonly [number, number]>>>> = {
+  'exponential-delay': {
+    initialDelayMs: [0, Number.MAX_SAFE_INTEGER],
+    maxDelayMs: [0, Number.MAX_SAFE_INTEGER],
+    multiplier: [1, 1000],
+    resetAfterMs: [0, Number.MAX_SAFE_INTEGER],
+    jitter: [0, 1],
+    attemptsMax: [0, Number.MAX_SAFE_INTEGER],
+  },
+  'fixed-delay': { delayMs: [0, Number.MAX_SAFE_INTEGER], attemptsMax: [0, Number.MAX_SAFE_INTEGER] },
+  'failure-rate': { delayMs: [0, Number.MAX_SAFE_INTEGER], failuresMax: [1, Number.MAX_SAFE_INTEGER], intervalMs: [1, Number.MAX_SAFE_INTEGER] },
+  none: {},
+};
+
+function checkRestart(jobName: string, restart: RestartStrategyOptions): void {
+  if (typeof restart !== 'object' || restart === null || !Object.hasOwn(restartRanges, restart.kind)) {
+    throw new EngineError('JOB_INVALID', `job '${jobName}': restart needs a kind: ${Object.keys(restartRanges).join(', ')}`);
+  }
+  const given = restart as unknown as Readonly<Record<string, unknown>>;
+  for (const [name, [first, last]] of Object.entries(restartRanges[restart.kind])) {
+    const value = given[name];
+    if (name === 'attemptsMax' && value === null && restart.kind === 'exponential-delay') continue;
+    if (typeof value === 'number' && value >= first && value <= last) continue;
+    throw new EngineError('JOB_INVALID', `job '${jobName}': restart.${name} is ${String(value)}; use a number of ${first} to ${last}`);
   }
 }

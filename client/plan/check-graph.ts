@@ -110,11 +110,19 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
     warnings.push(`state depends on derived ids, which may change with the definition: ${derived.map(idOf).join(', ')}; give each a .uid('...') (a source: env.from(source, { uid })) before relying on restarts with a changed job`);
   }
   for (const node of graph.nodes) {
+    const errorTag = typeof node.onError === 'object' ? node.onError.sideOutput : null;
+    if (errorTag !== null && !isRead(graph, node, errorTag)) {
+      warnings.push(`failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`);
+    }
     if (node.kind !== 'window-aggregate') continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0) warnings.push(`window ${idOf(node)} reads ${untimed.map(idOf).join(', ')} without withTimestamps: unless the source gives event times itself, its records cannot be placed in windows`);
   }
   return warnings;
+}
+
+function isRead(graph: LogicalGraph, from: LogicalNode, tag: string): boolean {
+  return graph.nodes.some((node) => node.inputs.some((input) => input.node === from && input.tag === tag));
 }
 
 /** Sources that reach the node on a way without timestamps. */

@@ -168,6 +168,14 @@ describe('planning', () => {
     expect(warnings[1]).toContain("window 'w' reads 'in' without withTimestamps");
   });
 
+  test('warns when failed records go to a side output nobody reads', () => {
+    const { warnings } = job((env) => {
+      const bad = outputTag<FailedRecord>('bad');
+      env.from(testSource<Reading>(), { uid: 'in' }).map((r) => r).uid('m').onError(sideOutput(bad)).print().uid('out');
+    }).plan({});
+    expect(warnings).toEqual([expect.stringContaining("failed records of 'm' go to side output 'bad'")]);
+  });
+
   test('carries resolved options when job, definition and command line set them', () => {
     const definition = defineJob(
       'job',
@@ -216,6 +224,15 @@ describe('planning refuses', () => {
     ['something that is not a function', (env) => void env.from(testSource<Reading>()).map('x' as never), /map needs a function/],
     ['an unknown option', (env) => env.options({ checkpointIntervall: 5 } as never), /unknown option 'checkpointIntervall'/],
     ['an option out of range', (env) => env.options({ maxParallelism: 40_000 }), /maxParallelism is 40000/],
+    ['a restart strategy of no kind', (env) => env.options({ restart: { kind: 'never' } as never }), /restart needs a kind/],
+    ['a restart option out of range', (env) => env.options({ restart: { kind: 'fixed-delay', delayMs: -1, attemptsMax: 3 } }), /restart.delayMs is -1/],
+    ['a hand-made window of size 0', (env) => void env.from(testSource<Reading>()).keyBy((r) => r.sensor).window({ kind: 'tumbling', sizeMs: 0, offsetMs: 0 }), /size 0/],
+    ['a state with the name of timers', (env) => void env.from(testSource<Reading>()).keyBy((r) => r.sensor).process({ state: { 'timers-event': valueState<number>() }, onRecord: () => {} }), /engine's own timers/],
+    ['an undeclared state', (env) => void env.from(testSource<Reading>()).keyBy((r) => r.sensor).process({ state: { n: {} as never }, onRecord: () => {} }), /state 'n' is not declared/],
+    ['a process function without onRecord', (env) => void env.from(testSource<Reading>()).keyBy((r) => r.sensor).process({} as never), /onRecord needs a function/],
+    ['a definition that throws', () => { throw new TypeError('broken'); }, /'job': its definition threw: broken/],
+    ['the reserved output tag', () => void outputTag('late'), /'late' is reserved/],
+    ['a reaction to errors that does not exist', (env) => void env.from(testSource<Reading>()).map((r) => r).onError('ignore' as never), /onError takes/],
     ['a key after broadcast', (env) => void env.from(testSource<Reading>()).broadcast().keyBy((r) => r.sensor), /remove rebalance\(\) or broadcast\(\)/],
     ['an asynchronous definition', (async () => {}) as never, /asynchronous/],
   ];
@@ -223,7 +240,7 @@ describe('planning refuses', () => {
     const attempt = refusal((env) => {
       const returned: unknown = define(env);
       // Options are only resolved once there is something to plan.
-      if (returned === undefined && message.source.includes('ption')) env.from(testSource()).print();
+      if (returned === undefined && /option|restart|maxParallelism is/.test(message.source)) env.from(testSource()).print();
       return returned as never;
     });
     expect(attempt).toThrow(expect.objectContaining({ code: 'JOB_INVALID', message: expect.stringMatching(message) }));

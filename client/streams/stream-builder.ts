@@ -41,6 +41,7 @@ import type {
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+import { tumbling } from './tumbling.ts';
 
 /** Adds a node that reads `ends` on input 0. */
 function addNode(graph: LogicalGraph, ends: readonly StreamEnd[], functions: OperatorFunctions, config: JsonObject = {}): LogicalNode {
@@ -233,7 +234,9 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     if (typeof window !== 'object' || window === null || window.kind !== 'tumbling') {
       throw new EngineError('JOB_INVALID', 'window(...) needs a window, for example tumbling(hours(1))');
     }
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, window, 0);
+    // Checked again: an object literal of the same shape gets here as well.
+    const checked = tumbling(window.sizeMs, { offset: window.offsetMs });
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, checked, 0);
   }
 
   process<Out, D extends StateDeclarations>(

@@ -106,6 +106,19 @@ describe('types of streams', () => {
     expect(kinds).toContain('aggregate');
   });
 
+  test('of aggregates over plain numbers are those of its result', () => {
+    const plusOne = (value: number): number => value + 1;
+    const kinds = kindsOf((env) => {
+      const results = env
+        .from(testSource<number>())
+        .keyBy((n) => n % 10)
+        .aggregate({ mean: avg((n) => n + 1), next: sum(plusOne), median: quantile(0.5, plusOne), best: topN(2, (n) => n) });
+      expectTypeOf<RecordOf<typeof results>>().toEqualTypeOf<{ key: number; mean: number; next: number; median: number; best: number[] }>();
+      results.print();
+    });
+    expect(kinds).toContain('aggregate');
+  });
+
   test('are narrowed by a filter when its predicate is a type guard', () => {
     type Event = { kind: 'bid'; price: number } | { kind: 'person'; name: string };
     const kinds = kindsOf((env) => {

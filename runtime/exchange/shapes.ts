@@ -32,8 +32,8 @@ export class EncoderShape {
     this.matchesExactly = makeExactMatch(names);
   }
 
-  /** True when the object's fields are fields of the shape in the same order, and a quarter of them or more is present. */
-  matchesSubsequence(object: Row): boolean {
+  /** True when the object's fields are fields of the shape in the same order, and one in `share` of them or more is present. */
+  matchesSubsequence(object: Row, share: number = presentShare): boolean {
     const names = this.names;
     let index = 0;
     let present = 0;
@@ -42,7 +42,7 @@ export class EncoderShape {
       index++;
       present++;
     }
-    return present * presentShare >= names.length;
+    return present * share >= names.length;
   }
 }
 
@@ -64,7 +64,7 @@ export class EncoderShapes {
   shapeOf(object: Row): EncoderShape | null {
     const last = this.#last;
     if (last !== null && (last.matchesExactly(object) || (last.optional && last.matchesSubsequence(object)))) return last;
-    const shape = this.#known(object) ?? this.#learn(object);
+    const shape = this.#known(object) ?? this.#unknown(object);
     if (shape !== null) this.#last = shape;
     return shape;
   }
@@ -85,6 +85,21 @@ export class EncoderShapes {
     return null;
   }
 
+  #unknown(object: Row): EncoderShape | null {
+    const spent = this.#learned * 2 >= this.#shapesMax;
+    return (spent ? this.#stretched(object) : null) ?? this.#learn(object);
+  }
+
+  /** When half of the shapes are spent, sparse objects use a shape that has all their fields, however many others it has. */
+  #stretched(object: Row): EncoderShape | null {
+    for (const shape of this.#shapes) {
+      if (!shape.matchesSubsequence(object, shapeFieldsMax)) continue;
+      shape.optional = true;
+      return shape;
+    }
+    return null;
+  }
+
   #learn(object: Row): EncoderShape | null {
     if (this.#learned >= this.#shapesMax) return null;
     const names = Object.keys(object);
@@ -98,7 +113,8 @@ export class EncoderShapes {
   #widened(names: readonly string[]): EncoderShape | null {
     for (const shape of this.#shapes) {
       const merged = mergeNames(shape.names, names);
-      if (merged === null || merged.length > shapeFieldsMax) continue;
+      // A shape that has all the fields was passed over because the object is too sparse for it.
+      if (merged === null || merged.length === shape.names.length || merged.length > shapeFieldsMax) continue;
       this.#remove(shape);
       const wider = new EncoderShape(merged);
       wider.optional = true;
