@@ -166,7 +166,7 @@ test('a job goes on with a mended function when the old one failed', async () =>
   writeFileSync(join(directory, 'job.ts'), failing);
   const failed = await start('--max-restarts', '0').ended;
   expect(failed.code).toBe(1);
-  expect(failed.stderr).toMatch(/USER_FUNCTION_FAILED[\s\S]*too large: 4000[\s\S]*job\.ts:\d+/);
+  expect(failed.stderr).toMatch(/error: .*too large: 4000[\s\S]*USER_FUNCTION_FAILED[\s\S]*job\.ts:\d+/);
   writeFileSync(join(directory, 'job.ts'), jobText({ ratePerSecond: null, map: 'n' }));
   const resumed = await start().ended;
   expect(resumed, resumed.stderr).toMatchObject({ code: 0, stderr: expect.stringMatching(/functions of operator/) });
