@@ -14,7 +14,6 @@ const native = Buffer.prototype as unknown as NativeStringAccess;
 
 /** Below this length a loop over the units beats the call into native code; also the longest string built by `+` that V8 keeps flat. */
 const loopUnitsMax = 12;
-const writeLoopUnitsMax = 40;
 const beyondLatin1 = /[^\u0000-\u00ff]/;
 
 /** The string whose units are the bytes `start .. end - 1`. */
@@ -32,19 +31,12 @@ export function readUtf16(bytes: Uint8Array, start: number, end: number): string
 
 /** True when every unit fits a byte. */
 export function isLatin1(value: string): boolean {
-  if (value.length > writeLoopUnitsMax) return !beyondLatin1.test(value);
-  for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 0xff) return false;
-  return true;
+  return !beyondLatin1.test(value);
 }
 
 /** Writes a Latin-1 string, a byte a unit; there must be room. */
 export function writeLatin1(buffer: Uint8Array, position: number, value: string): void {
-  const length = value.length;
-  if (length > writeLoopUnitsMax) {
-    native.latin1Write.call(buffer, value, position, length);
-    return;
-  }
-  for (let index = 0; index < length; index++) buffer[position + index] = value.charCodeAt(index);
+  native.latin1Write.call(buffer, value, position, value.length);
 }
 
 /** Writes any string, two bytes a unit; there must be room. */

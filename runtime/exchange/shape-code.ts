@@ -5,7 +5,7 @@
  *
  * Architecture invariant: no text from the wire or from user data ever becomes part of generated code.
  */
-import { setProto } from '../../core/codec/value-decoder.ts';
+import { asPropertyKey, defineField } from '../../core/codec/field-names.ts';
 import { absent } from './columnar-layout.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -104,11 +104,6 @@ export function objectBuilder(names: readonly string[]): ObjectBuilder {
 const buildersMax = 1024;
 const builders = new Map<string, ObjectBuilder>();
 
-/** V8 looks a name up on every access unless it is the one unique string that property keys are. */
-function asPropertyKey(name: string): string {
-  return Object.keys({ [name]: 0 })[0] as string;
-}
-
 function makeBuilder(decodedNames: readonly string[]): ObjectBuilder {
   const names = decodedNames.map(asPropertyKey);
   // Assigning a name that Object.prototype has would call a setter (__proto__) or fail where the prototype is frozen.
@@ -165,10 +160,4 @@ function definingBuilder(names: readonly string[]): ObjectBuilder {
     return rows;
   };
   return { exact: build, optional: build };
-}
-
-function defineField(object: Record<string, unknown>, name: string, value: unknown): void {
-  if (name === '__proto__') setProto(object, value);
-  else if (name in Object.prototype) Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
-  else object[name] = value;
 }

@@ -1,0 +1,26 @@
+/** `files.jsonl`: JSON lines as source and as exactly-once sink. */
+import { fileFormat, sinkDirectory } from './file-format.ts';
+import type { FileFormat } from './file-format.ts';
+import { fileSink } from './sink/file-sink.ts';
+import type { RollingOptions } from './sink/file-sink.ts';
+import { JsonLinesEncoder } from './sink/json-lines-encoder.ts';
+import { JsonLinesFormat } from './text/json-lines-format.ts';
+import { textSource } from './text/text-source.ts';
+import type { TextSourceOptions } from './text/text-source.ts';
+
+export interface JsonLinesOptions extends TextSourceOptions {
+  /** As a sink: when a file is completed. */
+  readonly rolling?: RollingOptions;
+}
+
+const kind = 'files.jsonl';
+
+/** JSON lines at a path: the files to read, or the directory to write to. */
+export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOptions = {}): FileFormat<T> {
+  const all = typeof paths === 'string' ? [paths] : [...paths];
+  const { rolling, ...sourceOptions } = options;
+  return fileFormat<T>(
+    () => textSource({ kind, paths: all, options: sourceOptions, formatOptions: {}, createFormat: () => new JsonLinesFormat<T>() }),
+    () => fileSink({ kind, directory: sinkDirectory(kind, all), rolling, options: {}, createEncoder: () => new JsonLinesEncoder<T>() }),
+  );
+}
