@@ -11,6 +11,9 @@ const chunkRecordsMax = 10_000;
 /** Values a writer takes between two checkpoints. */
 const recordsMax = 1_000_000;
 
+/** Row kind of a plain record. */
+const insertKind = 0;
+
 interface CollectedChunk {
   readonly chunk: number;
   readonly values: readonly PlainData[];
@@ -26,7 +29,12 @@ class CollectWriter<T> implements SinkWriter<T> {
 
   async open(): Promise<void> {}
 
-  write(value: T): void {
+  write(value: T, _timestamp: number, rowKind: number): void {
+    if (rowKind !== insertKind) {
+      throw new EngineError('NOT_SUPPORTED', `collect("${this.#channel}") got an update or delete; it takes new records only. Window the stream so that results are final.`, {
+        ids: { channel: this.#channel },
+      });
+    }
     if (this.#values.length >= recordsMax) {
       throw new EngineError(
         'RECORD_TOO_LARGE',

@@ -16,6 +16,8 @@ export interface LineOutput {
   drained(): Promise<void>;
 }
 
+/** Marks of changes, by row kind: nothing for a plain record, then update before, update after, delete. */
+const kindMarks = ['', '-U ', '+U ', '-D '];
 const flushChars = 16 * 1024;
 
 /** One line for a value: strings as they are, all else as Node shows it, on one line. */
@@ -38,10 +40,10 @@ export class PrintWriter<T> implements SinkWriter<T> {
 
   async open(): Promise<void> {}
 
-  write(value: T): void {
+  write(value: T, _timestamp: number, rowKind: number): void {
     // Once per batch, not per record: lines show up as soon as the batch that is being processed is done.
     if (this.#text.length === 0) queueMicrotask(this.#flush);
-    this.#text += `${this.#prefix}${lineOf(value)}\n`;
+    this.#text += `${this.#prefix}${kindMarks[rowKind] ?? ''}${lineOf(value)}\n`;
     if (this.#text.length >= flushChars) this.#flush();
   }
 

@@ -27,16 +27,24 @@ describe('print', () => {
   it('prints records with the prefix in order when the batch is done, without a barrier', async () => {
     const output = new RecordingOutput();
     const writer = new PrintWriter<unknown>('> ', output);
-    writer.write('a');
-    writer.write({ b: 1 });
+    writer.write('a', Number.NaN, 0);
+    writer.write({ b: 1 }, Number.NaN, 0);
     await Promise.resolve();
     expect(output.text).toBe('> a\n> { b: 1 }\n');
+  });
+
+  it('marks changes when the stream has updates and deletes', async () => {
+    const output = new RecordingOutput();
+    const writer = new PrintWriter<number>('', output);
+    for (let kind = 0; kind < 4; kind++) writer.write(kind, Number.NaN, kind);
+    await writer.close();
+    expect(output.text).toBe('0\n-U 1\n+U 2\n-D 3\n');
   });
 
   it('has printed everything when a barrier is prepared', async () => {
     const output = new RecordingOutput();
     const writer = new PrintWriter<string>('', output);
-    writer.write('a');
+    writer.write('a', Number.NaN, 0);
     expect(await writer.prepareCommit()).toEqual({ committables: [], state: [] });
     expect(output.text).toBe('a\n');
   });
@@ -45,7 +53,7 @@ describe('print', () => {
     const output = new RecordingOutput();
     output.open = false;
     const writer = new PrintWriter<string>('', output);
-    writer.write('x'.repeat(20_000));
+    writer.write('x'.repeat(20_000), Number.NaN, 0);
     expect(writer.hasRoom).toBe(false);
     await writer.drained();
     expect(writer.hasRoom).toBe(true);
