@@ -171,8 +171,7 @@ export interface Sink<T> {
   readonly recordType?: (value: T) => void;
 }
 
-/** What `env.from(...)` takes: a source, or a value that has one (a file format is source and sink at once). */
+/** What `env.from(...)` takes: a source, or a format that has one. */
 export type SourceLike<T> = Source<T> | { readonly source: Source<T> };
-
-/** What `stream.to(...)` takes: a sink, or a value that has one. */
+/** What `stream.to(...)` takes: a sink, or a format that has one. */
 export type SinkLike<T> = Sink<T> | { readonly sink: Sink<T> };

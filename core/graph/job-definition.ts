@@ -3,6 +3,7 @@
  * functions without importing the SDK.
  */
 import type { OperatorFunctions } from '../operators.ts';
+import type { JsonObject } from '../plain-data.ts';
 import type { JobGraph } from './job-graph.ts';
 
 /** Found on every job definition, also one made by another copy of the engine. */
@@ -13,6 +14,8 @@ export interface PlanOptions {
   readonly arguments?: Readonly<Record<string, string>>;
   /** Environment to resolve parameters from. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Parameters of a file, already parsed; `path` is for messages. Looked at after arguments and environment. */
+  readonly parameterFile?: { readonly path: string; readonly values: JsonObject };
   /** Parameters resolved at submission (in a slot): taken as they are, nothing else is looked at. */
   readonly resolvedParameters?: JobGraph['parameters'];
   /** Parallelism of operators that do not set their own; default 1. */

@@ -38,13 +38,15 @@ export interface OperatorMetrics {
   readonly counters: Map<string, number>;
 }
 
-export interface OperatorContext<Kind extends OperatorKind = OperatorKind> {
+export interface AnyOperatorContext {
   readonly jobName: string;
   readonly node: OperatorNode;
-  readonly functions: Extract<OperatorFunctions, { kind: Kind }>;
+  readonly functions: OperatorFunctions;
   readonly subtaskIndex: number;
   readonly parallelism: number;
   readonly attempt: number;
+  /** Checkpoint this attempt started from; null on a fresh start. */
+  readonly restoredCheckpointId: number | null;
   readonly maxParallelism: number;
   /** Key groups this subtask owns. */
   readonly keyGroups: KeyGroupRange;
@@ -60,17 +62,30 @@ export interface OperatorContext<Kind extends OperatorKind = OperatorKind> {
   readonly signal: AbortSignal;
   /** Processing time, ms since the epoch. */
   nowMs(): number;
-  /** True when every output can take what one more record or timer emits. */
+  /** True when every output can take what one more record or timer emits, and the subtask has not failed. */
   hasRoom(): boolean;
+  /** From now on there is no room (a sink's buffer is full); looked at again when the subtask is woken. */
+  blockOutput(): void;
   /** Asks the slot loop to run this subtask soon: an awaited thing has arrived. Callable from any callback. */
   wake(): void;
   /** Asks to be woken at a processing time (ms since the epoch); an earlier request wins. */
   wakeAt(timestampMs: number): void;
-  /** Fails the attempt with an error from a callback. */
+  /**
+   * Fails the attempt. Does not throw: an operator reports its own failure here and returns, so that the failure never
+   * surfaces in an upstream user function's `emit`. Nothing more is processed.
+   */
   fail(error: unknown): void;
   log(level: 'info' | 'warn', message: string): void;
   deliver(channel: string, id: string, values: readonly unknown[]): void;
 }
+
+/** The context of an operator of a known kind. */
+export interface OperatorContext<Kind extends OperatorKind> extends AnyOperatorContext {
+  readonly functions: Extract<OperatorFunctions, { kind: Kind }>;
+}
+
+/** `more`: call again; `waiting`: nothing at hand, `wake` follows; `ended`: never anything again. */
+export type PollResult = 'more' | 'waiting' | 'ended';
 
 /** One table's row as read from a checkpoint. Byte arrays are valid only during the call. */
 export interface RestoredRow {
@@ -106,6 +121,18 @@ export interface Operator extends Collector {
   advanceWatermark(watermark: number): boolean;
   /** Processing time reached a time asked for by `wakeAt`. Same contract. */
   advanceProcessingTime?(nowMs: number): boolean;
+  /** Heads that make their own records (sources): hands on records until `deadlineMs` (of `performance.now()`) or until there is no room. */
+  poll?(deadlineMs: number): PollResult;
+  /** False while a sink's buffer is full. Absent: always room. */
+  readonly hasRoom?: boolean;
+  /** Two-input heads: one record of the side input. */
+  emitSide?(value: unknown): void;
+  /** Two-input heads: the side input has ended; the main input is read from now on. */
+  endSide?(): void;
+  /** All inputs ended and the final watermark was handled: last work before the end is forwarded. */
+  endInput?(): Promise<void>;
+  /** False while something that must be done before the subtask may finish is under way (a commit). Absent: true. */
+  readonly settled?: boolean;
   /** Before the snapshot: work that takes time (a sink makes its output durable). Only this subtask is suspended meanwhile. */
   prepareSnapshot?(checkpointId: number, afterEnd: boolean): Promise<void>;
   /** At the barrier, O(1): fixes what checkpoint `checkpointId` contains; null when nothing changed. */

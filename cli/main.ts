@@ -1,0 +1,87 @@
+/**
+ * The `millrace` command: reads the command line, runs a command, turns what happened into text and an exit code.
+ *
+ * Exit codes: 0 done, or stopped with a last checkpoint; 1 an error; 2 wrong usage (also a wrong parameter of the job);
+ * 130 ended at once by a second Ctrl-C.
+ */
+import { CommanderError } from 'commander';
+import { EngineError, fromWireError, isEngineError, toWireError } from '../core/errors.ts';
+import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
+import { Terminal } from './output/terminal.ts';
+import { type Actions, buildProgram } from './program.ts';
+import { usageError } from './usage-error.ts';
+
+/** Runs the command line and ends the process. */
+export async function main(argv: readonly string[]): Promise<void> {
+  endQuietlyOnClosedPipe();
+  const code = await runCommandLine(argv);
+  // Threads and sockets of a job that would not end must not keep the shell waiting.
+  process.stdout.write('', () => process.exit(code));
+}
+
+async function runCommandLine(argv: readonly string[]): Promise<number> {
+  let code = 0;
+  const { version } = enginePackage();
+  const environment = process.env;
+  const actions: Actions = {
+    run: async (options, quiet) => {
+      const { runCommand } = await import('./run/run-command.ts');
+      const terminal = new Terminal(process.stdout, process.stderr, { quiet });
+      const context = { terminal, engineVersion: version, environment, workingDirectory: process.cwd() };
+      const { outcome } = await runCommand(options, context);
+      if (outcome?.error) code = await reportError(outcome.error, false);
+      else if (outcome?.state === 'canceled' || outcome?.state === 'failed') code = 1;
+    },
+    plan: async (options) => {
+      const { planCommand } = await import('./plan/plan-command.ts');
+      await planCommand(options, new Terminal(process.stdout, process.stderr, { quiet: options.json }), environment);
+    },
+  };
+  try {
+    await buildProgram(version, actions).parseAsync([...argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version are printed by the parser and are no errors.
+      if (error.exitCode === 0) return 0;
+      if (error.code === 'commander.help') return reportError(noCommand(), wantsJson(argv));
+      return reportError(usageError(error), wantsJson(argv));
+    }
+    return reportError(asEngineError(error), wantsJson(argv));
+  }
+}
+
+const noCommand = (): EngineError =>
+  new EngineError('USAGE', 'no command was given → millrace run <job.ts>, or millrace --help');
+
+/** Prints an error, as JSON on stdout when asked for, and returns the exit code. */
+async function reportError(error: EngineError, json: boolean): Promise<number> {
+  if (json) {
+    const { errorJson } = await import('./run/summary-text.ts');
+    process.stdout.write(`${JSON.stringify({ ok: false, error: errorJson(error) })}\n`);
+  } else {
+    const { errorText } = await import('./output/error-text.ts');
+    process.stderr.write(
+      `${errorText(error, { engineDirectory: enginePackage().directory, workingDirectory: process.cwd() })}\n`,
+    );
+  }
+  return error.code === 'USAGE' || error.code === 'PARAMETER_INVALID' ? 2 : 1;
+}
+
+function asEngineError(error: unknown): EngineError {
+  return isEngineError(error) ? error : fromWireError(toWireError(error));
+}
+
+/** Also before the command line could be parsed. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf('--');
+  return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
+}
+
+/** `millrace run job.ts | head`: the reader has seen enough. */
+function endQuietlyOnClosedPipe(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}

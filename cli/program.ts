@@ -1,0 +1,130 @@
+/**
+ * The commands and options of `millrace`. Says what can be typed; what a command does is loaded only when it is called,
+ * so that `--help` stays quick.
+ */
+import { Command, Option } from 'commander';
+import {
+  parseChoice,
+  parseDuration,
+  parseInteger,
+  parseJobArguments,
+  parseParallelism,
+} from './options/parse-options.ts';
+import type { PlanCommandOptions } from './plan/plan-command.ts';
+import type { RunCommandOptions } from './run/run-command.ts';
+
+/** What the commands call. */
+export interface Actions {
+  run(options: RunCommandOptions, quiet: boolean): Promise<void>;
+  plan(options: PlanCommandOptions): Promise<void>;
+}
+
+interface JobFlags {
+  readonly parallelism?: number;
+  readonly external: readonly string[];
+  readonly json?: boolean;
+}
+
+interface RunFlags extends JobFlags {
+  readonly stateDir?: string;
+  readonly fresh?: boolean;
+  readonly checkpointInterval?: number;
+  readonly maxRestarts?: number;
+  readonly backend: 'memory' | 'cold';
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+}
+
+const runExamples = `
+Examples:
+  millrace run job.ts                                   run here; nothing is kept
+  millrace run job.ts --state-dir .millrace/job         keep state: the same command goes on where it stopped
+  millrace run job.ts --state-dir .millrace/job --fresh drop state and results, begin again
+  millrace run job.ts -- --airport ATL                  parameters of the job go after --
+
+Ctrl-C stops with a last checkpoint (exit 0); a second one ends at once (exit 130).`;
+
+/** Builds the parser. It throws CommanderError instead of ending the process. */
+export function buildProgram(version: string, actions: Actions): Command {
+  const program = new Command('millrace');
+  program
+    .description('Distributed, stateful stream processing for TypeScript.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({ writeErr: () => undefined })
+    .exitOverride();
+  addRun(program, actions);
+  addPlan(program, actions);
+  return program;
+}
+
+function addRun(program: Command, actions: Actions): void {
+  const command = jobCommand(program, 'run', 'run a job in this process')
+    .option('--state-dir <directory>', 'keep checkpoints here and go on from them; default: a temporary directory')
+    .option('--fresh', 'drop the state and the results of earlier runs first')
+    .option('--checkpoint-interval <time>', 'time between checkpoints, for example 1s', (text) =>
+      parseDuration('--checkpoint-interval', text),
+    )
+    .option('--max-restarts <n>', 'restarts before giving up; default: as the job says, at most 3', (text) =>
+      parseInteger('--max-restarts', text, { min: 0, max: 1_000_000 }),
+    )
+    .addOption(
+      new Option('--backend <name>', 'state backend')
+        .hideHelp()
+        .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
+        .default('memory'),
+    )
+    .option('--quiet', 'print results and errors only')
+    .option('--verbose', 'print what the engine does')
+    .addHelpText('after', runExamples);
+  command.action((jobFile: string, words: readonly string[], flags: RunFlags) =>
+    actions.run(runOptions(jobFile, words, flags), flags.quiet ?? flags.json ?? false),
+  );
+}
+
+function runOptions(jobFile: string, words: readonly string[], flags: RunFlags): RunCommandOptions {
+  return {
+    jobFile,
+    jobArguments: parseJobArguments(words),
+    externals: flags.external,
+    stateDirectory: flags.stateDir ?? null,
+    fresh: flags.fresh ?? false,
+    parallelism: flags.parallelism,
+    checkpointIntervalMs: flags.checkpointInterval,
+    restartsMax: flags.maxRestarts,
+    backend: flags.backend,
+    json: flags.json ?? false,
+    verbose: flags.verbose ?? false,
+  };
+}
+
+function addPlan(program: Command, actions: Actions): void {
+  const command = jobCommand(program, 'plan', 'show the graph of a job without running it');
+  command.action((jobFile: string, words: readonly string[], flags: JobFlags) =>
+    actions.plan({
+      jobFile,
+      jobArguments: parseJobArguments(words),
+      externals: flags.external,
+      parallelism: flags.parallelism,
+      json: flags.json ?? false,
+    }),
+  );
+}
+
+/** What all commands on a job file have in common. */
+function jobCommand(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .argument('<job-file>', 'file whose default export is a job')
+    .argument('[parameters...]', 'parameters of the job, after --, as --name value')
+    .option('--parallelism <n>', 'parallelism of operators that do not set their own', parseParallelism)
+    .option('--external <package>', 'a package that is not bundled (native modules); may be repeated', collect, [])
+    .option('--json', 'print one JSON line instead of text');
+}
+
+function collect(value: string, values: readonly string[]): readonly string[] {
+  return [...values, value];
+}

@@ -1,0 +1,241 @@
+/**
+ * `millrace run`: one job in this process. Prepares the job, opens its state directory, runs it, and tells how it went.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { JobGraph, JobOptions, RestartStrategyOptions } from '../../core/graph/job-graph.ts';
+import type { RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
+import { type PreparedJob, prepareJob } from '../job/prepare-job.ts';
+import type { Terminal } from '../output/terminal.ts';
+import { CollectedResults } from './collected-results.ts';
+import { destinationsOf, prepareOutputs, sinksOf } from './prepare-outputs.ts';
+import { type ProgressSample, progressText } from './progress-text.ts';
+import { openStateDirectory, type StateDirectory } from './state-directory.ts';
+import { listenForStop } from './stop-signals.ts';
+import { type RunSummary, summaryJson, summaryText } from './summary-text.ts';
+
+export interface RunCommandOptions {
+  readonly jobFile: string;
+  readonly jobArguments: Readonly<Record<string, string>>;
+  readonly externals: readonly string[];
+  readonly stateDirectory: string | null;
+  readonly fresh: boolean;
+  readonly parallelism: number | undefined;
+  readonly checkpointIntervalMs: number | undefined;
+  readonly restartsMax: number | undefined;
+  readonly backend: 'memory' | 'cold';
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+export interface RunCommandContext {
+  readonly terminal: Terminal;
+  readonly engineVersion: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly workingDirectory: string;
+  /** The embedded engine; loaded by the command when absent. */
+  readonly runEmbedded?: RunEmbedded;
+}
+
+/** Restarts of a run in the foreground before it gives up, where neither job nor user says otherwise. */
+const restartsMaxDefault = 3;
+
+/** How a run ended, for the exit code; the error is already in the JSON line when `--json` was given. */
+export interface RunResult {
+  readonly outcome: RunOutcome | null;
+}
+
+/**
+ * Runs a job to its end.
+ * @throws EngineError when it could not be started; a job that failed is a result, not a throw
+ */
+export async function runCommand(options: RunCommandOptions, context: RunCommandContext): Promise<RunResult> {
+  const { terminal } = context;
+  const job = await prepareJob({
+    jobFile: options.jobFile,
+    arguments: options.jobArguments,
+    environment: context.environment,
+    externals: options.externals,
+    parallelism: options.parallelism,
+    options: optionOverrides(options),
+  });
+  for (const warning of job.warnings) terminal.note(`warning: ${warning}`);
+  const temporary = options.stateDirectory === null ? mkdtempSync(join(tmpdir(), 'millrace-run-')) : null;
+  const removeTemporary = (): void => {
+    if (temporary !== null) rmSync(temporary, { recursive: true, force: true });
+  };
+  process.once('exit', removeTemporary);
+  try {
+    return await runInDirectory(
+      temporary ?? resolve(context.workingDirectory, options.stateDirectory ?? ''),
+      job,
+      options,
+      context,
+    );
+  } finally {
+    process.off('exit', removeTemporary);
+    removeTemporary();
+  }
+}
+
+function optionOverrides(options: RunCommandOptions): Partial<JobOptions> {
+  return options.checkpointIntervalMs === undefined ? {} : { checkpointIntervalMs: options.checkpointIntervalMs };
+}
+
+async function runInDirectory(
+  path: string,
+  job: PreparedJob,
+  options: RunCommandOptions,
+  context: RunCommandContext,
+): Promise<RunResult> {
+  const sinks = sinksOf(job.functions);
+  const wanted = { ...job, engineVersion: context.engineVersion, workingDirectory: context.workingDirectory };
+  const directory = await openStateDirectory(path, wanted, {
+    fresh: options.fresh,
+    prepareOutputs: (workingDirectory) => prepareOutputs(sinks, workingDirectory, options.fresh),
+  });
+  if (directory === null) {
+    sayFinished(job.graph.name, options, context.terminal);
+    return { outcome: null };
+  }
+  // Also when the process is ended by a second Ctrl-C.
+  const release = (): void => directory.close();
+  process.once('exit', release);
+  try {
+    return await runOpened(directory, job, options, context);
+  } finally {
+    process.off('exit', release);
+    release();
+  }
+}
+
+function sayFinished(jobName: string, options: RunCommandOptions, terminal: Terminal): void {
+  if (options.json) {
+    terminal.line(
+      JSON.stringify({
+        ok: true,
+        job: jobName,
+        state: 'finished',
+        alreadyFinished: true,
+        stateDirectory: options.stateDirectory,
+      }),
+    );
+    return;
+  }
+  terminal.line(`${jobName} has already finished; nothing to do`);
+  terminal.note(`to run it again from the beginning: --fresh, or another --state-dir than ${options.stateDirectory}`);
+}
+
+async function runOpened(
+  directory: StateDirectory,
+  job: PreparedJob,
+  options: RunCommandOptions,
+  context: RunCommandContext,
+): Promise<RunResult> {
+  const { terminal } = context;
+  for (const change of directory.changes)
+    terminal.note(`note: ${change} since the state was made; going on with it as it is now`);
+  if (directory.workingDirectory !== context.workingDirectory) {
+    terminal.note(`note: relative paths are resolved against ${directory.workingDirectory}, where the job was started`);
+  }
+  const results = new CollectedResults(options.json ? null : (line) => terminal.line(line));
+  const begun = performance.now();
+  const outcome = await runEngine(directory, job, options, context, results);
+  await directory.recordPhase(outcome.state);
+  terminal.endProgress();
+  const summary: RunSummary = {
+    jobName: job.graph.name,
+    outcome,
+    elapsedMs: performance.now() - begun,
+    destinations: destinationsOf(sinksOf(job.functions)),
+    stateDirectory: options.stateDirectory,
+  };
+  if (options.json) terminal.line(JSON.stringify(summaryJson(summary, results.toJson())));
+  else terminal.summary(summaryText(summary));
+  return { outcome };
+}
+
+async function runEngine(
+  directory: StateDirectory,
+  job: PreparedJob,
+  options: RunCommandOptions,
+  { terminal, runEmbedded, engineVersion }: RunCommandContext,
+  results: CollectedResults,
+): Promise<RunOutcome> {
+  const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
+  const signals = listenForStop(
+    (signal) => terminal.note(`${signal}: stopping with a last checkpoint; again to end at once`),
+    () => terminal.error('ended at once, without a last checkpoint'),
+  );
+  try {
+    return await run({
+      graph: withRestartLimit(job.graph, options.restartsMax),
+      graphHash: job.graphHash,
+      artifact: { path: directory.artifactPath, sha256: job.artifact.sha256 },
+      directory: directory.storageDirectory,
+      workingDirectory: directory.workingDirectory,
+      engineVersion,
+      slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
+      backend: options.backend,
+      resume: directory.resume,
+      stop: signals.stop,
+      onProgress: progressReporter(terminal),
+      onDelivery: (channel, id, values) => results.add(channel, id, values),
+      logger: {
+        info: (message, ids) => {
+          if (options.verbose) terminal.note(`${message}${idsText(ids)}`);
+        },
+        warn: (message, ids) => terminal.note(`warning: ${message}${idsText(ids)}`),
+      },
+    });
+  } finally {
+    signals.dispose();
+  }
+}
+
+/** Shows at most one line a second, and each change of state. */
+function progressReporter(terminal: Terminal): (progress: RunProgress) => void {
+  const begun = performance.now();
+  const periodMs = 950;
+  let shown: ProgressSample | null = null;
+  return (progress) => {
+    const sample = { progress, elapsedMs: performance.now() - begun, nowMs: Date.now() };
+    const due =
+      shown === null || sample.elapsedMs - shown.elapsedMs >= periodMs || shown.progress.state !== progress.state;
+    if (!due) return;
+    terminal.progress(progressText(sample, shown));
+    shown = sample;
+  };
+}
+
+function idsText(ids: Readonly<Record<string, string | number>> | undefined): string {
+  const entries = Object.entries(ids ?? {});
+  return entries.length === 0 ? '' : ` (${entries.map(([name, value]) => `${name} ${value}`).join(', ')})`;
+}
+
+/**
+ * A run in the foreground ends when it cannot go on: a strategy that never gives up is bounded, and `--max-restarts`
+ * bounds any. Restart strategies are no part of the graph hash.
+ */
+export function withRestartLimit(graph: JobGraph, restartsMax: number | undefined): JobGraph {
+  const restart = limitRestarts(graph.options.restart, restartsMax);
+  return { ...graph, options: { ...graph.options, restart } };
+}
+
+function limitRestarts(strategy: RestartStrategyOptions, restartsMax: number | undefined): RestartStrategyOptions {
+  if (restartsMax === 0) return { kind: 'none' };
+  switch (strategy.kind) {
+    case 'exponential-delay':
+      return { ...strategy, attemptsMax: restartsMax ?? strategy.attemptsMax ?? restartsMaxDefault };
+    case 'fixed-delay':
+      return { ...strategy, attemptsMax: restartsMax ?? strategy.attemptsMax };
+    case 'failure-rate':
+      return restartsMax === undefined
+        ? strategy
+        : { kind: 'fixed-delay', delayMs: strategy.delayMs, attemptsMax: restartsMax };
+    case 'none':
+      return restartsMax === undefined ? strategy : { kind: 'fixed-delay', delayMs: 1_000, attemptsMax: restartsMax };
+  }
+}

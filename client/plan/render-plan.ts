@@ -1,0 +1,34 @@
+/** A job graph as text, for `millrace plan` and for messages. */
+import type { JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
+import { canonicalJson } from '../../core/plain-data.ts';
+
+/** Several lines: the job, then each vertex with its chain and the edges that feed it. Ends without a line break. */
+export function renderPlan(graph: JobGraph): string {
+  const { name, options, vertices, parameters } = graph;
+  const lines = [`job ${name}: ${counted(vertices.length, 'vertex', 'vertices')}, maxParallelism ${options.maxParallelism}, checkpoint every ${options.checkpointIntervalMs} ms`];
+  if (Object.keys(parameters).length > 0) lines.push(`parameters ${canonicalJson(parameters)}`);
+  for (const [index, vertex] of vertices.entries()) lines.push('', ...vertexLines(graph, vertex, index));
+  return lines.join('\n');
+}
+
+function vertexLines(graph: JobGraph, vertex: JobVertex, index: number): string[] {
+  const lines = [`${index + 1}. ${vertex.name} (parallelism ${vertex.parallelism})`];
+  for (const edge of graph.edges.filter((candidate) => candidate.targetVertex === vertex.id)) {
+    const source = graph.vertices.find((candidate) => candidate.id === edge.sourceVertex);
+    const operator = source?.operators[edge.sourceOperatorIndex]?.id ?? edge.sourceVertex;
+    const side = edge.targetInput === 1 ? ' (side input)' : '';
+    lines.push(`   ← ${edge.partitioner} from ${operator}${tagged(edge.sourceTag)}${side}`);
+  }
+  for (const operator of vertex.operators) lines.push(`   ${operatorLine(vertex, operator)}`);
+  return lines;
+}
+
+function operatorLine(vertex: JobVertex, operator: OperatorNode): string {
+  const upstream = vertex.operators[operator.upstreamIndex]?.id;
+  const from = upstream === undefined ? '' : ` ← ${upstream}${tagged(operator.upstreamTag)}`;
+  const state = operator.stateful ? (operator.idExplicit ? ', state' : ', state under a derived id') : '';
+  return `${operator.id}: ${operator.kind}${state}${from} ${canonicalJson(operator.config)}`;
+}
+
+const tagged = (tag: string | null): string => (tag === null ? '' : ` [${tag}]`);
+const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;

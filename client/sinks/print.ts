@@ -1,0 +1,82 @@
+/**
+ * `stream.print()`: a line of JSON per record on standard output. At least once: a record printed after the last
+ * checkpoint is printed again after a recovery, since a terminal takes nothing back.
+ */
+import type { Sink, SinkWriter } from '../../core/connector/index.ts';
+
+/** @param prefix put before each line, followed by a space when not empty */
+export function printSink<T>(prefix: string): Sink<T> {
+  return Object.freeze({
+    type: 'sink' as const,
+    kind: 'print',
+    options: { prefix },
+    createWriter: (): SinkWriter<T> => new PrintWriter<T>(prefix === '' ? '' : `${prefix} `),
+    createCommitter: null,
+    destination: null,
+    occupation: () => Promise.resolve(null),
+  });
+}
+
+/** Characters collected before a write, so that a line does not cost a system call. */
+const bufferMaxCharacters = 64 * 1024;
+
+class PrintWriter<T> implements SinkWriter<T> {
+  readonly #prefix: string;
+  #buffer = '';
+  #pending: Promise<void> | null = null;
+  #error: unknown = null;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  write(value: T): void {
+    this.#buffer += `${this.#prefix}${lineOf(value)}\n`;
+    if (this.#buffer.length >= bufferMaxCharacters && this.#pending === null) void this.#flush();
+  }
+
+  get hasRoom(): boolean {
+    return this.#error === null && (this.#pending === null || this.#buffer.length < bufferMaxCharacters);
+  }
+
+  async drained(): Promise<void> {
+    while (this.#pending !== null) await this.#pending;
+    if (this.#error !== null) throw this.#error;
+  }
+
+  async prepareCommit(): Promise<{ committables: readonly never[]; state: readonly never[] }> {
+    await this.drained();
+    await this.#flush();
+    await this.drained();
+    return { committables: [], state: [] };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Never rejects: the error is kept for `drained`. */
+  #flush(): Promise<void> {
+    if (this.#buffer === '') return Promise.resolve();
+    const text = this.#buffer;
+    this.#buffer = '';
+    const written = new Promise<void>((resolve) => {
+      process.stdout.write(text, (error) => {
+        if (error !== null && error !== undefined) this.#error ??= error;
+        this.#pending = null;
+        resolve();
+      });
+    });
+    this.#pending = written;
+    return written;
+  }
+}
+
+/** JSON, with bigint as digits: JSON.stringify would throw on one. */
+function lineOf(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined';
+}

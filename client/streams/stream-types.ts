@@ -1,0 +1,162 @@
+/**
+ * Streams as the author of a job sees them. Interfaces in one file, because they name each other; the one implementation
+ * is `stream-builder.ts`. Types flow from source to sink: no call needs a type argument except where the type appears
+ * nowhere in the code (`emits<Alert>()`, `outputTag<Alert>('alerts')`).
+ *
+ * Every call throws EngineError `JOB_INVALID` when its arguments make no sense (a size of 0, a name with a line break)
+ * and when it comes after the definition has returned.
+ */
+import type { AggregateResults, AggregateSet } from '../../core/aggregate.ts';
+import type { SinkLike } from '../../core/connector/index.ts';
+import type {
+  FilterFunction,
+  FlatMapFunction,
+  FunctionContext,
+  Key,
+  KeyedProcessFunction,
+  MapFunction,
+  OnError,
+  OutputTag,
+  ReduceFunction,
+  WindowDefinition,
+} from '../../core/operators.ts';
+import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { Duration } from '../durations.ts';
+import type { RecordType } from './tags.ts';
+
+/** One object type instead of an intersection, for readable hints in the editor. */
+export type Simplify<T> = { [Name in keyof T]: T[Name] } & {};
+
+/** What `keyBy(...).aggregate(...)` emits. */
+export type KeyedResult<K, Set> = Simplify<{ key: K } & AggregateResults<Set>>;
+/** What `keyBy(...).window(...).aggregate(...)` emits; start inclusive, end exclusive, in ms since the epoch. */
+export type WindowResult<K, Set> = Simplify<{ key: K; windowStart: number; windowEnd: number } & AggregateResults<Set>>;
+
+export interface TimestampOptions {
+  /** How much older than the newest record seen a record of the same split may be and still be on time. */
+  readonly outOfOrderness: Duration;
+  /** A split without records for this long no longer holds back event time. Default: never. */
+  readonly idleTimeout?: Duration;
+  /** A timestamp that is not a finite number fails the attempt (default), or the record is dropped and counted. */
+  readonly onBadTimestamp?: 'fail' | 'skip';
+}
+
+/**
+ * A user function with a life: `open` before the first record of an attempt, `close` after the last. Taken wherever a plain
+ * function is. (`apply?: never` because a function has a `call` too, which would fit anything and make every type `any`.)
+ */
+export interface FunctionObject<Call> {
+  open?(context: FunctionContext): void | Promise<void>;
+  close?(): void | Promise<void>;
+  call: Call;
+  readonly apply?: never;
+}
+
+/** Settings of the operator a call has made; each returns the same stream. */
+export interface OperatorSettings {
+  /**
+   * The operator's id, for ever: state of a checkpoint is found by it. Letters, digits, `.`, `_` and `-`, at most 100.
+   * Without it the id is derived from kind, name and ordinal, and changes when operators are added before this one.
+   */
+  uid(id: string): this;
+  /** What it is called in progress, messages and plots. */
+  name(name: string): this;
+  /** Number of subtasks, 1..maxParallelism. Default: the job's. */
+  parallelism(subtaskCount: number): this;
+}
+
+/** Records of type `T`. */
+export interface Stream<T> {
+  /** One record out for each record in. */
+  map<Out>(map: MapFunction<T, Out>): OperatorStream<Out>;
+  map<Out>(map: FunctionObject<MapFunction<T, Out>>): OperatorStream<Out>;
+  /** Keeps the records the predicate holds for; a type guard narrows the type. */
+  filter<Kept extends T>(guard: (value: Readonly<T>) => value is Readonly<Kept>): OperatorStream<Kept>;
+  filter(predicate: FilterFunction<T>): OperatorStream<T>;
+  filter(predicate: FunctionObject<FilterFunction<T>>): OperatorStream<T>;
+  /** Any number of records out for each record in; a generator is pulled as there is room. */
+  flatMap<Out>(flatMap: FlatMapFunction<T, Out>): OperatorStream<Out>;
+  flatMap<Out>(flatMap: FunctionObject<FlatMapFunction<T, Out>>): OperatorStream<Out>;
+  /**
+   * Groups by a key: string, number, bigint, boolean, Date, bytes or a tuple of these. `keyOf` must be pure, it runs on
+   * both sides of the exchange.
+   */
+  keyBy<const K extends Key>(keyOf: (value: Readonly<T>) => K): KeyedStream<T, K>;
+  /**
+   * Gives every record its event time (ms since the epoch) and starts watermarks, split by split. Only before the first
+   * exchange or stateful operator, and on a stream that nobody else reads.
+   */
+  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T>;
+  /** The records of all these streams in one, in no particular order between them. */
+  union(...others: readonly Stream<T>[]): Stream<T>;
+  /**
+   * Joins a bounded side stream that is read to its end before the first record of this one. Each subtask gets all side
+   * records and builds its side object from them once. Refused when the side is unbounded or shares a source with this stream.
+   */
+  broadcastInput<S, Side>(side: Stream<S>, build: (records: readonly S[]) => Side): SideInputStream<T, Side>;
+  /** Spreads the records evenly over the subtasks of what follows. */
+  rebalance(): Stream<T>;
+  /** Gives every record to every subtask of what follows. */
+  broadcast(): Stream<T>;
+  /** Writes to a sink. */
+  to(sink: SinkLike<T>): SinkHandle;
+  /** Hands the records to the client that waits for the job, under a name. Exactly once; for results that fit in memory. */
+  collect(name: string): SinkHandle;
+  /** Writes each record as a line of JSON to standard output of the process that runs the subtask. At least once. */
+  print(prefix?: string): SinkHandle;
+}
+
+/** A stream that is the main output of one operator. */
+export interface OperatorStream<T> extends Stream<T>, OperatorSettings {
+  /**
+   * What happens to a record whose function threw: `fail` the attempt (default), `skip` and count it, or send a
+   * {@link FailedRecord} to a side output: `sideOutput(tag)`.
+   */
+  onError(reaction: OnError): this;
+  /** The records this operator sends to `tag`: from `context.output`, or of `onError`. */
+  sideOutput<S>(tag: OutputTag<S>): Stream<S>;
+}
+
+/** What `env.from` returns: it has settings but no user function that could throw. */
+export interface SourceStream<T> extends Stream<T>, OperatorSettings {}
+
+/** Records grouped by key. */
+export interface KeyedStream<T, K extends Key> {
+  /** Combines all records of a key so far into one and emits it each time. */
+  reduce(reduce: ReduceFunction<T>): OperatorStream<T>;
+  /** Rolling aggregates: emits `{ key, ...results }` for each record. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
+  /** Groups by event-time window as well. */
+  window(window: WindowDefinition): WindowedStream<T, K>;
+  /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
+  process<D extends StateDeclarations = Record<never, never>, Out = never>(process: KeyedProcessFunction<T, K, Out, D>): OperatorStream<Out>;
+  /** The same with the type of the main output said first: `process(emits<Alert>(), { onRecord ... })`. */
+  process<Out, D extends StateDeclarations = Record<never, never>>(
+    out: RecordType<Out>,
+    process: KeyedProcessFunction<T, K, Out, D>,
+  ): OperatorStream<Out>;
+}
+
+/** Records grouped by key and window. */
+export interface WindowedStream<T, K extends Key> {
+  /** Keeps windows this long after the watermark has passed their end; each later record fires the window again. Default 0. */
+  allowedLateness(duration: Duration): WindowedStream<T, K>;
+  /** Emits `{ key, windowStart, windowEnd, ...results }` when the watermark passes the end of the window. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
+}
+
+/** Results of windows. */
+export interface WindowStream<T, In> extends OperatorStream<T> {
+  /** The records that came after their window was over; without this call they are dropped and counted. */
+  late(): Stream<In>;
+}
+
+/** A stream with a side object; see {@link Stream.broadcastInput}. */
+export interface SideInputStream<T, Side> {
+  map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out>;
+  filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T>;
+  flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out>;
+}
+
+/** What `to`, `collect` and `print` return. */
+export interface SinkHandle extends OperatorSettings {}

@@ -1,0 +1,510 @@
+/**
+ * Checkpoints of one job: when one is triggered, when it is complete, and what happens around it. Pure.
+ *
+ *   idle ─▶ numbering ─▶ collecting ─▶ writing manifest ─▶ setting pointer ─▶ complete: notify, delete what is no longer
+ *             (id durable    │ ▲ acks                          │ ▲               named, perhaps merge
+ *              before use)   ▼ all or none             unknown ▼ │ not there: the same again
+ *                         aborted                             reading back
+ *
+ * - One checkpoint is in flight. While acknowledgements are collected it may be aborted by anything. Once they are all there
+ *   its fate is no longer the attempt's: it is complete or not when the pointer says so, and whoever wants to restore waits
+ *   for that (`isSettled`).
+ * - The pointer is the only thing that makes a checkpoint complete. An ambiguous answer is read back, and the same write is
+ *   repeated until the answer is definite: never both complete and aborted (rule 9).
+ * - Notify after the pointer, never before (rule 3). Notifications are repeated until every task manager has answered,
+ *   and a later one stands for all earlier ones.
+ */
+import { assert, EngineError, toWireError, type WireError } from '../../core/errors.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { manifestFormatVersion } from '../../proto/manifest-format.ts';
+import type {
+  CheckpointAcknowledgement,
+  CheckpointDecline,
+  Manifest,
+  MergeReport,
+  StateFile,
+  SubtaskRef,
+  SubtaskSnapshotInfo,
+} from '../../proto/messages.ts';
+import { FileRetention } from './file-retention.ts';
+import type {
+  CheckpointPointer,
+  JobMasterAction,
+  JobMasterOptions,
+  RestoredPointer,
+  StepEnvironment,
+  TaskManagerCall,
+} from './job-master-protocol.ts';
+import { MergeOwnership } from './merge-ownership.ts';
+import { isRestartable } from './restart-policy.ts';
+import { subtaskKey } from './slot-assignment.ts';
+import type { Timers } from './timers.ts';
+
+/** Why a checkpoint is taken: at its interval, because all input has ended, or because the job is to stop. */
+export type CheckpointReason = 'periodic' | 'final' | 'stop';
+
+/** The attempt a coordinator works for. */
+export interface CoordinatedAttempt {
+  readonly attempt: number;
+  readonly taskManagerIds: readonly string[];
+  /** Subtasks that were started, by key. */
+  readonly subtasks: readonly SubtaskRef[];
+}
+
+interface Collecting {
+  readonly step: 'collecting';
+  readonly checkpointId: number;
+  readonly reason: CheckpointReason;
+  readonly triggeredAtMs: number;
+  /** Subtasks whose share is missing, and task managers that have not acknowledged. */
+  readonly missingSubtasks: Set<string>;
+  readonly missingTaskManagers: Set<string>;
+  readonly snapshots: SubtaskSnapshotInfo[];
+  readonly files: { readonly taskManagerId: string; readonly file: StateFile }[];
+}
+
+interface Completing {
+  readonly step: 'writing' | 'pointing' | 'reading';
+  readonly checkpointId: number;
+  readonly reason: CheckpointReason;
+  readonly manifest: Manifest;
+  readonly ownFileNames: readonly string[];
+  /** Null until the manifest is written. */
+  readonly pointer: CheckpointPointer | null;
+}
+
+type Phase = { readonly step: 'idle' } | { readonly step: 'numbering'; readonly reason: CheckpointReason } | Collecting | Completing;
+
+/** What the job master has to know about what happened in a step. */
+export interface CoordinatorOutcome {
+  readonly actions: JobMasterAction[];
+  readonly completed?: { readonly checkpointId: number; readonly reason: CheckpointReason };
+  /** A checkpoint failed; `fatal` when that fails the attempt. */
+  readonly failed?: { readonly reason: CheckpointReason; readonly error: WireError; readonly fatal: boolean };
+  /** Another leader owns the pointer. */
+  readonly fenced?: WireError;
+}
+
+const pointerRetryMs = 500;
+const counterRetryMs = 500;
+const notifyRetryMs = 1_000;
+const finalRetryMs = 1_000;
+
+export class CheckpointCoordinator {
+  readonly #jobName: string;
+  readonly #graph: JobGraph;
+  readonly #graphHash: string;
+  readonly #leaderEpoch: number;
+  readonly #minPauseMs: number;
+  readonly #timers: Timers;
+  readonly #retention: FileRetention;
+  readonly #merges = new MergeOwnership();
+  #phase: Phase = { step: 'idle' };
+  #pointer: CheckpointPointer | null;
+  #manifest: Manifest | null;
+  #attempt: CoordinatedAttempt | null = null;
+  /** Subtasks of the attempt that have left; their share is carried on unchanged. */
+  #finished = new Set<string>();
+  readonly #finishedRefs = new Map<string, SubtaskRef>();
+  /** Task managers that have not confirmed the newest completion. */
+  #unnotified = new Set<string>();
+  #stopRequested = false;
+  #finalRequested = false;
+  #nextDueMs = 0;
+  #failuresInARow = 0;
+
+  constructor(options: JobMasterOptions, timers: Timers) {
+    this.#jobName = options.graph.name;
+    this.#graph = options.graph;
+    this.#graphHash = options.graphHash;
+    this.#leaderEpoch = options.leaderEpoch;
+    this.#minPauseMs = options.settings.checkpointMinPauseMs;
+    this.#timers = timers;
+    this.#retention = new FileRetention(options.graph.options.checkpointsRetained);
+    this.#pointer = options.restored?.pointer ?? null;
+    this.#manifest = newestManifest(options.restored);
+    options.restored?.pointer.retained.forEach((checkpoint, index) => {
+      const manifest = options.restored?.manifests[index];
+      if (manifest !== null && manifest !== undefined) this.#retention.restore(checkpoint, manifest);
+    });
+  }
+
+  /** False while it is open whether the checkpoint in flight has become complete. */
+  get isSettled(): boolean {
+    return this.#phase.step === 'idle' || this.#phase.step === 'numbering' || this.#phase.step === 'collecting';
+  }
+
+  /** Newest complete checkpoint. */
+  get newest(): { readonly pointer: CheckpointPointer; readonly manifest: Manifest } | null {
+    return this.#pointer === null || this.#manifest === null ? null : { pointer: this.#pointer, manifest: this.#manifest };
+  }
+
+  /** True when every task manager of the attempt has confirmed the newest completion. */
+  get allNotified(): boolean {
+    return this.#unnotified.size === 0;
+  }
+
+  /** All subtasks of a new attempt run: checkpoints may be taken. */
+  attemptRunning(attempt: CoordinatedAttempt, finished: readonly SubtaskRef[], env: StepEnvironment): CoordinatorOutcome {
+    this.#attempt = attempt;
+    this.#finished = new Set();
+    this.#finishedRefs.clear();
+    for (const subtask of finished) this.#finishedRefs.set(subtaskKey(subtask), subtask);
+    this.#unnotified = new Set();
+    this.#failuresInARow = 0;
+    this.#finalRequested = false;
+    this.#nextDueMs = env.nowMs + this.#graph.options.checkpointIntervalMs;
+    return { actions: this.#schedule(env) };
+  }
+
+  /** The attempt is over. What can still be aborted is. */
+  attemptEnded(): CoordinatorOutcome {
+    const actions: JobMasterAction[] = [
+      ...this.#timers.clear('checkpoint-due'),
+      ...this.#timers.clear('notify-retry'),
+      ...this.#timers.clear('counter-retry'),
+    ];
+    if (this.#phase.step === 'collecting') actions.push(...this.#abort(this.#phase, 'the attempt ended'));
+    if (this.#phase.step === 'numbering') this.#phase = { step: 'idle' };
+    this.#attempt = null;
+    this.#unnotified = new Set();
+    const unusedBase = this.#merges.attemptEnded();
+    if (unusedBase !== null) actions.push(...this.#deletable([unusedBase]));
+    return { actions };
+  }
+
+  /** Every subtask has reached the end of its input: the final checkpoint is taken at once. */
+  requestFinal(env: StepEnvironment): CoordinatorOutcome {
+    if (this.#finalRequested) return { actions: [] };
+    this.#finalRequested = true;
+    this.#nextDueMs = env.nowMs;
+    return { actions: this.#schedule(env) };
+  }
+
+  /** One last checkpoint before the job stops. */
+  requestStop(env: StepEnvironment): CoordinatorOutcome {
+    this.#stopRequested = true;
+    this.#nextDueMs = env.nowMs;
+    return { actions: this.#schedule(env) };
+  }
+
+  due(env: StepEnvironment): CoordinatorOutcome {
+    if (this.#attempt === null || this.#phase.step !== 'idle') return { actions: [] };
+    const reason = this.#stopRequested ? 'stop' : this.#finalRequested ? 'final' : 'periodic';
+    this.#phase = { step: 'numbering', reason };
+    this.#nextDueMs = env.nowMs + this.#graph.options.checkpointIntervalMs;
+    return { actions: [{ kind: 'advance-counter', counter: 'checkpoint' }] };
+  }
+
+  numbered(checkpointId: number, env: StepEnvironment): CoordinatorOutcome {
+    const attempt = this.#attempt;
+    // The attempt ended meanwhile: the id is simply never used.
+    if (this.#phase.step !== 'numbering' || attempt === null) return { actions: [] };
+    assert(checkpointId > (this.#pointer?.checkpointId ?? 0), `checkpoint id ${checkpointId} is new`);
+    const live = attempt.subtasks.filter((subtask) => !this.#finished.has(subtaskKey(subtask)));
+    this.#phase = {
+      step: 'collecting',
+      checkpointId,
+      reason: this.#phase.reason,
+      triggeredAtMs: env.nowMs,
+      missingSubtasks: new Set(live.map(subtaskKey)),
+      missingTaskManagers: new Set(attempt.taskManagerIds),
+      snapshots: [],
+      files: [],
+    };
+    const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs };
+    const actions = this.#callAll({ method: 'triggerCheckpoint', request });
+    actions.push(this.#timers.set('checkpoint-timeout', this.#graph.options.checkpointTimeoutMs));
+    return { actions };
+  }
+
+  numberingFailed(): CoordinatorOutcome {
+    if (this.#phase.step !== 'numbering') return { actions: [] };
+    return { actions: [this.#timers.set('counter-retry', counterRetryMs)] };
+  }
+
+  numberAgain(): CoordinatorOutcome {
+    const again = this.#phase.step === 'numbering';
+    return { actions: again ? [{ kind: 'advance-counter', counter: 'checkpoint' }] : [] };
+  }
+
+  acknowledged(report: CheckpointAcknowledgement, env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+      // Nobody will name this file, unless the acknowledgement is a repeated one.
+      return { actions: report.file === null ? [] : this.#deletable([report.file.object.name]) };
+    }
+    if (!phase.missingTaskManagers.delete(report.taskManagerId)) return { actions: [] };
+    for (const info of report.subtasks) {
+      phase.missingSubtasks.delete(subtaskKey(info.subtask));
+      phase.snapshots.push(info);
+    }
+    if (report.file !== null) phase.files.push({ taskManagerId: report.taskManagerId, file: report.file });
+    return this.#completeIfAll(env);
+  }
+
+  /** A subtask has left after its last checkpoint; no share of it is expected any more. */
+  subtaskFinished(subtask: SubtaskRef, env: StepEnvironment): CoordinatorOutcome {
+    this.#finished.add(subtaskKey(subtask));
+    this.#finishedRefs.set(subtaskKey(subtask), subtask);
+    if (this.#phase.step !== 'collecting') return { actions: [] };
+    this.#phase.missingSubtasks.delete(subtaskKey(subtask));
+    return this.#completeIfAll(env);
+  }
+
+  declined(report: CheckpointDecline, env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+      return { actions: [] };
+    }
+    return this.#failed(phase, report.error, env);
+  }
+
+  /** A trigger could not be delivered. */
+  triggerFailed(checkpointId: number, error: WireError, env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'collecting' || phase.checkpointId !== checkpointId) return { actions: [] };
+    return this.#failed(phase, error, env);
+  }
+
+  timedOut(env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'collecting') return { actions: [] };
+    const missing = [...phase.missingTaskManagers].join(', ') || [...phase.missingSubtasks].slice(0, 5).join(', ');
+    const timeoutMs = this.#graph.options.checkpointTimeoutMs;
+    const error = new EngineError(
+      'CHECKPOINT_FAILED',
+      `checkpoint ${phase.checkpointId} of job "${this.#jobName}" was not acknowledged within ${timeoutMs} ms by ${missing}; raise checkpointTimeoutMs or look for a slow sink or store`,
+      { domain: 'external', retry: 'backoff', ids: { jobName: this.#jobName, checkpointId: phase.checkpointId } },
+    );
+    return this.#failed(phase, toWireError(error), env);
+  }
+
+  manifestWritten(checkpointId: number, manifest: CheckpointPointer['retained'][number]['manifest']): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId) return { actions: this.#deletable([manifest.name]) };
+    const pointer = {
+      checkpointId,
+      attempt: phase.manifest.attempt,
+      leaderEpoch: this.#leaderEpoch,
+      retained: this.#retention.retainedWith({ checkpointId, manifest }),
+    };
+    this.#phase = { ...phase, step: 'pointing', pointer };
+    return { actions: [this.#setPointer(pointer)] };
+  }
+
+  manifestFailed(checkpointId: number, error: WireError, env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId) return { actions: [] };
+    return this.#failed(phase, error, env);
+  }
+
+  pointerSet(checkpointId: number, result: 'done' | 'conflict' | 'unknown', env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    if (result === 'done') return this.#complete(phase, phase.pointer, env);
+    // A conflict may be with our own write whose answer was lost: what is there decides.
+    this.#phase = { ...phase, step: 'reading' };
+    return { actions: [{ kind: 'read-pointer', checkpointId }] };
+  }
+
+  pointerRead(checkpointId: number, found: CheckpointPointer | null, env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    const foundId = found?.checkpointId ?? null;
+    if (foundId === checkpointId && found?.attempt === phase.pointer.attempt) return this.#complete(phase, phase.pointer, env);
+    if (foundId === (this.#pointer?.checkpointId ?? null)) {
+      this.#phase = { ...phase, step: 'pointing' };
+      return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };
+    }
+    const error = new EngineError(
+      'STALE_EPOCH',
+      `the pointer of job "${this.#jobName}" names checkpoint ${foundId}, which this job manager (epoch ${this.#leaderEpoch}) did not write; another one has taken the job over, this one stops`,
+      { domain: 'external', ids: { jobName: this.#jobName, checkpointId } },
+    );
+    return { actions: [], fenced: toWireError(error) };
+  }
+
+  pointerReadFailed(checkpointId: number): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId) return { actions: [] };
+    return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };
+  }
+
+  /** Sets the pointer again, or reads it again, whichever is open. */
+  retryPointer(): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step === 'pointing' && phase.pointer !== null) return { actions: [this.#setPointer(phase.pointer)] };
+    if (phase.step === 'reading') return { actions: [{ kind: 'read-pointer', checkpointId: phase.checkpointId }] };
+    return { actions: [] };
+  }
+
+  /** A task manager answered a notification of completion, or did not get it. */
+  notified(taskManagerId: string, checkpointId: number, error: WireError | null): CoordinatorOutcome {
+    if (checkpointId !== this.#pointer?.checkpointId || !this.#unnotified.has(taskManagerId)) return { actions: [] };
+    if (error === null) {
+      this.#unnotified.delete(taskManagerId);
+      return { actions: [] };
+    }
+    if (this.#timers.isRunning('notify-retry')) return { actions: [] };
+    return { actions: [this.#timers.set('notify-retry', notifyRetryMs)] };
+  }
+
+  retryNotify(): CoordinatorOutcome {
+    return { actions: this.#notifications() };
+  }
+
+  mergeReported(report: MergeReport): CoordinatorOutcome {
+    const garbage = this.#merges.reported({ attempt: report.attempt.attempt, mergeId: report.mergeId, base: report.base });
+    return { actions: garbage === null ? [] : this.#deletable([garbage]) };
+  }
+
+  #isCurrent(attempt: number): boolean {
+    return this.#attempt?.attempt === attempt;
+  }
+
+  #attemptRef(attempt: number): { leaderEpoch: number; jobName: string; attempt: number } {
+    return { leaderEpoch: this.#leaderEpoch, jobName: this.#jobName, attempt };
+  }
+
+  #callAll(call: TaskManagerCall): JobMasterAction[] {
+    return (this.#attempt?.taskManagerIds ?? []).map((taskManagerId) => ({ kind: 'call', taskManagerId, call }));
+  }
+
+  #schedule(env: StepEnvironment): JobMasterAction[] {
+    if (this.#attempt === null || this.#phase.step !== 'idle') return [];
+    return [this.#timers.set('checkpoint-due', this.#nextDueMs - env.nowMs)];
+  }
+
+  #completeIfAll(env: StepEnvironment): CoordinatorOutcome {
+    const phase = this.#phase;
+    if (phase.step !== 'collecting' || phase.missingTaskManagers.size > 0 || phase.missingSubtasks.size > 0) return { actions: [] };
+    const files = [...phase.files].sort((a, b) => (a.taskManagerId < b.taskManagerId ? -1 : 1));
+    const own = files.map(({ file }) => ({ file, base: false, checkpointId: phase.checkpointId }));
+    const manifest = this.#composeManifest(phase, own, env);
+    const ownFileNames = own.map((entry) => entry.file.object.name);
+    this.#phase = { step: 'writing', checkpointId: phase.checkpointId, reason: phase.reason, manifest, ownFileNames, pointer: null };
+    return { actions: [...this.#timers.clear('checkpoint-timeout'), { kind: 'write-manifest', manifest }] };
+  }
+
+  #composeManifest(phase: Collecting, own: Manifest['files'], env: StepEnvironment): Manifest {
+    const finished = new Map(this.#finishedRefs);
+    for (const info of phase.snapshots) if (info.afterEnd) finished.set(subtaskKey(info.subtask), info.subtask);
+    const taken = new Set(phase.snapshots.map((info) => subtaskKey(info.subtask)));
+    // Subtasks that have left go on with what they last contributed.
+    const carried = (this.#manifest?.subtasks ?? []).filter((info) => {
+      const key = subtaskKey(info.subtask);
+      return this.#finishedRefs.has(key) && !taken.has(key);
+    });
+    return {
+      formatVersion: manifestFormatVersion,
+      jobName: this.#jobName,
+      graphHash: this.#graphHash,
+      attempt: this.#attempt?.attempt ?? 0,
+      checkpointId: phase.checkpointId,
+      triggeredAtMs: phase.triggeredAtMs,
+      completedAtMs: env.nowMs,
+      maxParallelism: this.#graph.options.maxParallelism,
+      files: [...this.#merges.filesForNext(this.#manifest?.files ?? []), ...own],
+      finished: [...finished.values()],
+      subtasks: [...carried, ...phase.snapshots],
+      vertexParallelism: Object.fromEntries(this.#graph.vertices.map((vertex) => [vertex.id, vertex.parallelism])),
+    };
+  }
+
+  #setPointer(pointer: CheckpointPointer): JobMasterAction {
+    return { kind: 'set-pointer', expected: this.#pointer?.checkpointId ?? null, pointer };
+  }
+
+  #complete(phase: Completing, pointer: CheckpointPointer, env: StepEnvironment): CoordinatorOutcome {
+    const { manifest, checkpointId, reason } = phase;
+    this.#phase = { step: 'idle' };
+    this.#pointer = pointer;
+    this.#manifest = manifest;
+    this.#failuresInARow = 0;
+    const newest = pointer.retained[pointer.retained.length - 1];
+    assert(newest?.checkpointId === checkpointId, 'the newest retained checkpoint is the pointed one');
+    const unreferenced = this.#retention.completed(newest, manifest);
+    const current = this.#isCurrent(manifest.attempt);
+    if (current) this.#unnotified = new Set(this.#attempt?.taskManagerIds);
+    const actions = [...this.#timers.clear('pointer-retry'), ...this.#notifications()];
+    const merge = this.#merges.completed(manifest, env.nowMs);
+    if (current && merge.order !== null) actions.push(...this.#mergeCall(merge.order));
+    else if (merge.order !== null) this.#merges.attemptEnded();
+    if (merge.garbage !== null) unreferenced.push(merge.garbage);
+    if (unreferenced.length > 0) actions.push({ kind: 'delete-objects', names: unreferenced });
+    const bytes = manifest.files.filter((entry) => entry.checkpointId === checkpointId).reduce((sum, entry) => sum + entry.file.object.bytes, 0);
+    const durationMs = env.nowMs - manifest.triggeredAtMs;
+    actions.push({ kind: 'notice', notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs } });
+    // Whoever has ended and was not covered yet ends with another final checkpoint.
+    const covered = manifest.subtasks.every((info) => info.afterEnd);
+    if (this.#finalRequested && !covered) this.#nextDueMs = env.nowMs;
+    this.#nextDueMs = Math.max(this.#nextDueMs, env.nowMs + (this.#finalRequested && !covered ? 0 : this.#minPauseMs));
+    if (!(reason === 'stop' && this.#stopRequested)) actions.push(...this.#schedule(env));
+    return { actions, completed: { checkpointId, reason } };
+  }
+
+  #notifications(): JobMasterAction[] {
+    const attempt = this.#attempt;
+    const checkpointId = this.#pointer?.checkpointId;
+    if (attempt === null || checkpointId === undefined) return [];
+    const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId };
+    return [...this.#unnotified].map((taskManagerId) => {
+      return { kind: 'call', taskManagerId, call: { method: 'notifyCheckpointComplete', request } };
+    });
+  }
+
+  #mergeCall(order: { readonly mergeId: number; readonly inputs: readonly StateFile['object'][] }): JobMasterAction[] {
+    const attempt = this.#attempt;
+    if (attempt === null) return [];
+    const taskManagerId = attempt.taskManagerIds[order.mergeId % attempt.taskManagerIds.length];
+    if (taskManagerId === undefined) return [];
+    const request = { attempt: this.#attemptRef(attempt.attempt), ...order };
+    return [{ kind: 'call', taskManagerId, call: { method: 'mergeFiles', request } }];
+  }
+
+  #failed(phase: Collecting | Completing, error: WireError, env: StepEnvironment): CoordinatorOutcome {
+    const actions = this.#abort(phase, error.message);
+    this.#failuresInARow++;
+    const fatal = !isRestartable(error) || this.#failuresInARow > this.#graph.options.checkpointFailuresMax;
+    const pauseMs = phase.reason === 'periodic' ? 0 : Math.min(finalRetryMs, this.#graph.options.checkpointIntervalMs);
+    if (phase.reason !== 'periodic') this.#nextDueMs = env.nowMs + pauseMs;
+    this.#nextDueMs = Math.max(this.#nextDueMs, env.nowMs + this.#minPauseMs);
+    actions.push(...this.#schedule(env));
+    return { actions, failed: { reason: phase.reason, error, fatal } };
+  }
+
+  /** Nothing of the checkpoint remains: task managers are told, its files go. */
+  #abort(phase: Collecting | Completing, reason: string): JobMasterAction[] {
+    this.#phase = { step: 'idle' };
+    const { checkpointId } = phase;
+    const names = phase.step === 'collecting' ? phase.files.map(({ file }) => file.object.name) : phase.ownFileNames;
+    const attempt = this.#attempt?.attempt ?? 0;
+    return [
+      ...this.#timers.clear('checkpoint-timeout'),
+      ...this.#callAll({ method: 'notifyCheckpointAborted', request: { attempt: this.#attemptRef(attempt), checkpointId } }),
+      ...this.#deletable(names),
+      { kind: 'notice', notice: { kind: 'checkpoint-aborted', checkpointId, reason } },
+    ];
+  }
+
+  /** Deletes what neither a retained manifest nor the one being completed names. */
+  #deletable(names: readonly string[]): JobMasterAction[] {
+    const phase = this.#phase;
+    const inFlight = new Set<string>();
+    if (phase.step === 'collecting') for (const { file } of phase.files) inFlight.add(file.object.name);
+    if (phase.step === 'writing' || phase.step === 'pointing' || phase.step === 'reading') {
+      for (const entry of phase.manifest.files) inFlight.add(entry.file.object.name);
+    }
+    const unnamed = names.filter((name) => !this.#retention.isNamed(name) && !inFlight.has(name));
+    return unnamed.length === 0 ? [] : [{ kind: 'delete-objects', names: unnamed }];
+  }
+}
+
+/** The manifest a restored pointer means. */
+export function newestManifest(restored: RestoredPointer | null): Manifest | null {
+  if (restored === null) return null;
+  const manifest = restored.manifests[restored.manifests.length - 1];
+  assert(manifest !== null && manifest !== undefined, 'the newest checkpoint of a pointer was read');
+  return manifest;
+}

@@ -1,0 +1,164 @@
+/**
+ * What goes into the job master and what comes out: events and actions as plain data. The shell (or the simulator) turns
+ * timers, replies of storage and messages into events, and does what the actions say, in order.
+ */
+import type { WireError } from '../../core/errors.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import type {
+  CancelAttemptRequest,
+  CheckpointAcknowledgement,
+  CheckpointDecline,
+  ConnectSlotsRequest,
+  DeploySlotsRequest,
+  HeartbeatRequest,
+  Manifest,
+  MergeFilesRequest,
+  MergeReport,
+  NotifyCheckpointRequest,
+  ObjectRef,
+  SlotEndedReport,
+  SlotListeningReport,
+  SubtaskStateReport,
+  TriggerCheckpointRequest,
+} from '../../proto/messages.ts';
+import type { RetainedCheckpoint } from './file-retention.ts';
+import type { JobState, TerminalJobState } from './job-state.ts';
+
+/** What a step may know of the world. */
+export interface StepEnvironment {
+  /** Wall clock for what is shown and stored; deadlines are differences of it, so the shell hands in a monotonic one. */
+  readonly nowMs: number;
+  /** In [0, 1). */
+  readonly random: number;
+}
+
+/** The newest complete checkpoint of a job: replaced as a whole, by compare-and-set on `checkpointId`. */
+export interface CheckpointPointer {
+  readonly checkpointId: number;
+  readonly attempt: number;
+  readonly leaderEpoch: number;
+  /** Oldest first; the last one is the newest checkpoint. Files of these manifests are never deleted. */
+  readonly retained: readonly RetainedCheckpoint[];
+}
+
+/** A pointer with the manifests it retains, as read at start. */
+export interface RestoredPointer {
+  readonly pointer: CheckpointPointer;
+  /** One for each entry of `pointer.retained`; null where an older one could not be read. The newest is always there. */
+  readonly manifests: readonly (Manifest | null)[];
+}
+
+export interface JobMasterSettings {
+  readonly cancelTimeoutMs: number;
+  /** How long a job waits for enough slots before it fails. */
+  readonly slotWaitMs: number;
+  /** Deploy, connect, restore and open together. */
+  readonly deployTimeoutMs: number;
+  /** Silence after which a task manager is lost; null: never, it lives in this process. */
+  readonly heartbeatTimeoutMs: number | null;
+  /** Pause between the end of a checkpoint and the next one. */
+  readonly checkpointMinPauseMs: number;
+  /** How long a stopped job waits for its last output to be committed. */
+  readonly commitWaitMs: number;
+}
+
+export const jobMasterSettingsDefault: JobMasterSettings = {
+  cancelTimeoutMs: 10_000,
+  slotWaitMs: 60_000,
+  deployTimeoutMs: 120_000,
+  heartbeatTimeoutMs: 5_000,
+  checkpointMinPauseMs: 0,
+  commitWaitMs: 30_000,
+};
+
+export interface JobMasterOptions {
+  readonly graph: JobGraph;
+  readonly graphHash: string;
+  readonly graphRef: ObjectRef;
+  readonly artifactRef: ObjectRef;
+  readonly leaderEpoch: number;
+  /** Null on a fresh start. */
+  readonly restored: RestoredPointer | null;
+  readonly settings: JobMasterSettings;
+}
+
+export const timerNames = [
+  'slot-wait',
+  'deploy-deadline',
+  'cancel-deadline',
+  'restart-delay',
+  'heartbeat-check',
+  'checkpoint-due',
+  'checkpoint-timeout',
+  'pointer-retry',
+  'counter-retry',
+  'notify-retry',
+  'commit-wait',
+  'terminal-retry',
+] as const;
+export type TimerName = (typeof timerNames)[number];
+
+export type CounterName = 'attempt' | 'checkpoint';
+
+export type JobMasterEvent =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'stop-requested' }
+  | { readonly kind: 'cancel-requested' }
+  | { readonly kind: 'timer-fired'; readonly timer: TimerName; readonly generation: number }
+  | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }
+  | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly reason: string }
+  | { readonly kind: 'heartbeat'; readonly request: HeartbeatRequest }
+  | { readonly kind: 'slot-listening'; readonly report: SlotListeningReport }
+  | { readonly kind: 'subtask-state'; readonly report: SubtaskStateReport }
+  | { readonly kind: 'slot-ended'; readonly report: SlotEndedReport }
+  | { readonly kind: 'checkpoint-acknowledged'; readonly report: CheckpointAcknowledgement }
+  | { readonly kind: 'checkpoint-declined'; readonly report: CheckpointDecline }
+  | { readonly kind: 'merge-reported'; readonly report: MergeReport }
+  /** The reply to a call. `error` null: the task manager has done it. */
+  | { readonly kind: 'call-ended'; readonly taskManagerId: string; readonly call: TaskManagerCall; readonly error: WireError | null }
+  | { readonly kind: 'counter-advanced'; readonly counter: CounterName; readonly value: number }
+  | { readonly kind: 'counter-failed'; readonly counter: CounterName; readonly error: WireError }
+  | { readonly kind: 'manifest-written'; readonly checkpointId: number; readonly manifest: ObjectRef }
+  | { readonly kind: 'manifest-failed'; readonly checkpointId: number; readonly error: WireError }
+  /** `unknown`: it may have happened. `conflict`: it did not, the pointer is not the expected one. */
+  | { readonly kind: 'pointer-set'; readonly checkpointId: number; readonly result: 'done' | 'conflict' | 'unknown' }
+  | { readonly kind: 'pointer-read'; readonly checkpointId: number; readonly pointer: CheckpointPointer | null }
+  | { readonly kind: 'pointer-read-failed'; readonly checkpointId: number; readonly error: WireError }
+  | { readonly kind: 'terminal-recorded' }
+  | { readonly kind: 'terminal-failed'; readonly error: WireError };
+
+/** A call of a task manager. */
+export type TaskManagerCall =
+  | { readonly method: 'deploySlots'; readonly request: DeploySlotsRequest }
+  | { readonly method: 'connectSlots'; readonly request: ConnectSlotsRequest }
+  | { readonly method: 'cancelAttempt'; readonly request: CancelAttemptRequest }
+  | { readonly method: 'triggerCheckpoint'; readonly request: TriggerCheckpointRequest }
+  | { readonly method: 'notifyCheckpointComplete'; readonly request: NotifyCheckpointRequest }
+  | { readonly method: 'notifyCheckpointAborted'; readonly request: NotifyCheckpointRequest }
+  | { readonly method: 'mergeFiles'; readonly request: MergeFilesRequest };
+
+export type JobMasterAction =
+  | { readonly kind: 'call'; readonly taskManagerId: string; readonly call: TaskManagerCall }
+  /** Replaces a running timer of the same name. */
+  | { readonly kind: 'set-timer'; readonly timer: TimerName; readonly generation: number; readonly delayMs: number }
+  | { readonly kind: 'clear-timer'; readonly timer: TimerName }
+  /** Durable before the value is answered; values grow and are never given out twice. */
+  | { readonly kind: 'advance-counter'; readonly counter: CounterName }
+  | { readonly kind: 'write-manifest'; readonly manifest: Manifest }
+  /** `expected`: checkpoint id of the pointer to be replaced, null when there is none. */
+  | { readonly kind: 'set-pointer'; readonly expected: number | null; readonly pointer: CheckpointPointer }
+  | { readonly kind: 'read-pointer'; readonly checkpointId: number }
+  | { readonly kind: 'delete-objects'; readonly names: readonly string[] }
+  | { readonly kind: 'record-terminal'; readonly state: TerminalJobState; readonly error: WireError | null }
+  /** Another leader has taken over: everything stops, nothing is recorded. */
+  | { readonly kind: 'step-down'; readonly error: WireError }
+  | { readonly kind: 'job-ended'; readonly state: TerminalJobState; readonly error: WireError | null }
+  | { readonly kind: 'notice'; readonly notice: JobNotice };
+
+/** What observers (progress, logs, tests) are told. */
+export type JobNotice =
+  | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
+  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string }
+  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly bytes: number; readonly durationMs: number }
+  | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
+  | { readonly kind: 'warning'; readonly message: string };

@@ -1,0 +1,551 @@
+/**
+ * The job master: one job from submission to its terminal state. Pure: `step(event, environment)` changes its own state and
+ * returns what is to be done, in order. It composes the smaller models; this file holds the life of attempts, because
+ * what ends one and begins the next must be read in one place.
+ *
+ *   waiting for slots ─▶ numbering ─▶ deployed ─▶ running ─▶ ending ─▶ (restart delay) ─▶ waiting for slots
+ *                                                              └─▶ recording the terminal state ─▶ ended
+ *
+ * What must stay true:
+ * - An attempt is deployed only when its predecessor's slots have ended (or their deadline passed; then fencing by attempt
+ *   protects) and when it is settled which checkpoint is the newest.
+ * - Whatever an older attempt or an older epoch says changes nothing (FLINK-5197); its files are garbage.
+ * - The terminal state is recorded before anybody is told (rule 8). A job master that was fenced records nothing.
+ */
+import { assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
+import type { AttemptRef, SlotEndedReport, SlotListeningReport, SubtaskRef, SubtaskStateReport } from '../../proto/messages.ts';
+import { AttemptExecution } from './attempt-execution.ts';
+import { CheckpointCoordinator, type CoordinatorOutcome } from './checkpoint-coordinator.ts';
+import type {
+  CheckpointPointer,
+  CounterName,
+  JobMasterAction,
+  JobMasterEvent,
+  JobMasterOptions,
+  JobNotice,
+  StepEnvironment,
+  TaskManagerCall,
+  TimerName,
+} from './job-master-protocol.ts';
+import { isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
+import { isRestartable, RestartPolicy } from './restart-policy.ts';
+import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
+import { missingSlotsError, placeSlices, type SlotOffer, slicesOf } from './slot-assignment.ts';
+import { Timers } from './timers.ts';
+
+/** What follows when the attempt has ended. */
+type Aim =
+  | { readonly kind: 'restart'; readonly delayMs: number }
+  | { readonly kind: 'end'; readonly state: TerminalJobState; readonly error: WireError | null };
+
+type Phase =
+  | { readonly step: 'new' }
+  | { readonly step: 'waiting-for-slots' }
+  | { readonly step: 'numbering' }
+  | { readonly step: 'deployed'; readonly execution: AttemptExecution; connected: boolean }
+  | { readonly step: 'running'; readonly execution: AttemptExecution }
+  /** A stopped job's last output is being committed. */
+  | { readonly step: 'committing'; readonly execution: AttemptExecution }
+  | { readonly step: 'ending'; readonly execution: AttemptExecution | null; aim: Aim }
+  | { readonly step: 'restart-delay' }
+  | { readonly step: 'recording'; readonly state: TerminalJobState; readonly error: WireError | null }
+  | { readonly step: 'ended' };
+
+interface KnownTaskManager extends SlotOffer {
+  lastHeardMs: number;
+}
+
+const heartbeatCheckMs = 1_000;
+const counterRetryMs = 500;
+const terminalRetryMs = 500;
+/** Added to the cancel timeout of slots before their task manager is given up. */
+const cancelGraceMs = 5_000;
+
+export class JobMaster {
+  readonly #options: JobMasterOptions;
+  readonly #jobName: string;
+  readonly #timers = new Timers();
+  readonly #coordinator: CheckpointCoordinator;
+  readonly #restarts: RestartPolicy;
+  readonly #taskManagers = new Map<string, KnownTaskManager>();
+  #state: JobState = 'created';
+  #phase: Phase = { step: 'new' };
+  #attempt = 0;
+  #restartCount = 0;
+  #finished: SubtaskRef[] = [];
+  #env: StepEnvironment = { nowMs: 0, random: 0 };
+  #actions: JobMasterAction[] = [];
+
+  constructor(options: JobMasterOptions) {
+    this.#options = options;
+    this.#jobName = options.graph.name;
+    this.#coordinator = new CheckpointCoordinator(options, this.#timers);
+    this.#restarts = new RestartPolicy(options.graph.options.restart);
+  }
+
+  get state(): JobState {
+    return this.#state;
+  }
+  get attempt(): number {
+    return this.#attempt;
+  }
+  get restartCount(): number {
+    return this.#restartCount;
+  }
+  /** Newest complete checkpoint, or null. */
+  get newestCheckpoint(): CheckpointCoordinator['newest'] {
+    return this.#coordinator.newest;
+  }
+
+  /**
+   * Takes one event and returns the actions that follow from it, to be done in order.
+   * @throws EngineError STALE_EPOCH or PROTOCOL for a message that is refused; nothing has changed then
+   */
+  step(event: JobMasterEvent, env: StepEnvironment): JobMasterAction[] {
+    this.#env = env;
+    this.#actions = [];
+    if (this.#phase.step !== 'ended') this.#handle(event);
+    return this.#actions;
+  }
+
+  #handle(event: JobMasterEvent): void {
+    switch (event.kind) {
+      case 'started':
+        return this.#start();
+      case 'stop-requested':
+        return this.#stop();
+      case 'cancel-requested':
+        return this.#endJob('canceled', null);
+      case 'timer-fired':
+        if (this.#timers.fired(event.timer, event.generation)) this.#timerFired(event.timer);
+        return;
+      case 'task-manager-registered':
+        return this.#registered(event);
+      case 'task-manager-lost':
+        return this.#taskManagerLost(event.taskManagerId, event.reason);
+      case 'heartbeat':
+        return this.#heard(event.request.taskManagerId);
+      case 'slot-listening':
+        return this.#slotListening(event.report);
+      case 'subtask-state':
+        return this.#subtaskState(event.report);
+      case 'slot-ended':
+        return this.#slotEnded(event.report);
+      case 'checkpoint-acknowledged':
+        return this.#fromTaskManager(event.report, () => this.#coordinator.acknowledged(event.report, this.#env));
+      case 'checkpoint-declined':
+        return this.#fromTaskManager(event.report, () => this.#coordinator.declined(event.report, this.#env));
+      case 'merge-reported':
+        return this.#fromTaskManager(event.report, () => this.#coordinator.mergeReported(event.report));
+      case 'call-ended':
+        return this.#callEnded(event.taskManagerId, event.call, event.error);
+      case 'counter-advanced':
+        return this.#counterAdvanced(event.counter, event.value);
+      case 'counter-failed':
+        return this.#counterFailed(event.counter, event.error);
+      case 'manifest-written':
+        return this.#take(this.#coordinator.manifestWritten(event.checkpointId, event.manifest));
+      case 'manifest-failed':
+        return this.#take(this.#coordinator.manifestFailed(event.checkpointId, event.error, this.#env));
+      case 'pointer-set':
+        return this.#take(this.#coordinator.pointerSet(event.checkpointId, event.result, this.#env));
+      case 'pointer-read':
+        return this.#take(this.#coordinator.pointerRead(event.checkpointId, event.pointer, this.#env));
+      case 'pointer-read-failed':
+        return this.#take(this.#coordinator.pointerReadFailed(event.checkpointId));
+      case 'terminal-recorded':
+        return this.#terminalRecorded();
+      case 'terminal-failed':
+        this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${event.error.message}`);
+        return this.#setTimer('terminal-retry', terminalRetryMs);
+      default:
+        return assertNever(event, 'job master event');
+    }
+  }
+
+  #timerFired(timer: TimerName): void {
+    switch (timer) {
+      case 'slot-wait':
+        return this.#slotWaitOver();
+      case 'deploy-deadline':
+        return this.#attemptFailed(this.#deadlineError('did not run', this.#options.settings.deployTimeoutMs));
+      case 'cancel-deadline':
+        return this.#cancelDeadlinePassed();
+      case 'restart-delay':
+        return this.#waitForSlots();
+      case 'heartbeat-check':
+        return this.#checkHeartbeats();
+      case 'checkpoint-due':
+        return this.#take(this.#coordinator.due(this.#env));
+      case 'checkpoint-timeout':
+        return this.#take(this.#coordinator.timedOut(this.#env));
+      case 'pointer-retry':
+        return this.#take(this.#coordinator.retryPointer());
+      case 'counter-retry':
+        if (this.#phase.step === 'numbering') this.#do({ kind: 'advance-counter', counter: 'attempt' });
+        else this.#take(this.#coordinator.numberAgain());
+        return;
+      case 'notify-retry':
+        return this.#take(this.#coordinator.retryNotify());
+      case 'commit-wait':
+        return this.#endJob('stopped', null);
+      case 'terminal-retry':
+        return this.#record();
+      default:
+        return assertNever(timer, 'timer');
+    }
+  }
+
+  // ---- from submission to a running attempt ---------------------------------------------------------------------------
+
+  #start(): void {
+    if (this.#phase.step !== 'new') return;
+    const manifest = this.#coordinator.newest?.manifest ?? null;
+    const problem = manifest === null ? null : restoreProblem(this.#options.graph, this.#options.graphHash, manifest);
+    if (problem !== null) return this.#beginEnding(null, { kind: 'end', state: 'failed', error: toWireError(problem) });
+    this.#attempt = manifest?.attempt ?? 0;
+    this.#waitForSlots();
+  }
+
+  #waitForSlots(): void {
+    this.#phase = { step: 'waiting-for-slots' };
+    this.#setTimer('slot-wait', this.#options.settings.slotWaitMs);
+    this.#tryPlace();
+  }
+
+  /** The slots an attempt would get now; null when there are not enough. */
+  #place(): { finished: Set<string>; placed: NonNullable<ReturnType<typeof placeSlices>> } | null {
+    const { graph } = this.#options;
+    const finished = finishedVertices(graph, this.#coordinator.newest?.manifest ?? null);
+    const placed = placeSlices(slicesOf(graph, finished), [...this.#taskManagers.values()]);
+    return placed === null ? null : { finished, placed };
+  }
+
+  #tryPlace(): void {
+    if (this.#phase.step !== 'waiting-for-slots' || this.#place() === null) return;
+    this.#clearTimer('slot-wait');
+    this.#phase = { step: 'numbering' };
+    this.#do({ kind: 'advance-counter', counter: 'attempt' });
+  }
+
+  #slotWaitOver(): void {
+    if (this.#phase.step !== 'waiting-for-slots') return;
+    const needed = slicesOf(this.#options.graph, new Set()).length;
+    const error = toWireError(missingSlotsError(this.#jobName, needed, [...this.#taskManagers.values()]));
+    this.#beginEnding(null, { kind: 'end', state: 'failed', error });
+  }
+
+  #counterAdvanced(counter: CounterName, value: number): void {
+    if (counter === 'checkpoint') return this.#take(this.#coordinator.numbered(value, this.#env));
+    if (this.#phase.step !== 'numbering') return;
+    const place = this.#place();
+    // A task manager left meanwhile; the number is never used.
+    if (place === null) return this.#waitForSlots();
+    this.#attempt = value;
+    this.#finished = finishedSubtasks(this.#options.graph, place.finished);
+    const execution = new AttemptExecution(value, place.placed);
+    this.#phase = { step: 'deployed', execution, connected: false };
+    this.#move('deploying');
+    const newest = this.#coordinator.newest;
+    const restoreManifest = newest?.pointer.retained[newest.pointer.retained.length - 1]?.manifest ?? null;
+    const { graphRef: graph, artifactRef: artifact } = this.#options;
+    for (const taskManagerId of execution.taskManagerIds) {
+      const slices = execution.slices(taskManagerId);
+      const request = { attempt: this.#attemptRef(), graph, artifact, restoreManifest, slices, finished: this.#finished };
+      this.#call(taskManagerId, { method: 'deploySlots', request });
+    }
+    this.#setTimer('deploy-deadline', this.#options.settings.deployTimeoutMs);
+  }
+
+  #counterFailed(counter: CounterName, error: WireError): void {
+    this.#warn(`the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`);
+    if (counter === 'checkpoint') this.#take(this.#coordinator.numberingFailed());
+    else if (this.#phase.step === 'numbering') this.#setTimer('counter-retry', counterRetryMs);
+  }
+
+  #slotListening(report: SlotListeningReport): void {
+    if (!this.#isCurrent(report.attempt) || this.#phase.step !== 'deployed') return;
+    const { execution } = this.#phase;
+    if (!execution.listening(report.taskManagerId, report.address)) return;
+    const slots = execution.addresses;
+    if (slots === null || this.#phase.connected) return;
+    this.#phase.connected = true;
+    const request = { attempt: this.#attemptRef(), slots, slices: execution.slices() };
+    for (const taskManagerId of execution.taskManagerIds) this.#call(taskManagerId, { method: 'connectSlots', request });
+  }
+
+  #subtaskState(report: SubtaskStateReport): void {
+    const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
+    if (execution === null || !execution.report(report)) return;
+    if (report.state === 'failed') {
+      const error = report.error ?? toWireError(this.#slotError(`subtask ${report.subtask.subtaskIndex} of ${report.subtask.vertexId} failed without saying why`));
+      return this.#attemptFailed(error);
+    }
+    if (report.state === 'finished') this.#take(this.#coordinator.subtaskFinished(report.subtask, this.#env));
+    if (this.#phase.step === 'deployed' && execution.allRunning) this.#allRunning(execution);
+    if (this.#phase.step === 'running') this.#checkEnd(execution);
+  }
+
+  #allRunning(execution: AttemptExecution): void {
+    this.#clearTimer('deploy-deadline');
+    this.#phase = { step: 'running', execution };
+    this.#move('running');
+    this.#restarts.running(this.#env.nowMs);
+    const { attempt, taskManagerIds, subtasks } = execution;
+    this.#take(this.#coordinator.attemptRunning({ attempt, taskManagerIds, subtasks }, this.#finished, this.#env));
+  }
+
+  /** Input has ended everywhere: the final checkpoint; everybody has left: the job is finished. */
+  #checkEnd(execution: AttemptExecution): void {
+    if (execution.allFinished) return this.#beginEnding(execution, { kind: 'end', state: 'finished', error: null });
+    if (execution.allInputEnded) this.#take(this.#coordinator.requestFinal(this.#env));
+  }
+
+  // ---- ends of attempts ------------------------------------------------------------------------------------------------
+
+  #slotEnded(report: SlotEndedReport): void {
+    const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
+    if (execution === null || !execution.slotEnded(report.taskManagerId, report.slotIndex)) return;
+    if (this.#phase.step === 'ending') return this.#checkEnded();
+    if (execution.isSlotFinished(report.slotIndex)) return;
+    this.#attemptFailed(report.error ?? toWireError(this.#slotError(`slot ${report.slotIndex} ended before its subtasks had finished`)));
+  }
+
+  #attemptFailed(error: WireError): void {
+    const execution = this.#execution();
+    if (execution === null || this.#phase.step === 'ending') return;
+    if (this.#state === 'stopping') {
+      // The job was to end anyway; it goes on from its newest checkpoint when it is resumed.
+      this.#warn(`the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`);
+      return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
+    }
+    const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
+    const next = decision === null ? 'the job fails' : decision.restart ? `restart in ${decision.delayMs} ms` : `the job fails: ${decision.reason}`;
+    this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next });
+    if (decision?.restart === true) return this.#beginEnding(execution, { kind: 'restart', delayMs: decision.delayMs });
+    this.#beginEnding(execution, { kind: 'end', state: 'failed', error });
+  }
+
+  #stop(): void {
+    if (this.#state === 'running') {
+      this.#move('stopping');
+      return this.#take(this.#coordinator.requestStop(this.#env));
+    }
+    if (this.#state !== 'stopping') this.#endJob('stopped', null);
+  }
+
+  /** Ends the job whatever it does now. A job that is ending already keeps its aim, except that no restart follows. */
+  #endJob(state: TerminalJobState, error: WireError | null): void {
+    if (this.#phase.step === 'recording') return;
+    if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end') return;
+    const aim = { kind: 'end', state, error } as const;
+    if (this.#phase.step !== 'ending') return this.#beginEnding(this.#execution(), aim);
+    this.#phase.aim = aim;
+    this.#moveUnless('canceling');
+  }
+
+  #beginEnding(execution: AttemptExecution | null, aim: Aim): void {
+    for (const timer of ['slot-wait', 'deploy-deadline', 'restart-delay', 'counter-retry', 'commit-wait'] as const) this.#clearTimer(timer);
+    this.#phase = { step: 'ending', execution, aim };
+    if (aim.kind === 'restart') this.#move('restarting');
+    else if (execution !== null && aim.state !== 'finished') this.#moveUnless('canceling');
+    this.#take(this.#coordinator.attemptEnded());
+    if (execution !== null && !execution.allSlotsEnded) {
+      execution.cancel();
+      const { cancelTimeoutMs } = this.#options.settings;
+      const call = { method: 'cancelAttempt', request: { attempt: this.#attemptRef(), cancelTimeoutMs } } as const;
+      // Finished slots end by themselves; only their deadline is watched.
+      if (!execution.allFinished) for (const id of execution.taskManagerIds) this.#call(id, call);
+      this.#setTimer('cancel-deadline', cancelTimeoutMs + cancelGraceMs);
+    }
+    this.#checkEnded();
+  }
+
+  /** Slots that do not end belong to a task manager that no longer does as it is told. */
+  #cancelDeadlinePassed(): void {
+    if (this.#phase.step !== 'ending' || this.#phase.execution === null) return;
+    const { execution } = this.#phase;
+    for (const { slotIndex, taskManagerId } of execution.openSlots) {
+      this.#warn(`slot ${slotIndex} on task manager ${taskManagerId} did not end in time; the task manager is not used any more`);
+      this.#taskManagers.delete(taskManagerId);
+      execution.taskManagerLost(taskManagerId);
+    }
+    this.#checkEnded();
+  }
+
+  /** The next thing, when every slot has ended and the newest checkpoint is known. */
+  #checkEnded(): void {
+    if (this.#phase.step !== 'ending') return;
+    const { execution, aim } = this.#phase;
+    if (execution !== null && !execution.allSlotsEnded) return;
+    this.#clearTimer('cancel-deadline');
+    if (!this.#coordinator.isSettled) return;
+    if (aim.kind === 'end') {
+      this.#phase = { step: 'recording', state: aim.state, error: aim.error };
+      return this.#record();
+    }
+    this.#restartCount++;
+    this.#phase = { step: 'restart-delay' };
+    this.#setTimer('restart-delay', aim.delayMs);
+  }
+
+  #record(): void {
+    if (this.#phase.step === 'recording') this.#do({ kind: 'record-terminal', state: this.#phase.state, error: this.#phase.error });
+  }
+
+  #terminalRecorded(): void {
+    if (this.#phase.step !== 'recording') return;
+    const { state, error } = this.#phase;
+    this.#move(state);
+    this.#phase = { step: 'ended' };
+    this.#clearTimer('heartbeat-check');
+    this.#do({ kind: 'job-ended', state, error });
+  }
+
+  // ---- task managers ---------------------------------------------------------------------------------------------------
+
+  #registered(event: { readonly taskManagerId: string; readonly slotCount: number }): void {
+    const { taskManagerId, slotCount } = event;
+    this.#taskManagers.set(taskManagerId, { taskManagerId, slotCount, lastHeardMs: this.#env.nowMs });
+    if (this.#options.settings.heartbeatTimeoutMs !== null && !this.#timers.isRunning('heartbeat-check')) {
+      this.#setTimer('heartbeat-check', heartbeatCheckMs);
+    }
+    this.#tryPlace();
+  }
+
+  #heard(taskManagerId: string): void {
+    const known = this.#taskManagers.get(taskManagerId);
+    if (known === undefined) {
+      const message = `task manager ${taskManagerId} is not registered (any more); it must register again under a new id`;
+      throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { taskManagerId } });
+    }
+    known.lastHeardMs = this.#env.nowMs;
+  }
+
+  #checkHeartbeats(): void {
+    const timeoutMs = this.#options.settings.heartbeatTimeoutMs;
+    if (timeoutMs === null) return;
+    const silent = [...this.#taskManagers.values()].filter((known) => this.#env.nowMs - known.lastHeardMs > timeoutMs);
+    for (const { taskManagerId } of silent) this.#taskManagerLost(taskManagerId, `it was not heard of for ${timeoutMs} ms`);
+    this.#setTimer('heartbeat-check', heartbeatCheckMs);
+  }
+
+  #taskManagerLost(taskManagerId: string, reason: string): void {
+    if (!this.#taskManagers.delete(taskManagerId)) return;
+    const execution = this.#execution();
+    if (execution === null || !execution.taskManagerIds.includes(taskManagerId)) return;
+    const undone = execution.taskManagerLost(taskManagerId);
+    if (this.#phase.step === 'ending') return this.#checkEnded();
+    if (undone) this.#attemptFailed(toWireError(this.#slotError(`task manager ${taskManagerId} is lost: ${reason}`)));
+  }
+
+  #callEnded(taskManagerId: string, call: TaskManagerCall, error: WireError | null): void {
+    if (call.request.attempt.attempt !== this.#attempt || this.#execution() === null) return;
+    if (call.method === 'notifyCheckpointComplete') {
+      this.#take(this.#coordinator.notified(taskManagerId, call.request.checkpointId, error));
+      if (this.#phase.step === 'committing' && this.#coordinator.allNotified) this.#endJob('stopped', null);
+      return;
+    }
+    if (error === null || call.method === 'notifyCheckpointAborted') return;
+    if (call.method === 'triggerCheckpoint') return this.#take(this.#coordinator.triggerFailed(call.request.checkpointId, error, this.#env));
+    // A lost cancel request is covered by its deadline, a lost merge by its timeout.
+    if (call.method === 'deploySlots' || call.method === 'connectSlots') this.#attemptFailed(error);
+  }
+
+  // ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+  /** Refuses what another epoch says; the coordinator knows what to do with other attempts. */
+  #fromTaskManager(message: { readonly attempt: AttemptRef }, take: () => CoordinatorOutcome): void {
+    this.#isCurrent(message.attempt);
+    this.#take(take());
+  }
+
+  #take(outcome: CoordinatorOutcome): void {
+    this.#actions.push(...outcome.actions);
+    if (outcome.fenced !== undefined) return this.#stepDown(outcome.fenced);
+    if (outcome.completed?.reason === 'stop') this.#stopCheckpointCompleted();
+    const { failed } = outcome;
+    if (failed !== undefined && (failed.fatal || failed.reason === 'stop')) this.#attemptFailed(failed.error);
+    if (this.#phase.step === 'ending') this.#checkEnded();
+  }
+
+  #stopCheckpointCompleted(): void {
+    if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
+    this.#phase = { step: 'committing', execution: this.#phase.execution };
+    this.#setTimer('commit-wait', this.#options.settings.commitWaitMs);
+  }
+
+  #stepDown(error: WireError): void {
+    this.#phase = { step: 'ended' };
+    this.#do({ kind: 'step-down', error });
+  }
+
+  // ---- small things ----------------------------------------------------------------------------------------------------
+
+  /** The attempt that has slots now, or null. */
+  #execution(): AttemptExecution | null {
+    return 'execution' in this.#phase ? this.#phase.execution : null;
+  }
+
+  /** True for the attempt that is running. @throws EngineError STALE_EPOCH for a message to another leader */
+  #isCurrent(attempt: AttemptRef): boolean {
+    if (attempt.jobName !== this.#jobName || attempt.leaderEpoch !== this.#options.leaderEpoch) {
+      const message = `message for job "${attempt.jobName}", epoch ${attempt.leaderEpoch}, refused: this is job "${this.#jobName}", epoch ${this.#options.leaderEpoch}; register again`;
+      throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { jobName: attempt.jobName } });
+    }
+    return attempt.attempt === this.#attempt;
+  }
+
+  #attemptRef(): AttemptRef {
+    return { leaderEpoch: this.#options.leaderEpoch, jobName: this.#jobName, attempt: this.#attempt };
+  }
+
+  #slotError(what: string): EngineError {
+    const ids = { jobName: this.#jobName, attempt: this.#attempt };
+    return new EngineError('SLOT_EXITED', `attempt ${this.#attempt} of job "${this.#jobName}" failed: ${what}`, {
+      domain: 'external',
+      retry: 'backoff',
+      ids,
+    });
+  }
+
+  #deadlineError(what: string, timeoutMs: number): WireError {
+    return toWireError(this.#slotError(`it ${what} within ${timeoutMs} ms`));
+  }
+
+  #move(to: JobState): void {
+    const from = this.#state;
+    this.#state = moveJob(from, to);
+    this.#notice({ kind: 'state-changed', from, to, attempt: this.#attempt });
+  }
+
+  #moveUnless(to: JobState): void {
+    if (this.#state !== to && !isTerminal(this.#state)) this.#move(to);
+  }
+
+  #call(taskManagerId: string, call: TaskManagerCall): void {
+    this.#do({ kind: 'call', taskManagerId, call });
+  }
+
+  #setTimer(timer: TimerName, delayMs: number): void {
+    this.#do(this.#timers.set(timer, delayMs));
+  }
+
+  #clearTimer(timer: TimerName): void {
+    this.#actions.push(...this.#timers.clear(timer));
+  }
+
+  #warn(message: string): void {
+    this.#notice({ kind: 'warning', message });
+  }
+
+  #notice(notice: JobNotice): void {
+    this.#do({ kind: 'notice', notice });
+  }
+
+  #do(action: JobMasterAction): void {
+    this.#actions.push(action);
+  }
+}
+
+export type { CheckpointPointer };

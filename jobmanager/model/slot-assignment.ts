@@ -1,0 +1,64 @@
+/**
+ * Which subtasks share a slot, and on which task manager each slot is. Pure and deterministic.
+ *
+ * Slot sharing: subtask i of every vertex goes to slot i, so a job needs as many slots as its largest parallelism, and
+ * forward edges stay within a slot. Slots are spread over task managers, most free slots first.
+ */
+import { EngineError } from '../../core/errors.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import type { SlotSlice, SubtaskRef } from '../../proto/messages.ts';
+
+export interface SlotOffer {
+  readonly taskManagerId: string;
+  readonly slotCount: number;
+}
+
+export interface PlacedSlot extends SlotSlice {
+  readonly taskManagerId: string;
+}
+
+/** Name of a subtask as a map key. */
+export function subtaskKey(subtask: SubtaskRef): string {
+  return `${subtask.subtaskIndex}/${subtask.vertexId}`;
+}
+
+/**
+ * The slices of an attempt. Subtasks of `finishedVertices` are not started again; a slot without any subtask is left out.
+ */
+export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>): SlotSlice[] {
+  const slices: { slotIndex: number; subtasks: SubtaskRef[] }[] = [];
+  for (const vertex of graph.vertices) {
+    if (finishedVertices.has(vertex.id)) continue;
+    for (let subtaskIndex = 0; subtaskIndex < vertex.parallelism; subtaskIndex++) {
+      const slice = (slices[subtaskIndex] ??= { slotIndex: subtaskIndex, subtasks: [] });
+      slice.subtasks.push({ vertexId: vertex.id, subtaskIndex });
+    }
+  }
+  return slices;
+}
+
+/** Puts every slice on a task manager, or returns null when there are not enough slots. */
+export function placeSlices(slices: readonly SlotSlice[], offers: readonly SlotOffer[]): PlacedSlot[] | null {
+  const free = offers.map((offer) => ({ id: offer.taskManagerId, slots: offer.slotCount }));
+  free.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const placed: PlacedSlot[] = [];
+  for (const slice of slices) {
+    const [first, ...others] = free;
+    if (first === undefined) return null;
+    const best = others.reduce((most, offer) => (offer.slots > most.slots ? offer : most), first);
+    if (best.slots === 0) return null;
+    best.slots--;
+    placed.push({ ...slice, taskManagerId: best.id });
+  }
+  return placed;
+}
+
+/** Why a job could not be placed, with numbers. */
+export function missingSlotsError(jobName: string, needed: number, offers: readonly SlotOffer[]): EngineError {
+  const offered = offers.reduce((sum, offer) => sum + offer.slotCount, 0);
+  return new EngineError(
+    'USAGE',
+    `job "${jobName}" needs ${needed} slots, but ${offers.length} task managers offer ${offered}; start more task managers or lower the parallelism to ${offered}`,
+    { ids: { jobName, slotsNeeded: needed, slotsOffered: offered } },
+  );
+}

@@ -1,0 +1,63 @@
+/**
+ * `keyBy(..).reduce(f)`: keeps one value per key and emits the running value with every record. The first record of a key
+ * is its first value. State: one row per key, state name `value`.
+ */
+import { decodeKey } from '../../core/codec/key-codec.ts';
+import type { Key } from '../../core/operators.ts';
+import { ObjectTable } from '../state/object-table.ts';
+import { KeyedOperator } from './keyed-operator.ts';
+import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+
+type Reduce = (left: unknown, right: unknown) => unknown;
+
+class ReduceOperator extends KeyedOperator<'reduce'> {
+  readonly #values: ObjectTable;
+  readonly #reduce: Reduce;
+
+  constructor(context: OperatorContext<'reduce'>) {
+    super(context, context.functions.keyOf);
+    this.#reduce = context.functions.reduce as unknown as Reduce;
+    this.#values = new ObjectTable(this.owner, 'value');
+    this.newCache().add(this.#values);
+  }
+
+  emit(value: unknown): void {
+    let result: unknown;
+    try {
+      result = this.#reduced(value);
+    } catch (error) {
+      return this.userFailed(value, error);
+    }
+    this.context.output.emit(result);
+    this.shrinkCaches();
+  }
+
+  #reduced(value: unknown): unknown {
+    const key = this.keyOf(value);
+    const known = this.#values.find(key);
+    if (known < 0) {
+      this.#values.set(key, value);
+      return value;
+    }
+    this.#values.beforeHandOut(known);
+    const result = this.#reduce(this.#values.valueAt(known), value);
+    this.#values.setAt(known, result);
+    return result;
+  }
+
+  advanceWatermark(_watermark: number): boolean {
+    return true;
+  }
+
+  protected override restoreResident(row: RestoredRow): void {
+    this.#values.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
+  }
+
+  protected override needRows(key: Key): void {
+    this.prefetch.need(this.#values, key);
+  }
+}
+
+export function createReduceOperator(context: OperatorContext<'reduce'>): Operator {
+  return new ReduceOperator(context);
+}

@@ -1,0 +1,113 @@
+/**
+ * Sink committer: keeps what writers made durable as state, and commits it when a checkpoint that contains it is complete.
+ * What may be committed and when is decided by the pure `TwoPhaseCommitter`; a commit that fails fails the attempt, and
+ * the next attempt commits the same committables again with the identity they had.
+ */
+import { decodeKey } from '../../core/codec/key-codec.ts';
+import { decodeValue } from '../../core/codec/value-codec.ts';
+import type { Committable, SinkCommitter } from '../../core/connector/index.ts';
+import { EngineError } from '../../core/errors.ts';
+import { type CommitBatch, TwoPhaseCommitter } from '../checkpoint/two-phase-committer.ts';
+import { ReservedRows } from '../state/reserved-rows.ts';
+import { connectorContext } from './connector-context.ts';
+import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
+
+const stateName = 'committables';
+
+/** Key of a committable's row: attempt that received it, number within the attempt. */
+type RowKey = readonly [number, number];
+
+export class SinkCommitterOperator implements Operator {
+  readonly #context: OperatorContext<'sink-committer'>;
+  readonly #committer: SinkCommitter;
+  readonly #rows: ReservedRows;
+  readonly #core = new TwoPhaseCommitter();
+  readonly #keys = new Map<Committable, RowKey>();
+  readonly #restored = new Map<string, { key: RowKey; committable: Committable }>();
+  #received = 0;
+  #committing = false;
+
+  constructor(context: OperatorContext<'sink-committer'>) {
+    this.#context = context;
+    const { createCommitter } = context.functions.sink;
+    if (createCommitter === null) {
+      throw new EngineError('INTERNAL', `sink '${context.node.id}' has no committer`, { domain: 'internal' });
+    }
+    this.#committer = createCommitter(connectorContext(context));
+    this.#rows = new ReservedRows(context.node.id);
+  }
+
+  /** False while a commit is under way or due: the subtask may not finish before. */
+  get settled(): boolean {
+    return !this.#committing && this.#core.pendingCount === 0;
+  }
+
+  emit(value: unknown): void {
+    const committable = value as Committable;
+    const key: RowKey = [this.#context.attempt, this.#received++];
+    this.#core.received(committable);
+    this.#keys.set(committable, key);
+    this.#rows.put(stateName, key, committable);
+  }
+
+  restore(row: RestoredRow): void {
+    const key = decodeKey(row.key).key as RowKey;
+    const id = key.join(':');
+    if (row.value === null) this.#restored.delete(id);
+    else this.#restored.set(id, { key, committable: decodeValue(row.value) as Committable });
+  }
+
+  async open(): Promise<void> {
+    await this.#committer.open();
+    const restoredId = this.#context.restoredCheckpointId;
+    if (restoredId === null) return;
+    const entries = [...this.#restored.values()];
+    for (const { key, committable } of entries) this.#keys.set(committable, key);
+    this.#restored.clear();
+    const committables = entries.map((entry) => entry.committable);
+    await this.#commit(this.#core.restored(restoredId, committables));
+  }
+
+  advanceWatermark(): boolean {
+    return true;
+  }
+
+  freeze(checkpointId: number): SnapshotTask | null {
+    this.#core.freeze(checkpointId);
+    return this.#rows.freeze(checkpointId);
+  }
+
+  checkpointCompleted(checkpointId: number): void {
+    this.#rows.checkpointCompleted(checkpointId);
+    const batch = this.#core.completed(checkpointId);
+    if (batch === null) return;
+    this.#commit(batch).then(
+      () => this.#context.wake(),
+      (error: unknown) => this.#context.fail(error),
+    );
+  }
+
+  checkpointAborted(): void {}
+
+  close(): Promise<void> {
+    return this.#committer.close();
+  }
+
+  /** Commits a batch and whatever became due meanwhile, one after the other. */
+  async #commit(first: CommitBatch | null): Promise<void> {
+    this.#committing = true;
+    for (let batch = first; batch !== null; ) {
+      await this.#committer.commit(batch.committables);
+      const { committed, next } = this.#core.commitSucceeded();
+      for (const committable of committed) this.#forget(committable);
+      batch = next;
+    }
+    this.#committing = false;
+  }
+
+  #forget(committable: Committable): void {
+    const key = this.#keys.get(committable);
+    this.#keys.delete(committable);
+    if (key !== undefined) this.#rows.delete(stateName, key);
+  }
+}

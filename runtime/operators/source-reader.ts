@@ -1,0 +1,300 @@
+/**
+ * Source reader: opens the splits it is given, hands on their records, and merges their watermarks.
+ *
+ * The position of a split is the record index within the last polled batch, so a snapshot is exact at any record. Which
+ * reader owns a split is `split index % parallelism`, a pure function, so a restore at another parallelism only reads rows.
+ *
+ * Watermark: the smallest of all splits that have not ended. A planned split that has not started holds it at -∞, and so
+ * does the planner's channel until the first round of discovery is over; otherwise the first records of a split would
+ * find their windows gone.
+ */
+import { decodeValue } from '../../core/codec/value-codec.ts';
+import type { SourceBatch, SourceReader, SplitCursor } from '../../core/connector/index.ts';
+import { maxWatermark, minWatermark } from '../../core/stream/batch.ts';
+import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
+import { ReservedRows } from '../state/reserved-rows.ts';
+import { SplitTime, type SourceTime } from '../time/split-time.ts';
+import { connectorContext } from './connector-context.ts';
+import type { Collector, Operator, OperatorContext, PollResult, RecordScope, RestoredRow, SnapshotTask } from './operator.ts';
+import type { PlannedSplit } from './source-planner.ts';
+
+interface SplitRow {
+  readonly index: number;
+  readonly split: unknown;
+  readonly position: unknown;
+  readonly started: boolean;
+  readonly ended: boolean;
+  readonly records: number;
+  readonly maxTimestampMs: number;
+  readonly watermarkMs: number;
+}
+
+class ReadingSplit {
+  readonly index: number;
+  readonly split: unknown;
+  readonly time = new SplitTime();
+  cursor: SplitCursor<unknown> | null = null;
+  /** Where to open; the position of the last snapshot while the cursor is open. */
+  position: unknown = undefined;
+  started = false;
+  opening = false;
+  ended = false;
+  /** Waits for `cursor.ready()`. */
+  pending = false;
+  batch: SourceBatch<unknown> | null = null;
+  /** Next record of `batch`. */
+  next = 0;
+  /** Records handed on since the beginning of the split, over all attempts. */
+  records = 0;
+  changed = true;
+  lastRecordAtMs = 0;
+
+  constructor(index: number, split: unknown) {
+    this.index = index;
+    this.split = split;
+  }
+}
+
+const stateName = 'splits';
+/** Records between two looks at the clock. */
+const recordsPerClockRead = 64;
+
+export class SourceReaderOperator implements Operator {
+  readonly #context: OperatorContext<'source-reader'>;
+  readonly #reader: SourceReader<unknown, unknown>;
+  readonly #time: SourceTime;
+  readonly #output: Collector;
+  readonly #scope: RecordScope;
+  readonly #rows: ReservedRows;
+  readonly #openSplitsMax: number;
+  /** Splits that have not ended, in order of index. */
+  #splits: ReadingSplit[] = [];
+  /** Records of splits that have ended. */
+  #endedRecords = 0;
+  #planningDone = false;
+  #turn = 0;
+
+  constructor(context: OperatorContext<'source-reader'>, time: SourceTime) {
+    this.#context = context;
+    this.#time = time;
+    this.#output = context.output;
+    this.#scope = context.scope;
+    this.#reader = context.functions.source.createReader(connectorContext(context));
+    this.#rows = new ReservedRows(context.node.id);
+    this.#openSplitsMax = context.functions.source.openSplitsMax;
+  }
+
+  /** A split from the planner. */
+  emit(value: unknown): void {
+    const planned = value as PlannedSplit;
+    this.#splits.push(new ReadingSplit(planned.index, planned.split));
+  }
+
+  restore(row: RestoredRow): void {
+    if (row.value === null) return;
+    const saved = decodeValue(row.value) as SplitRow;
+    if (saved.index % this.#context.parallelism !== this.#context.subtaskIndex) return;
+    const split = new ReadingSplit(saved.index, saved.split);
+    split.position = saved.position;
+    split.started = saved.started;
+    split.ended = saved.ended;
+    split.records = saved.records;
+    split.time.maxTimestampMs = saved.maxTimestampMs;
+    split.time.watermarkMs = saved.watermarkMs;
+    split.changed = false;
+    this.#splits = this.#splits.filter((other) => other.index !== saved.index);
+    this.#splits.push(split);
+  }
+
+  open(): Promise<void> {
+    for (const split of this.#splits) if (split.ended) this.#endedRecords += split.records;
+    this.#splits = this.#splits.filter((split) => !split.ended).sort((left, right) => left.index - right.index);
+    return Promise.resolve();
+  }
+
+  /** The planner's channel has ended: no further split will come. */
+  planningDone(): void {
+    this.#planningDone = true;
+  }
+
+  /** Records handed on in all attempts of the job, by this subtask's splits. */
+  get sourceRecords(): number {
+    return this.#splits.reduce((sum, split) => sum + split.records, this.#endedRecords);
+  }
+
+  poll(deadlineMs: number): PollResult {
+    this.#openSplits();
+    let progressed = false;
+    const count = this.#splits.length;
+    for (let step = 0; step < count; step++) {
+      const split = this.#splits[(this.#turn + step) % count];
+      if (split === undefined || split.cursor === null || split.pending) continue;
+      const result = this.#readSplit(split, deadlineMs);
+      if (result === 'stop') {
+        this.#turn = (this.#turn + step) % count;
+        return this.#context.hasRoom() ? 'more' : 'waiting';
+      }
+      progressed ||= result === 'read';
+    }
+    this.#turn = 0;
+    this.#dropEnded();
+    if (this.#splits.length === 0) return this.#planningDone ? 'ended' : 'waiting';
+    return progressed ? 'more' : 'waiting';
+  }
+
+  /**
+   * The watermark of this reader and whether it is idle.
+   * @param planning true until the first round of split discovery is over
+   */
+  sourceWatermark(planning: boolean): { watermarkMs: number; idle: boolean } {
+    if (!this.#time.assigned) return { watermarkMs: minWatermark, idle: !planning && this.#splits.length === 0 };
+    if (planning) return { watermarkMs: minWatermark, idle: false };
+    let watermarkMs = maxWatermark;
+    let active = 0;
+    for (const split of this.#splits) {
+      if (split.ended || this.#isIdle(split)) continue;
+      active++;
+      watermarkMs = Math.min(watermarkMs, split.started ? split.time.watermarkMs : minWatermark);
+    }
+    if (active === 0) return { watermarkMs: minWatermark, idle: true };
+    return { watermarkMs, idle: false };
+  }
+
+  advanceWatermark(): boolean {
+    return true;
+  }
+
+  freeze(checkpointId: number): SnapshotTask | null {
+    for (const split of this.#splits) if (split.changed) this.#saveSplit(split);
+    return this.#rows.freeze(checkpointId);
+  }
+
+  checkpointCompleted(checkpointId: number): void {
+    this.#rows.checkpointCompleted(checkpointId);
+  }
+
+  checkpointAborted(): void {}
+
+  async close(): Promise<void> {
+    for (const split of this.#splits) await split.cursor?.close();
+    await this.#reader.close();
+  }
+
+  #saveSplit(split: ReadingSplit): void {
+    if (split.cursor !== null && split.batch !== null) split.position = split.cursor.position(split.next);
+    const row: SplitRow = {
+      index: split.index,
+      split: split.split,
+      position: split.position,
+      started: split.started,
+      ended: split.ended,
+      records: split.records,
+      maxTimestampMs: split.time.maxTimestampMs,
+      watermarkMs: split.time.watermarkMs,
+    };
+    this.#rows.put(stateName, split.index, row);
+    split.changed = false;
+  }
+
+  #openSplits(): void {
+    let open = 0;
+    for (const split of this.#splits) {
+      if (split.ended) continue;
+      if (++open > this.#openSplitsMax) return;
+      if (split.cursor !== null || split.opening) continue;
+      split.opening = true;
+      this.#reader.openSplit(split.split, split.position).then(
+        (cursor) => this.#opened(split, cursor),
+        (error: unknown) => this.#context.fail(error),
+      );
+    }
+  }
+
+  #opened(split: ReadingSplit, cursor: SplitCursor<unknown>): void {
+    split.opening = false;
+    split.cursor = cursor;
+    split.started = true;
+    split.changed = true;
+    split.lastRecordAtMs = this.#context.nowMs();
+    this.#context.wake();
+  }
+
+  /** Hands on records of one split: `stop` when time or room ran out, `read` when there may be more, `dry` when not now. */
+  #readSplit(split: ReadingSplit, deadlineMs: number): 'stop' | 'read' | 'dry' {
+    const cursor = split.cursor as SplitCursor<unknown>;
+    this.#time.current = split.time;
+    if (split.batch === null || split.next >= split.batch.values.length) {
+      const batch = cursor.ended ? null : cursor.poll(batchRecordsMax);
+      if (batch === null) return this.#ranDry(split, cursor);
+      split.batch = batch;
+      split.next = 0;
+      split.lastRecordAtMs = this.#context.nowMs();
+    }
+    const finished = this.#emitBatch(split, split.batch, deadlineMs);
+    if (!finished) return 'stop';
+    if (cursor.ended) this.#ranDry(split, cursor);
+    return 'read';
+  }
+
+  /** Emits from `split.next` on; false when time or room ran out before the end of the batch. */
+  #emitBatch(split: ReadingSplit, batch: SourceBatch<unknown>, deadlineMs: number): boolean {
+    const { values, timestamps } = batch;
+    const scope = this.#scope;
+    const output = this.#output;
+    const context = this.#context;
+    const first = split.next;
+    let next = first;
+    scope.rowKind = 0;
+    scope.timestamp = Number.NaN;
+    scope.splitWatermark = Number.NaN;
+    split.changed = true;
+    while (next < values.length && context.hasRoom()) {
+      if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
+      if (timestamps !== null) scope.timestamp = timestamps[next];
+      output.emit(values[next]);
+      next++;
+    }
+    split.next = next;
+    split.records += next - first;
+    context.metrics.recordsIn += next - first;
+    return next >= values.length;
+  }
+
+  #ranDry(split: ReadingSplit, cursor: SplitCursor<unknown>): 'dry' {
+    if (cursor.ended) {
+      split.position = split.batch === null ? split.position : cursor.position(split.next);
+      split.ended = true;
+      split.changed = true;
+      return 'dry';
+    }
+    split.pending = true;
+    const idleTimeoutMs = this.#time.idleTimeoutMs;
+    if (idleTimeoutMs !== null) this.#context.wakeAt(split.lastRecordAtMs + idleTimeoutMs);
+    cursor.ready().then(
+      () => {
+        split.pending = false;
+        this.#context.wake();
+      },
+      (error: unknown) => this.#context.fail(error),
+    );
+    return 'dry';
+  }
+
+  /** Nothing to read for the idle timeout. A split that has records it may not hand on (no room) is not idle. */
+  #isIdle(split: ReadingSplit): boolean {
+    const idleTimeoutMs = this.#time.idleTimeoutMs;
+    return idleTimeoutMs !== null && split.pending && this.#context.nowMs() - split.lastRecordAtMs >= idleTimeoutMs;
+  }
+
+  #dropEnded(): void {
+    const ended = this.#splits.filter((split) => split.ended);
+    if (ended.length === 0) return;
+    for (const split of ended) {
+      this.#saveSplit(split);
+      this.#endedRecords += split.records;
+      void split.cursor?.close().catch((error: unknown) => this.#context.fail(error));
+    }
+    this.#splits = this.#splits.filter((split) => !split.ended);
+    this.#context.wake();
+  }
+}

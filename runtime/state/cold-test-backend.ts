@@ -1,0 +1,85 @@
+/**
+ * The deliberately cold backend in one thread, for tests: a `Map` behind an asynchronous fetch, with a cache of a few rows
+ * in the slot, so that every row leaves and comes back all the time. Same contract as the host-thread backend.
+ */
+import { compareBytes } from '../../core/codec/key-codec.ts';
+import type { RowAddress, StateBackend } from './backend.ts';
+import { bytesOfText, textOfBytes } from './key-index.ts';
+
+export interface ColdTestBackend extends StateBackend {
+  /** Reads that blocked the slot. */
+  readonly blockingReads: number;
+  readonly fetchedRows: number;
+  readonly rowCount: number;
+}
+
+/** @param cachedRowsMax rows the slot may keep of one state */
+export function createColdTestBackend(cachedRowsMax: number = 100): ColdTestBackend {
+  return new MapBackend(cachedRowsMax);
+}
+
+class MapBackend implements ColdTestBackend {
+  readonly resident = false;
+  readonly cachedRowsMax: number;
+  blockingReads = 0;
+  fetchedRows = 0;
+  readonly #tables = new Map<string, Map<string, Uint8Array>>();
+
+  constructor(cachedRowsMax: number) {
+    this.cachedRowsMax = cachedRowsMax;
+  }
+
+  get rowCount(): number {
+    let count = 0;
+    for (const table of this.#tables.values()) count += table.size;
+    return count;
+  }
+
+  async fetch(rows: readonly RowAddress[]): Promise<(Uint8Array | undefined)[]> {
+    const values = rows.map((row) => this.#get(row));
+    this.fetchedRows += rows.length;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    return values;
+  }
+
+  readBlocking(row: RowAddress): Uint8Array | undefined {
+    this.blockingReads++;
+    return this.#get(row);
+  }
+
+  scanBlocking(prefix: RowAddress): { key: Uint8Array; value: Uint8Array }[] {
+    this.blockingReads++;
+    const text = textOfBytes(prefix.key);
+    const found: { key: Uint8Array; value: Uint8Array }[] = [];
+    for (const [key, value] of this.#table(prefix)) {
+      if (key.startsWith(text)) found.push({ key: bytesOfText(key), value: value.slice() });
+    }
+    return found.sort((left, right) => compareBytes(left.key, right.key));
+  }
+
+  write(rows: readonly { row: RowAddress; value: Uint8Array | null }[]): void {
+    for (const { row, value } of rows) {
+      if (value === null) this.#table(row).delete(textOfBytes(row.key));
+      else this.#table(row).set(textOfBytes(row.key), value.slice());
+    }
+  }
+
+  close(): Promise<void> {
+    this.#tables.clear();
+    return Promise.resolve();
+  }
+
+  #get(row: RowAddress): Uint8Array | undefined {
+    return this.#table(row).get(textOfBytes(row.key))?.slice();
+  }
+
+  #table(row: RowAddress): Map<string, Uint8Array> {
+    const id = `${row.operatorId}\0${row.stateName}\0${row.keyGroup}`;
+    let table = this.#tables.get(id);
+    if (table === undefined) {
+      table = new Map();
+      this.#tables.set(id, table);
+    }
+    return table;
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Accumulators of a set of aggregates, one row per key: numeric parts in `Float64Array` columns, other accumulators in
+ * object columns. Two million keys are a handful of arrays, so the garbage collector has nothing to walk.
+ *
+ * Row value: `u8 version | u8 marks | f64 LE per part | per object accumulator: u32 LE length, stored value`.
+ */
+import type { ByteSink } from '../../core/codec/byte-sink.ts';
+import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
+import { assert } from '../../core/errors.ts';
+import type { Key } from '../../core/operators.ts';
+import { type AggregateLayout, type AnyObjectAggregate, initialPart, partKind } from './aggregate-layout.ts';
+import { KeyedTable } from './keyed-table.ts';
+import { checkRowVersion, rowValueVersion } from './object-table.ts';
+import type { RowWrite, TableOwner } from './row-table.ts';
+
+/** Mark of a row whose present contents were emitted (window results). */
+export const firedMark = 1;
+const headerBytes = 2;
+const initialCapacity = 8;
+
+export class ColumnTable extends KeyedTable {
+  readonly layout: AggregateLayout;
+  readonly #parts: Float64Array[] = [];
+  readonly #objects: unknown[][] = [];
+  #marks = new Uint8Array(initialCapacity);
+
+  constructor(owner: TableOwner, stateName: string, layout: AggregateLayout, namespace: number | null = null) {
+    super(owner, stateName, namespace);
+    this.layout = layout;
+    for (let part = 0; part < layout.partKinds.length; part++) this.#parts.push(new Float64Array(initialCapacity));
+    for (let column = 0; column < layout.objects.length; column++) this.#objects.push([]);
+  }
+
+  /**
+   * Adds one record to the row of a key and returns its slot.
+   * When a user function throws, numeric parts and the existence of the row are as before.
+   * @throws EngineError KEY_NOT_SUPPORTED, or what the user's functions throw
+   */
+  add(key: Key, value: unknown): number {
+    this.layout.select(value);
+    if (this.layout.objects.length > 0) return this.#addWithObjects(key, value);
+    const slot = this.upsert(key);
+    this.#addNumbers(slot);
+    return slot;
+  }
+
+  readResults(slot: number, target: Record<string, unknown>): void {
+    this.layout.readResults(this.#parts, this.#objects, slot, target);
+  }
+
+  isFired(slot: number): boolean {
+    return ((this.#marks[slot] as number) & firedMark) !== 0;
+  }
+
+  setFired(slot: number, fired: boolean): void {
+    if (this.isFired(slot) === fired) return;
+    if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
+    this.#marks[slot] = fired ? firedMark : 0;
+  }
+
+  /** All rows are deleted and nobody asks again: gives the memory of values back; keys stay for tombstones. */
+  retire(): void {
+    if (!this.resident) {
+      const writes: RowWrite[] = [];
+      this.evictAll(writes);
+      if (writes.length > 0) this.owner.backend.write(writes);
+    }
+    this.leaveLedger();
+    for (let part = 0; part < this.#parts.length; part++) this.#parts[part] = new Float64Array(0);
+    for (let column = 0; column < this.#objects.length; column++) this.#objects[column] = [];
+    this.#marks = new Uint8Array(0);
+  }
+
+  #addWithObjects(key: Key, value: unknown): number {
+    const isNew = this.find(key) < 0;
+    const slot = this.upsert(key);
+    try {
+      const { objects } = this.layout;
+      for (let column = 0; column < objects.length; column++) {
+        const accumulators = this.#objects[column] as unknown[];
+        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(accumulators[slot], value as Readonly<unknown>);
+      }
+    } catch (error) {
+      if (isNew) this.deleteRow(slot);
+      throw error;
+    }
+    this.#addNumbers(slot);
+    return slot;
+  }
+
+  #addNumbers(slot: number): void {
+    const { partKinds, selected } = this.layout;
+    for (let part = 0; part < partKinds.length; part++) {
+      const column = this.#parts[part] as Float64Array;
+      const kind = partKinds[part];
+      if (kind === partKind.count) {
+        column[slot] = (column[slot] as number) + 1;
+        continue;
+      }
+      const number = selected[part] as number;
+      const current = column[slot] as number;
+      if (kind === partKind.sum) column[slot] = current + number;
+      else if (number !== number || (kind === partKind.min ? number < current : number > current)) column[slot] = number;
+    }
+  }
+
+  protected override growRows(): void {
+    super.growRows();
+    for (let part = 0; part < this.#parts.length; part++) {
+      const grown = new Float64Array(this.capacity);
+      grown.set(this.#parts[part] as Float64Array);
+      this.#parts[part] = grown;
+    }
+    const marks = new Uint8Array(this.capacity);
+    marks.set(this.#marks);
+    this.#marks = marks;
+  }
+
+  protected override createValue(slot: number): void {
+    const { partKinds, objects } = this.layout;
+    for (let part = 0; part < partKinds.length; part++) (this.#parts[part] as Float64Array)[slot] = initialPart(partKinds[part] as number);
+    for (let column = 0; column < objects.length; column++) this.#keep(column, slot, (objects[column] as AnyObjectAggregate).create());
+    this.#marks[slot] = 0;
+  }
+
+  protected override dropValue(slot: number): void {
+    for (let column = 0; column < this.#objects.length; column++) this.#keep(column, slot, undefined);
+  }
+
+  protected override encodeRowValue(slot: number, sink: ByteSink): void {
+    const { partKinds, objects } = this.layout;
+    sink.ensure(headerBytes + partKinds.length * 8);
+    sink.buffer[sink.position] = rowValueVersion;
+    sink.buffer[sink.position + 1] = this.#marks[slot] as number;
+    sink.position += headerBytes;
+    for (let part = 0; part < partKinds.length; part++) {
+      sink.view.setFloat64(sink.position, (this.#parts[part] as Float64Array)[slot] as number, true);
+      sink.position += 8;
+    }
+    for (let column = 0; column < objects.length; column++) this.#encodeObject(column, slot, sink);
+  }
+
+  #encodeObject(column: number, slot: number, sink: ByteSink): void {
+    const aggregate = this.layout.objects[column] as AnyObjectAggregate;
+    const accumulator = (this.#objects[column] as unknown[])[slot];
+    sink.ensure(4);
+    const lengthAt = sink.position;
+    sink.position += 4;
+    encodeValue(aggregate.codec === null ? accumulator : aggregate.codec.toPlain(accumulator), sink);
+    sink.view.setUint32(lengthAt, sink.position - lengthAt - 4, true);
+  }
+
+  protected override decodeRowValue(slot: number, bytes: Uint8Array): void {
+    checkRowVersion(bytes, this.stateName);
+    const { partKinds, objects } = this.layout;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let position = headerBytes + partKinds.length * 8;
+    assert(bytes.length >= position, `a row of state '${this.stateName}' has ${partKinds.length} numbers`);
+    this.#marks[slot] = bytes[1] as number;
+    for (let part = 0; part < partKinds.length; part++) {
+      (this.#parts[part] as Float64Array)[slot] = view.getFloat64(headerBytes + part * 8, true);
+    }
+    for (let column = 0; column < objects.length; column++) {
+      assert(bytes.length >= position + 4, `a row of state '${this.stateName}' has ${objects.length} accumulators`);
+      const end = position + 4 + view.getUint32(position, true);
+      assert(end <= bytes.length, `an accumulator of state '${this.stateName}' ends inside its row`);
+      this.#keep(column, slot, restored(objects[column] as AnyObjectAggregate, decodeValue(bytes, position + 4, end)));
+      position = end;
+    }
+    assert(position === bytes.length, `a row of state '${this.stateName}' has nothing after its accumulators`);
+  }
+
+  #keep(column: number, slot: number, accumulator: unknown): void {
+    const accumulators = this.#objects[column] as unknown[];
+    while (accumulators.length < slot) accumulators.push(undefined);
+    accumulators[slot] = accumulator;
+  }
+}
+
+function restored(aggregate: AnyObjectAggregate, plain: unknown): unknown {
+  return aggregate.codec === null ? plain : aggregate.codec.fromPlain(plain);
+}

@@ -1,0 +1,67 @@
+/**
+ * Rows that belong to no key (source positions, committables, sink writer state): they live in the reserved key group and
+ * every subtask reads them at restore. Few and small, so each checkpoint holds the encoded rows changed since the last
+ * one that completed.
+ */
+import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
+import { encodeValueToBytes } from '../../core/codec/value-codec.ts';
+import type { Key } from '../../core/operators.ts';
+import type { RowBlockWriter } from '../checkpoint/row-block.ts';
+import { reservedKeyGroup, type SnapshotTask } from '../operators/operator.ts';
+
+interface Row {
+  readonly stateName: string;
+  readonly key: Uint8Array;
+  /** Null: deleted. */
+  readonly value: Uint8Array | null;
+}
+
+type Rows = Map<string, Row>;
+
+export class ReservedRows {
+  readonly #operatorId: string;
+  /** Changed since the last freeze. */
+  #changed: Rows = new Map();
+  /** Frozen for checkpoints that have not completed, oldest first. */
+  #unconfirmed: { checkpointId: number; rows: Rows }[] = [];
+
+  constructor(operatorId: string) {
+    this.#operatorId = operatorId;
+  }
+
+  put(stateName: string, key: Key, value: unknown): void {
+    this.#set(stateName, key, encodeValueToBytes(value));
+  }
+
+  delete(stateName: string, key: Key): void {
+    this.#set(stateName, key, null);
+  }
+
+  /** Fixes the rows of a checkpoint: everything changed since the newest completed one. */
+  freeze(checkpointId: number): SnapshotTask | null {
+    const rows: Rows = new Map();
+    for (const interval of this.#unconfirmed) for (const [id, row] of interval.rows) rows.set(id, row);
+    for (const [id, row] of this.#changed) rows.set(id, row);
+    this.#changed = new Map();
+    if (rows.size === 0) return null;
+    this.#unconfirmed = [{ checkpointId, rows }];
+    return { encode: (writer) => this.#encode(writer, rows) };
+  }
+
+  checkpointCompleted(checkpointId: number): void {
+    this.#unconfirmed = this.#unconfirmed.filter((interval) => interval.checkpointId > checkpointId);
+  }
+
+  #set(stateName: string, key: Key, value: Uint8Array | null): void {
+    const bytes = encodeKeyToBytes(key);
+    this.#changed.set(`${stateName}\u0000${Buffer.from(bytes).toString('latin1')}`, { stateName, key: bytes, value });
+  }
+
+  #encode(writer: RowBlockWriter, rows: Rows): boolean {
+    for (const row of rows.values()) {
+      writer.startTable(this.#operatorId, row.stateName);
+      writer.writeRow(reservedKeyGroup, row.key, row.value);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What a slot thread and the main thread of its task manager say to each other. Control only: records never pass here.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { WireError } from '../../core/errors.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import type { ObjectRef, SlotAddress, SlotSlice, SubtaskMetrics, SubtaskRef } from '../../proto/messages.ts';
+
+/** Everything a slot is given to run one attempt. */
+export interface SlotTask {
+  readonly control: MessagePort;
+  /** To the store thread. */
+  readonly store: MessagePort;
+  /** To the state host thread; null with the memory backend. */
+  readonly stateHost: StateHostConnection | null;
+  /** `[turns of the loop, running subtask + 1 or 0]`, watched by the main thread. */
+  readonly pulse: SharedArrayBuffer;
+  readonly deployment: SlotDeployment;
+}
+
+export interface StateHostConnection {
+  readonly port: MessagePort;
+  readonly shared: SharedArrayBuffer;
+}
+
+export interface SlotDeployment {
+  readonly graph: JobGraph;
+  readonly artifactPath: string;
+  readonly attempt: number;
+  readonly slotIndex: number;
+  readonly slice: SlotSlice;
+  readonly finished: readonly SubtaskRef[];
+  readonly restore: RestorePoint | null;
+  readonly workingDirectory: string;
+  /** Unguessable secret shared by the slots of a run; part of the data plane's handshake. */
+  readonly clusterId: string;
+  readonly host: string;
+  /** False when the whole attempt is in this one slot: no port is opened. */
+  readonly listens: boolean;
+}
+
+export interface RestorePoint {
+  readonly checkpointId: number;
+  readonly files: readonly { readonly object: ObjectRef }[];
+}
+
+export type ToSlot =
+  | { readonly type: 'connect'; readonly slots: readonly SlotAddress[]; readonly slices: readonly SlotSlice[] }
+  | { readonly type: 'trigger'; readonly checkpointId: number; readonly triggeredAtMs: number }
+  | { readonly type: 'completed'; readonly checkpointId: number }
+  | { readonly type: 'aborted'; readonly checkpointId: number }
+  | { readonly type: 'cancel' };
+
+export type FromSlot =
+  | { readonly type: 'listening'; readonly host: string; readonly port: number }
+  | { readonly type: 'running'; readonly subtask: SubtaskRef }
+  | { readonly type: 'inputEnded'; readonly subtask: SubtaskRef }
+  | { readonly type: 'finished'; readonly subtask: SubtaskRef }
+  | { readonly type: 'failed'; readonly subtask: SubtaskRef; readonly error: WireError }
+  | { readonly type: 'metrics'; readonly metrics: readonly SubtaskMetrics[] }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
+  | { readonly type: 'deliver'; readonly channel: string; readonly id: string; readonly values: readonly unknown[] }
+  /** Everything is closed; the thread may be ended. */
+  | { readonly type: 'ended' };

@@ -1,0 +1,189 @@
+/**
+ * Entry of a slot thread. Piscina calls the default export once; the task lasts for one attempt and never settles: when the
+ * attempt has ended here the slot says so, and the task manager ends the thread. So no module variable, interval or
+ * patched global outlives an attempt (the pool would hand a thread whose task settled to the next one).
+ */
+import { EngineError, toWireError } from '../../core/errors.ts';
+import { describeGraphDifference, graphHash } from '../../core/graph/graph-hash.ts';
+import type { PlannedJob } from '../../core/graph/job-definition.ts';
+import { type SlotEvents, SlotRuntime } from '../../runtime/slot/slot-runtime.ts';
+import type { RemoteChannels } from '../../runtime/slot/channels.ts';
+import { memoryBackend } from '../../runtime/state/backend.ts';
+import { loadJobDefinition } from '../artifact/load-artifact.ts';
+import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
+import { hostBackend } from '../state-host/host-backend.ts';
+import { SlotStoreClient } from '../store/slot-store-client.ts';
+import type { FromSlot, SlotDeployment, SlotTask, ToSlot } from './slot-messages.ts';
+
+/** How often metrics are sent, in ms. */
+const metricsIntervalMs = 200;
+
+const noRemoteChannels: RemoteChannels = {
+  writer: (peer) => unreachablePeer(peer),
+  reader: (peer) => unreachablePeer(peer),
+};
+
+function unreachablePeer(peer: number): never {
+  throw new EngineError('INTERNAL', `slot ${peer} is not part of this attempt`, { domain: 'internal' });
+}
+
+export default function runSlot(task: SlotTask): Promise<never> {
+  new SlotThread(task);
+  return new Promise<never>(() => {});
+}
+
+class SlotThread {
+  readonly #task: SlotTask;
+  readonly #deployment: SlotDeployment;
+  readonly #abort = new AbortController();
+  readonly #store: SlotStoreClient;
+  #runtime: SlotRuntime | null = null;
+  #dataPlane: DataPlane | null = null;
+  #metricsTimer: NodeJS.Timeout | null = null;
+  #job: PlannedJob | null = null;
+  #failed = false;
+  #closing = false;
+
+  constructor(task: SlotTask) {
+    this.#task = task;
+    this.#deployment = task.deployment;
+    this.#store = new SlotStoreClient(task.store);
+    task.control.on('message', (message: ToSlot) => this.#received(message));
+    this.#guard(this.#prepare());
+  }
+
+  #send(message: FromSlot): void {
+    if (!this.#closing || message.type === 'ended' || message.type === 'metrics') this.#task.control.postMessage(message);
+  }
+
+  #guard(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(this.#deployment.slice.subtasks[0], error));
+  }
+
+  #fail(subtask: { vertexId: string; subtaskIndex: number }, error: unknown): void {
+    if (this.#failed || this.#closing) return;
+    this.#failed = true;
+    this.#send({ type: 'failed', subtask, error: toWireError(error) });
+  }
+
+  #received(message: ToSlot): void {
+    switch (message.type) {
+      case 'connect':
+        this.#guard(this.#start(message));
+        return;
+      case 'trigger':
+        this.#runtime?.trigger({ checkpointId: message.checkpointId, triggeredAtMs: message.triggeredAtMs });
+        return;
+      case 'completed':
+        this.#runtime?.completed(message.checkpointId);
+        return;
+      case 'aborted':
+        this.#runtime?.aborted(message.checkpointId);
+        return;
+      case 'cancel':
+        this.#close();
+        return;
+    }
+  }
+
+  /** Loads the job, plans it again and opens the port. */
+  async #prepare(): Promise<void> {
+    const { graph, artifactPath, listens, host } = this.#deployment;
+    const definition = await loadJobDefinition(artifactPath);
+    const { parameters, options } = graph;
+    const job = definition.plan({ resolvedParameters: parameters, parallelism: options.parallelism, options });
+    if (graphHash(job.graph) !== graphHash(graph)) throw notDeterministic(graph.name, describeGraphDifference(graph, job.graph));
+    this.#job = job;
+    if (!listens) {
+      this.#send({ type: 'listening', host, port: 0 });
+      return;
+    }
+    const { clusterId, attempt, slotIndex } = this.#deployment;
+    this.#dataPlane = createDataPlane({
+      clusterId,
+      jobName: graph.name,
+      attempt,
+      self: slotIndex,
+      onFailure: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
+    });
+    const address = await this.#dataPlane.listen(host);
+    this.#send({ type: 'listening', host: address.host, port: address.port });
+  }
+
+  async #start(message: Extract<ToSlot, { type: 'connect' }>): Promise<void> {
+    const { graph, attempt, slotIndex, restore, finished, workingDirectory } = this.#deployment;
+    const peers = message.slots.filter((slot) => slot.slotIndex !== slotIndex);
+    await this.#dataPlane?.connect(new Map(peers.map((slot) => [slot.slotIndex, { host: slot.host, port: slot.port }])));
+    const { stateHost } = this.#task;
+    const store = this.#store;
+    const runtime = new SlotRuntime({
+      graph,
+      functions: (this.#job as PlannedJob).functions,
+      attempt,
+      restoredCheckpointId: restore?.checkpointId ?? null,
+      slotIndex,
+      placements: message.slices,
+      finished,
+      workingDirectory,
+      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared),
+      pulse: new Int32Array(this.#task.pulse),
+      snapshotSink: {
+        get hasCredit() {
+          return store.hasCredit;
+        },
+        sendBlock: (checkpointId, block) => store.sendBlock(checkpointId, block),
+        slotDone: (checkpointId, subtasks) => store.slotDone(checkpointId, subtasks),
+      },
+      remote: this.#dataPlane ?? noRemoteChannels,
+      events: this.#events(),
+      signal: this.#abort.signal,
+      nowMs: () => Date.now(),
+    });
+    store.onCredit = () => runtime.creditArrived();
+    store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
+    this.#runtime = runtime;
+    if (restore !== null) await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
+    await runtime.open();
+    this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
+    if (runtime.allFinished) this.#close();
+  }
+
+  #events(): SlotEvents {
+    return {
+      running: (subtask) => this.#send({ type: 'running', subtask }),
+      inputEnded: (subtask) => this.#send({ type: 'inputEnded', subtask }),
+      finished: (subtask) => {
+        this.#sendMetrics();
+        this.#send({ type: 'finished', subtask });
+        if (this.#runtime?.allFinished === true) this.#close();
+      },
+      failed: (subtask, error) => this.#fail(subtask, error),
+      log: (level, message) => this.#send({ type: 'log', level, message }),
+      deliver: (channel, id, values) => this.#send({ type: 'deliver', channel, id, values }),
+    };
+  }
+
+  #sendMetrics(): void {
+    if (this.#runtime !== null) this.#send({ type: 'metrics', metrics: this.#runtime.metrics() });
+  }
+
+  #close(): void {
+    if (this.#closing) return;
+    this.#sendMetrics();
+    this.#closing = true;
+    this.#abort.abort();
+    if (this.#metricsTimer !== null) clearInterval(this.#metricsTimer);
+    void this.#closeAll().finally(() => this.#send({ type: 'ended' }));
+  }
+
+  async #closeAll(): Promise<void> {
+    await this.#runtime?.close();
+    await this.#dataPlane?.close();
+    this.#store.close();
+  }
+}
+
+function notDeterministic(jobName: string, differences: readonly string[]): EngineError {
+  const message = `the definition of job '${jobName}' is not deterministic: run again in a slot it built another graph (${differences.join('; ')}). Build the graph from parameters only, never from time, randomness, files or the environment`;
+  return new EngineError('JOB_NOT_DETERMINISTIC', message, { ids: { job: jobName } });
+}

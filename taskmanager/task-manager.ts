@@ -1,0 +1,405 @@
+/**
+ * The task manager: offers task slots, runs attempts in them, and relays checkpoints between slots, store thread and job
+ * manager. A thin shell: it registers, forwards and reports; what a checkpoint is and when an attempt ends is decided by
+ * the job manager's model and by the subtasks.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
+import type { JobGraph } from '../core/graph/job-graph.ts';
+import type {
+  Acknowledgement,
+  AttemptRef,
+  CancelAttemptRequest,
+  ConnectSlotsRequest,
+  DeploySlotsRequest,
+  MergeFilesRequest,
+  NotifyCheckpointRequest,
+  ObjectRef,
+  SlotSlice,
+  SubtaskMetrics,
+  SubtaskRef,
+  TriggerCheckpointRequest,
+} from '../proto/messages.ts';
+import { decodeManifest } from '../proto/rpc/manifest.ts';
+import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
+import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
+import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
+import { startStoreThread, type StoreThread } from './store/store-client.ts';
+
+export interface TaskManagerOptions {
+  readonly slotCount: number;
+  /** Address that other task managers reach this one at. */
+  readonly host: string;
+  readonly jobManager: JobManagerGateway;
+  /** Graphs, artifacts and checkpoints. */
+  readonly store: ObjectStore;
+  /** Directory of the object store, for the store thread. */
+  readonly storeDirectory: string;
+  /** Local copies of artifacts. */
+  readonly artifactDirectory: string;
+  readonly workingDirectory: string;
+  readonly backend: 'memory' | 'cold';
+  /** Unguessable secret of the cluster; part of the data plane's handshake. */
+  readonly clusterId: string;
+  readonly engineVersion: string;
+  readonly heartbeatIntervalMs: number;
+  /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
+  readonly slotStuckTimeoutMs: number;
+  readonly onLog: (level: 'info' | 'warn', message: string) => void;
+  readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
+}
+
+/** One slot of the running attempt. */
+interface RunningSlot {
+  readonly slice: SlotSlice;
+  readonly control: MessagePort;
+  readonly handle: SlotHandle;
+  readonly pulse: Int32Array;
+  readonly unfinished: Set<string>;
+  pulseTurns: number;
+  stuckSinceMs: number;
+  metrics: readonly SubtaskMetrics[];
+  ended: boolean;
+}
+
+interface RunningAttempt {
+  readonly ref: AttemptRef;
+  readonly slots: Map<number, RunningSlot>;
+  cancelTimer: NodeJS.Timeout | null;
+}
+
+const acknowledged: Acknowledgement = {};
+/** How often slots are looked at for being stuck, in ms. */
+const watchIntervalMs = 500;
+
+export class TaskManager implements TaskManagerGateway {
+  readonly id: string;
+  readonly #options: TaskManagerOptions;
+  readonly #pool: SlotPool;
+  readonly #storeThread: StoreThread;
+  readonly #stateHost: StateHost | null;
+  #attempt: RunningAttempt | null = null;
+  #leaderEpoch = 0;
+  #heartbeatTimer: NodeJS.Timeout | null = null;
+  #watchTimer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  /** Use {@link TaskManager.start}. */
+  constructor(id: string, options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
+    this.id = id;
+    this.#options = options;
+    this.#storeThread = storeThread;
+    this.#stateHost = stateHost;
+    this.#pool = new SlotPool(options.slotCount);
+    this.#pool.onIdleError = (error) => options.onLog('warn', `a spare slot thread died: ${String(error)}`);
+    storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
+      const attempt = this.#attempt?.ref;
+      if (attempt === undefined || attempt.attempt !== number) return;
+      this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
+    });
+    storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
+      const attempt = this.#attempt?.ref;
+      if (attempt === undefined || attempt.attempt !== number) return;
+      const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
+      this.#report(options.jobManager.declineCheckpoint(decline));
+    });
+    storeThread.onCrashed((error) => this.#failAttempt(error));
+    stateHost?.onCrashed((error) => this.#failAttempt(error));
+  }
+
+  /** Starts the threads and registers with the job manager. */
+  static async start(options: TaskManagerOptions): Promise<TaskManager> {
+    await mkdir(options.artifactDirectory, { recursive: true, mode: 0o700 });
+    const id = randomUUID();
+    const storeThread = await startStoreThread({ directory: options.storeDirectory, taskManagerId: id });
+    const stateHost = options.backend === 'cold' ? await startStateHost() : null;
+    return new TaskManager(id, options, storeThread, stateHost);
+  }
+
+  async register(): Promise<void> {
+    const { slotCount, host, engineVersion, jobManager } = this.#options;
+    const response = await jobManager.registerTaskManager({ taskManagerId: this.id, slotCount, host, engineVersion });
+    this.#leaderEpoch = response.leaderEpoch;
+    this.#heartbeatTimer = setInterval(() => this.#heartbeat(), this.#options.heartbeatIntervalMs);
+    this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
+    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    for (const slot of this.#attempt?.slots.values() ?? []) slot.handle.terminate();
+    await this.#pool.destroy();
+    await this.#storeThread.stop();
+    await this.#stateHost?.stop();
+  }
+
+  /** Counters of every subtask of the running attempt, as last sent by the slots. */
+  get metrics(): readonly SubtaskMetrics[] {
+    return [...(this.#attempt?.slots.values() ?? [])].flatMap((slot) => [...slot.metrics]);
+  }
+
+  async deploySlots(request: DeploySlotsRequest): Promise<Acknowledgement> {
+    this.#refuseStale(request.attempt);
+    const graph = JSON.parse(new TextDecoder().decode(await this.#options.store.get(request.graph))) as JobGraph;
+    const artifactPath = await this.#localArtifact(request.artifact);
+    const restore = await this.#restorePoint(request.restoreManifest);
+    this.#refuseStale(request.attempt);
+    this.#attempt = { ref: request.attempt, slots: new Map(), cancelTimer: null };
+    const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
+    for (const slice of request.slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
+    return acknowledged;
+  }
+
+  connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
+    this.#refuseStale(request.attempt);
+    const { slots, slices } = request;
+    this.#sendAll(request.attempt, { type: 'connect', slots, slices });
+    return Promise.resolve(acknowledged);
+  }
+
+  cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
+    const attempt = this.#attempt;
+    if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
+    this.#sendAll(request.attempt, { type: 'cancel' });
+    attempt.cancelTimer ??= setTimeout(() => {
+      for (const slot of attempt.slots.values()) this.#endSlot(attempt, slot, null);
+    }, request.cancelTimeoutMs);
+    return Promise.resolve(acknowledged);
+  }
+
+  triggerCheckpoint(request: TriggerCheckpointRequest): Promise<Acknowledgement> {
+    const attempt = this.#current(request.attempt);
+    if (attempt === null) return Promise.resolve(acknowledged);
+    const { checkpointId, triggeredAtMs } = request;
+    const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
+    this.#storeThread.beginCheckpoint(attempt.ref, checkpointId, live);
+    this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs });
+    return Promise.resolve(acknowledged);
+  }
+
+  notifyCheckpointComplete(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
+    this.#sendAll(request.attempt, { type: 'completed', checkpointId: request.checkpointId });
+    return Promise.resolve(acknowledged);
+  }
+
+  notifyCheckpointAborted(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
+    const attempt = this.#current(request.attempt);
+    if (attempt !== null) this.#storeThread.abortCheckpoint(attempt.ref, request.checkpointId);
+    this.#sendAll(request.attempt, { type: 'aborted', checkpointId: request.checkpointId });
+    return Promise.resolve(acknowledged);
+  }
+
+  async mergeFiles(request: MergeFilesRequest): Promise<Acknowledgement> {
+    const { attempt, mergeId, inputs } = request;
+    const { jobManager } = this.#options;
+    const report = { attempt, taskManagerId: this.id, mergeId };
+    try {
+      const base = await this.#storeThread.merge(attempt, mergeId, inputs);
+      await jobManager.reportMerge({ ...report, base, error: null });
+    } catch (error) {
+      // The job manager keeps the inputs and may ask again; nothing is lost by a merge that did not happen.
+      await jobManager.reportMerge({ ...report, base: null, error: toWireError(error) });
+    }
+    return acknowledged;
+  }
+
+  #current(ref: AttemptRef): RunningAttempt | null {
+    const attempt = this.#attempt;
+    return attempt !== null && attempt.ref.attempt === ref.attempt ? attempt : null;
+  }
+
+  #refuseStale(ref: AttemptRef): void {
+    const running = this.#attempt?.ref;
+    const stale = ref.leaderEpoch < this.#leaderEpoch || (running !== undefined && ref.attempt < running.attempt);
+    if (!stale) return;
+    const message = `attempt ${ref.attempt} of epoch ${ref.leaderEpoch} is refused: this task manager has seen a newer one`;
+    throw new EngineError('STALE_EPOCH', message, { domain: 'internal', ids: { attempt: ref.attempt } });
+  }
+
+  #sendAll(ref: AttemptRef, message: ToSlot): void {
+    for (const slot of this.#current(ref)?.slots.values() ?? []) if (!slot.ended) slot.control.postMessage(message);
+  }
+
+  async #localArtifact(artifact: ObjectRef): Promise<string> {
+    const path = join(this.#options.artifactDirectory, `${artifact.sha256}.mjs`);
+    const present = await stat(path).catch(() => null);
+    if (present !== null) return path;
+    const temporary = `${path}.${randomUUID()}.tmp`;
+    await writeFile(temporary, await this.#options.store.get(artifact), { mode: 0o600 });
+    await rename(temporary, path);
+    return path;
+  }
+
+  async #restorePoint(manifest: ObjectRef | null): Promise<RestorePoint | null> {
+    if (manifest === null) return null;
+    const { checkpointId, files } = decodeManifest(await this.#options.store.get(manifest));
+    return { checkpointId, files: files.map((entry) => ({ object: entry.file.object })) };
+  }
+
+  #startSlot(attempt: RunningAttempt, start: SlotStart): void {
+    const { slice, graph, artifactPath, restore, listens, request } = start;
+    const { slotIndex } = slice;
+    const channel = new MessageChannel();
+    const pulse = new SharedArrayBuffer(8);
+    const task: SlotTask = {
+      control: channel.port2,
+      store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
+      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
+      pulse,
+      deployment: {
+        graph,
+        artifactPath,
+        attempt: attempt.ref.attempt,
+        slotIndex,
+        slice,
+        finished: request.finished,
+        restore,
+        workingDirectory: this.#options.workingDirectory,
+        clusterId: this.#options.clusterId,
+        host: this.#options.host,
+        listens,
+      },
+    };
+    const slot: RunningSlot = {
+      slice,
+      control: channel.port1,
+      handle: this.#pool.start(task),
+      pulse: new Int32Array(pulse),
+      unfinished: new Set(slice.subtasks.map((subtask) => `${subtask.vertexId}#${subtask.subtaskIndex}`)),
+      pulseTurns: 0,
+      stuckSinceMs: 0,
+      metrics: [],
+      ended: false,
+    };
+    attempt.slots.set(slotIndex, slot);
+    channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
+    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error));
+  }
+
+  #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
+    const { jobManager, onLog, onDelivery } = this.#options;
+    const { slotIndex } = slot.slice;
+    const base = { attempt: attempt.ref, taskManagerId: this.id };
+    switch (message.type) {
+      case 'listening': {
+        const address = { slotIndex, host: message.host, port: message.port };
+        this.#report(jobManager.reportSlotListening({ ...base, address }));
+        return;
+      }
+      case 'running':
+        this.#reportState(attempt, message.subtask, 'running', false, null);
+        return;
+      case 'inputEnded':
+        this.#reportState(attempt, message.subtask, 'running', true, null);
+        return;
+      case 'finished':
+        slot.unfinished.delete(`${message.subtask.vertexId}#${message.subtask.subtaskIndex}`);
+        this.#reportState(attempt, message.subtask, 'finished', true, null);
+        return;
+      case 'failed':
+        this.#reportState(attempt, message.subtask, 'failed', false, message.error);
+        return;
+      case 'metrics':
+        slot.metrics = message.metrics;
+        return;
+      case 'log':
+        onLog(message.level, message.message);
+        return;
+      case 'deliver':
+        onDelivery(message.channel, message.id, message.values);
+        return;
+      case 'ended':
+        this.#endSlot(attempt, slot, null);
+        return;
+    }
+  }
+
+  #reportState(
+    attempt: RunningAttempt,
+    subtask: SubtaskRef,
+    state: 'running' | 'finished' | 'failed',
+    inputEnded: boolean,
+    error: WireError | null,
+  ): void {
+    const report = { attempt: attempt.ref, taskManagerId: this.id, subtask, state, inputEnded, error };
+    this.#report(this.#options.jobManager.reportSubtaskState(report));
+  }
+
+  /** The thread is over, or is ended here; reported once. */
+  #endSlot(attempt: RunningAttempt, slot: RunningSlot, error: WireError | null): void {
+    if (slot.ended) return;
+    slot.ended = true;
+    slot.handle.terminate();
+    slot.control.close();
+    const { slotIndex } = slot.slice;
+    this.#heartbeat();
+    this.#report(this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }));
+    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
+  }
+
+  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason. */
+  #failAttempt(error: EngineError): void {
+    const attempt = this.#attempt;
+    for (const slot of attempt?.slots.values() ?? []) this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
+  }
+
+  #heartbeat(): void {
+    const attempt = this.#attempt;
+    this.#report(
+      this.#options.jobManager.heartbeat({
+        taskManagerId: this.id,
+        leaderEpoch: this.#leaderEpoch,
+        attempt: attempt?.ref ?? null,
+        metrics: this.metrics,
+      }),
+    );
+  }
+
+  /** Ends slots in which one subtask has been running without a turn of the slot loop for too long. */
+  #watchSlots(): void {
+    const nowMs = performance.now();
+    const attempt = this.#attempt;
+    for (const slot of attempt?.slots.values() ?? []) {
+      const turns = Atomics.load(slot.pulse, 0);
+      const running = Atomics.load(slot.pulse, 1);
+      if (slot.ended || running === 0 || turns !== slot.pulseTurns) {
+        slot.pulseTurns = turns;
+        slot.stuckSinceMs = nowMs;
+      } else if (nowMs - slot.stuckSinceMs > this.#options.slotStuckTimeoutMs) {
+        this.#endStuckSlot(attempt as RunningAttempt, slot, running - 1);
+      }
+    }
+  }
+
+  #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
+    const seconds = this.#options.slotStuckTimeoutMs / 1000;
+    const subtask = slot.slice.subtasks[place];
+    const name = subtask === undefined ? `slot ${slot.slice.slotIndex}` : `'${subtask.vertexId}' (subtask ${subtask.subtaskIndex})`;
+    const message = `a function of ${name} has not returned for ${seconds} s and its slot was ended; user functions must not loop or block`;
+    const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
+    this.#endSlot(attempt, slot, toWireError(error));
+  }
+
+  /** A report that the job manager does not take (a newer leader, a newer attempt) changes nothing here; others are logged. */
+  #report(sent: Promise<unknown>): void {
+    sent.catch((error: unknown) => {
+      if (this.#stopped) return;
+      this.#options.onLog('warn', `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`);
+    });
+  }
+}
+
+interface SlotStart {
+  readonly slice: SlotSlice;
+  readonly graph: JobGraph;
+  readonly artifactPath: string;
+  readonly restore: RestorePoint | null;
+  readonly listens: boolean;
+  readonly request: DeploySlotsRequest;
+}

@@ -1,0 +1,307 @@
+/**
+ * Drives one operator the way a subtask does: batches through `prepare`, watermarks, processing time, room limits, snapshot
+ * and restore (into another parallelism too), beside the memory or the cold backend. Every test of a keyed operator runs
+ * under both.
+ */
+import { keyGroupOf } from '../core/codec/key-hash.ts';
+import { EngineError } from '../core/errors.ts';
+import { keyGroupRange, type KeyGroupRange } from '../core/key-groups.ts';
+import type { Key, OperatorFunctions, OperatorKind } from '../core/operators.ts';
+import type { JsonObject } from '../core/plain-data.ts';
+import { BatchBuilder } from '../core/stream/batch-builder.ts';
+import type { Batch } from '../core/stream/batch.ts';
+import { forEachRow, type RowBlock, RowBlockWriter } from '../runtime/checkpoint/row-block.ts';
+import {
+  type Collector,
+  type Operator,
+  type OperatorContext,
+  type OperatorMetrics,
+  RecordScope,
+  type RestoredRow,
+  type SnapshotTask,
+} from '../runtime/operators/operator.ts';
+import { memoryBackend, type StateBackend } from '../runtime/state/backend.ts';
+import { createColdTestBackend } from '../runtime/state/cold-test-backend.ts';
+
+/** A record as it came out of the operator. */
+export interface OutputRecord {
+  readonly value: unknown;
+  readonly timestamp: number;
+  readonly splitWatermark: number;
+}
+
+/** A record to be put in; absent attributes are NaN. */
+export interface InputRecord {
+  readonly value: unknown;
+  readonly timestamp?: number;
+  readonly splitWatermark?: number;
+}
+
+export interface HarnessOptions<Kind extends OperatorKind> {
+  readonly create: (context: OperatorContext<Kind>) => Operator;
+  readonly functions: Extract<OperatorFunctions, { kind: Kind }>;
+  readonly config?: JsonObject;
+  readonly operatorId?: string;
+  /** Default memory. */
+  readonly backend?: 'memory' | 'cold' | StateBackend;
+  readonly maxParallelism?: number;
+  readonly parallelism?: number;
+  readonly subtaskIndex?: number;
+  /** Rows to restore, older files first; those of other key groups are left out. */
+  readonly restore?: readonly RestoredRow[];
+  readonly nowMs?: number;
+}
+
+/** Rows of the last checkpoints put together: what a restore reads. */
+export class CheckpointImage {
+  readonly #rows = new Map<string, RestoredRow>();
+
+  /** Applies the rows of one more checkpoint. @throws when it has two rows of one address */
+  apply(rows: readonly RestoredRow[]): void {
+    const seen = new Set<string>();
+    for (const row of rows) {
+      const id = addressOf(row);
+      if (seen.has(id)) throw new Error(`a checkpoint has two rows of one address in state '${row.stateName}'`);
+      seen.add(id);
+      if (row.value === null) this.#rows.delete(id);
+      else this.#rows.set(id, row);
+    }
+  }
+
+  get rows(): RestoredRow[] {
+    return [...this.#rows.values()];
+  }
+}
+
+export class OperatorHarness<Kind extends OperatorKind> {
+  readonly operator: Operator;
+  readonly outputs: OutputRecord[] = [];
+  readonly metrics: OperatorMetrics = { recordsIn: 0, recordsOut: 0, lateRecords: 0, counters: new Map() };
+  readonly backend: StateBackend;
+  /** Records the main output takes before `hasRoom` is false. */
+  room = Number.POSITIVE_INFINITY;
+  nowMs: number;
+  /** Earliest processing time asked for and not reached. */
+  wakeAtMs = Number.POSITIVE_INFINITY;
+  /** What `context.fail` was called with first. */
+  failure: { error: unknown } | null = null;
+  readonly keyGroups: KeyGroupRange;
+  readonly #maxParallelism: number;
+  readonly #scope = new RecordScope();
+  readonly #sides = new Map<string, OutputRecord[]>();
+  #woken = false;
+  #onWake: (() => void) | null = null;
+
+  private constructor(options: HarnessOptions<Kind>) {
+    const maxParallelism = options.maxParallelism ?? 128;
+    this.#maxParallelism = maxParallelism;
+    const parallelism = options.parallelism ?? 1;
+    const subtaskIndex = options.subtaskIndex ?? 0;
+    this.backend = backendOf(options.backend ?? 'memory');
+    this.nowMs = options.nowMs ?? 0;
+    this.keyGroups = keyGroupRange(maxParallelism, parallelism, subtaskIndex);
+    const id = options.operatorId ?? 'operator-under-test';
+    this.operator = options.create({
+      jobName: 'harness',
+      node: {
+        id,
+        kind: options.functions.kind,
+        name: id,
+        idExplicit: true,
+        config: options.config ?? {},
+        stateful: true,
+        upstreamIndex: -1,
+        upstreamTag: null,
+      },
+      functions: options.functions,
+      subtaskIndex,
+      parallelism,
+      attempt: 1,
+      restoredCheckpointId: options.restore === undefined ? null : 1,
+      maxParallelism,
+      keyGroups: this.keyGroups,
+      workingDirectory: '.',
+      scope: this.#scope,
+      output: this.#collector(this.outputs, true),
+      sideOutput: (tag) => this.#collector(this.side(tag), false),
+      backend: this.backend,
+      metrics: this.metrics,
+      signal: new AbortController().signal,
+      nowMs: () => this.nowMs,
+      hasRoom: () => this.room > 0 && this.failure === null,
+      blockOutput: () => {
+        this.room = 0;
+      },
+      wake: () => this.#wake(),
+      wakeAt: (timestampMs) => {
+        if (timestampMs < this.wakeAtMs) this.wakeAtMs = timestampMs;
+      },
+      fail: (error) => {
+        this.failure ??= { error };
+        this.#wake();
+      },
+      log: () => undefined,
+      deliver: () => undefined,
+    });
+  }
+
+  /** Creates, restores and opens the operator. */
+  static async open<Kind extends OperatorKind>(options: HarnessOptions<Kind>): Promise<OperatorHarness<Kind>> {
+    const harness = new OperatorHarness(options);
+    for (const row of options.restore ?? []) {
+      if (row.keyGroup >= harness.keyGroups.first && row.keyGroup <= harness.keyGroups.last) harness.operator.restore(row);
+    }
+    await harness.operator.open();
+    return harness;
+  }
+
+  side(tag: string): OutputRecord[] {
+    let side = this.#sides.get(tag);
+    if (side === undefined) {
+      side = [];
+      this.#sides.set(tag, side);
+    }
+    return side;
+  }
+
+  get values(): unknown[] {
+    return this.outputs.map((output) => output.value);
+  }
+
+  /** True when records of the key are routed to this subtask. */
+  owns(key: Key): boolean {
+    const keyGroup = keyGroupOf(key, this.#maxParallelism);
+    return keyGroup >= this.keyGroups.first && keyGroup <= this.keyGroups.last;
+  }
+
+  counter(name: string): number {
+    return this.metrics.counters.get(name) ?? 0;
+  }
+
+  /** One batch of records. @throws what the operator failed with */
+  async process(...records: readonly InputRecord[]): Promise<void> {
+    const builder = new BatchBuilder(Math.max(records.length, 1));
+    for (const record of records) builder.add(record.value, record.timestamp ?? Number.NaN, record.splitWatermark ?? Number.NaN, 0);
+    await this.#processBatch(builder.take());
+  }
+
+  /** True when all due was fired, false when room ran out before. @throws what the operator failed with */
+  async watermark(watermark: number): Promise<boolean> {
+    return this.#advance(() => this.operator.advanceWatermark(watermark));
+  }
+
+  /** Processing time reaches `nowMs`; as `watermark`. */
+  async processingTime(nowMs: number): Promise<boolean> {
+    this.nowMs = nowMs;
+    if (this.wakeAtMs > nowMs) return true;
+    const due = this.wakeAtMs;
+    this.wakeAtMs = Number.POSITIVE_INFINITY;
+    const done = await this.#advance(() => this.operator.advanceProcessingTime?.(nowMs) ?? true);
+    if (!done) this.wakeAtMs = due;
+    return done;
+  }
+
+  freeze(checkpointId: number): SnapshotTask | null {
+    return this.operator.freeze(checkpointId);
+  }
+
+  /** The rows of a frozen set. @param slices how often to call `encode` without time before finishing it */
+  encode(task: SnapshotTask | null, slices: number = 0): RestoredRow[] {
+    const blocks: RowBlock[] = [];
+    const writer = new RowBlockWriter((block) => blocks.push(block), 4096);
+    let done = task === null;
+    for (let slice = 0; slice < slices && !done; slice++) done = task?.encode(writer, 0) ?? true;
+    if (!done) task?.encode(writer, Number.POSITIVE_INFINITY);
+    writer.flush();
+    return blocks.flatMap(rowsOf);
+  }
+
+  /** Freezes, encodes and completes a checkpoint. */
+  checkpoint(checkpointId: number): RestoredRow[] {
+    const rows = this.encode(this.freeze(checkpointId));
+    this.operator.checkpointCompleted(checkpointId);
+    return rows;
+  }
+
+  throwFailure(): void {
+    if (this.failure !== null) throw this.failure.error;
+  }
+
+  async #processBatch(batch: Batch): Promise<void> {
+    let next = 0;
+    while (next < batch.length) {
+      this.#woken = false;
+      const prepared = this.operator.prepare === undefined ? batch.length - next : this.operator.prepare(batch, next);
+      if (prepared === 0) await this.#whenWoken();
+      this.throwFailure();
+      for (const end = next + prepared; next < end; next++) {
+        this.#scope.timestamp = batch.timestamps?.[next] ?? Number.NaN;
+        this.#scope.splitWatermark = batch.splitWatermarks?.[next] ?? Number.NaN;
+        this.#scope.rowKind = 0;
+        this.operator.emit(batch.values[next]);
+        this.throwFailure();
+      }
+    }
+  }
+
+  async #advance(advance: () => boolean): Promise<boolean> {
+    for (;;) {
+      this.#woken = false;
+      const done = advance();
+      this.throwFailure();
+      if (done) return true;
+      if (this.room <= 0) return false;
+      await this.#whenWoken();
+      this.throwFailure();
+    }
+  }
+
+  #wake(): void {
+    this.#woken = true;
+    const onWake = this.#onWake;
+    this.#onWake = null;
+    onWake?.();
+  }
+
+  #whenWoken(): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onWake = resolve;
+    });
+  }
+
+  #collector(target: OutputRecord[], isMain: boolean): Collector {
+    return {
+      emit: (value) => {
+        target.push({ value, timestamp: this.#scope.timestamp, splitWatermark: this.#scope.splitWatermark });
+        if (isMain) this.room--;
+      },
+    };
+  }
+}
+
+function backendOf(backend: 'memory' | 'cold' | StateBackend): StateBackend {
+  if (backend === 'memory') return memoryBackend;
+  return backend === 'cold' ? createColdTestBackend() : backend;
+}
+
+function rowsOf(block: RowBlock): RestoredRow[] {
+  const rows: RestoredRow[] = [];
+  forEachRow(block.bytes, (keyGroup, key, value) => rows.push({ stateName: block.stateName, keyGroup, key: key.slice(), value: value?.slice() ?? null }));
+  return rows;
+}
+
+function addressOf(row: RestoredRow): string {
+  return `${row.stateName}\0${row.keyGroup}\0${Buffer.from(row.key).toString('latin1')}`;
+}
+
+/** The error an operation fails with, for tests that look at its code. @throws when it does not fail with one */
+export async function engineErrorOf(operation: Promise<unknown>): Promise<EngineError> {
+  try {
+    await operation;
+  } catch (error) {
+    if (error instanceof EngineError) return error;
+    throw error;
+  }
+  throw new Error('the operation was expected to fail');
+}
