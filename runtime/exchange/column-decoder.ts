@@ -41,7 +41,7 @@ export class ColumnDecoder {
     this.#arena.reset();
     this.#hasAbsent = false;
     const column = this.#elements(count, -1);
-    return Array.isArray(column) ? column : Array.from(column);
+    return Array.isArray(column) ? column : arrayOf(column);
   }
 
   #column(count: number, depth: number): Column {
@@ -217,6 +217,13 @@ export class ColumnDecoder {
   #take(bytes: number): number {
     return this.#reader.skip(bytes);
   }
+}
+
+/** `Array.from` goes through an iterator, ten times slower. */
+function arrayOf(column: Column): unknown[] {
+  const values = new Array<unknown>(column.length);
+  for (let row = 0; row < values.length; row++) values[row] = column[row];
+  return values;
 }
 
 /** Cuts joined strings apart. */
