@@ -6,7 +6,7 @@
 import { assert } from '../../core/errors.ts';
 import { readLatin1, readUtf16 } from '../../core/codec/string-bytes.ts';
 import { ValueReader } from '../../core/codec/value-decoder.ts';
-import { absent, columnDepthMax, columnKinds, shapeFieldsMax } from './columnar-layout.ts';
+import { columnDepthMax, columnKinds, shapeFieldsMax } from './columnar-layout.ts';
 import { ColumnArena } from './column-arena.ts';
 import { type ObjectBuilder, objectBuilder } from './shape-code.ts';
 
@@ -19,7 +19,7 @@ interface DecoderShape {
 }
 
 /** Code of `simpleValues` → value. */
-const simpleOfCode: readonly unknown[] = [undefined, null, false, true, absent];
+const simpleOfCode: readonly unknown[] = [undefined, null, false, true];
 
 export class ColumnDecoder {
   readonly #shapes: DecoderShape[] = [];
@@ -27,8 +27,6 @@ export class ColumnDecoder {
   readonly #arena = new ColumnArena();
   #bytes: Uint8Array = new Uint8Array(0);
   #reader!: ValueReader;
-  /** Set when the column being read (not those inside it) contains `absent`. */
-  #hasAbsent = false;
 
   constructor(shapesMax: number) {
     this.#shapesMax = shapesMax;
@@ -39,8 +37,7 @@ export class ColumnDecoder {
     this.#bytes = bytes;
     this.#reader = reader;
     this.#arena.reset();
-    this.#hasAbsent = false;
-    const column = this.#elements(count, -1);
+    const column = this.#column(count, 0);
     return Array.isArray(column) ? column : arrayOf(column);
   }
 
@@ -100,9 +97,7 @@ export class ColumnDecoder {
     for (let row = 0; row < count; row++) {
       const code = this.#bytes[start + row] as number;
       if (code >= simpleOfCode.length) throw this.#reader.unreadable(`unknown simple value ${code}`);
-      const value = simpleOfCode[code];
-      if (value === absent) this.#hasAbsent = true;
-      values[row] = value;
+      values[row] = simpleOfCode[code];
     }
     return values;
   }
@@ -127,7 +122,7 @@ export class ColumnDecoder {
 
   #arrays(count: number, depth: number): unknown[][] {
     const { lengths, total } = this.#lengths(count);
-    const elements = this.#elements(total, depth);
+    const elements = this.#column(total, depth + 1);
     const arrays = new Array<unknown[]>(count);
     let position = 0;
     for (let row = 0; row < count; row++) {
@@ -138,30 +133,29 @@ export class ColumnDecoder {
     return arrays;
   }
 
-  /** A column that is not of a field: nothing in it may be absent. */
-  #elements(count: number, depth: number): Column {
-    const outer = this.#hasAbsent;
-    this.#hasAbsent = false;
-    const column = this.#column(count, depth + 1);
-    if (this.#hasAbsent) throw this.#reader.unreadable('an absent field outside an object');
-    this.#hasAbsent = outer;
-    return column;
-  }
-
   #objects(count: number, depth: number): unknown[] {
     const shape = this.#shape();
     this.#need(count);
-    const outer = this.#hasAbsent;
-    this.#hasAbsent = false;
     const columns: Column[] = [];
-    let optional = false;
+    const present: (Uint8Array | null)[] = [];
+    let sparse = false;
     for (let index = 0; index < shape.fieldCount; index++) {
-      columns.push(this.#column(count, depth + 1));
-      optional ||= this.#hasAbsent;
-      this.#hasAbsent = false;
+      const presence = this.#presence(count);
+      sparse ||= presence !== null;
+      present.push(presence);
+      columns.push(this.#column(presence === null ? count : onesOf(presence), depth + 1));
     }
-    this.#hasAbsent = outer;
-    return optional ? shape.builder.optional(columns, count) : shape.builder.exact(columns, count);
+    return sparse ? shape.builder.optional(columns, present, count) : shape.builder.exact(columns, count);
+  }
+
+  /** Which rows have the field whose column begins here; null when all do. */
+  #presence(count: number): Uint8Array | null {
+    if (this.#bytes[this.#reader.position] !== columnKinds.sparse) return null;
+    this.#reader.byte();
+    const start = this.#take(count);
+    const present = this.#bytes.subarray(start, start + count);
+    for (let row = 0; row < count; row++) if ((present[row] as number) > 1) throw this.#reader.unreadable('a presence that is not 0 or 1');
+    return present;
   }
 
   #shape(): DecoderShape {
@@ -217,6 +211,12 @@ export class ColumnDecoder {
   #take(bytes: number): number {
     return this.#reader.skip(bytes);
   }
+}
+
+function onesOf(present: Uint8Array): number {
+  let ones = 0;
+  for (let row = 0; row < present.length; row++) ones += present[row] as number;
+  return ones;
 }
 
 /** `Array.from` goes through an iterator, ten times slower. */

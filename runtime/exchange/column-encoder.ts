@@ -8,7 +8,7 @@
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { tryWriteValue } from '../../core/codec/value-codec.ts';
 import { writeVarint } from '../../core/codec/varint.ts';
-import { absent, columnDepthMax, columnKinds, simpleValues } from './columnar-layout.ts';
+import { columnDepthMax, columnKinds, simpleValues } from './columnar-layout.ts';
 import { type EncoderField, type EncoderShape, EncoderShapes } from './shapes.ts';
 import type { Row } from './shape-code.ts';
 import { writeLengths, writeText } from './text-columns.ts';
@@ -69,7 +69,7 @@ export class ColumnEncoder {
       case 'object':
         if (depth < columnDepthMax && isPlain(values[0]) && !this.#prototypePolluted) {
           const shape = this.#shapes.shapeOf(values[0]);
-          if (shape !== null && allExactly(values, shape)) return this.#objects(values as readonly Row[], { shape, exact: true }, depth);
+          if (shape !== null && this.#shapes.exact && allExactly(values, shape)) return this.#objects(values as readonly Row[], { shape, exact: true }, depth);
         }
     }
     return this.#classified(values, depth);
@@ -177,17 +177,29 @@ export class ColumnEncoder {
   /** Rows of which some leave fields out: walks each row once along the names of the shape. */
   #optionalFields(rows: readonly Row[], shape: EncoderShape, depth: number): boolean {
     const names = shape.names;
-    const columns = names.map(() => new Array<unknown>(rows.length));
-    for (let row = 0; row < rows.length; row++) {
+    const count = rows.length;
+    const present = new Uint8Array(count * names.length);
+    const columns: unknown[][] = names.map(() => []);
+    for (let row = 0; row < count; row++) {
       const object = rows[row] as Row;
       let index = 0;
       for (const name in object) {
-        while (names[index] !== name) (columns[index++] as unknown[])[row] = absent;
-        (columns[index++] as unknown[])[row] = object[name];
+        while (names[index] !== name) index++;
+        present[index * count + row] = 1;
+        (columns[index++] as unknown[]).push(object[name]);
       }
-      while (index < names.length) (columns[index++] as unknown[])[row] = absent;
     }
-    return columns.every((column) => this.#column(column, depth + 1));
+    return columns.every((column, index) => {
+      if (column.length < count) this.#sparse(present.subarray(index * count, index * count + count));
+      return this.#column(column, depth + 1);
+    });
+  }
+
+  #sparse(present: Uint8Array): void {
+    this.#kind(columnKinds.sparse);
+    this.#sink.ensure(present.length);
+    this.#sink.buffer.set(present, this.#sink.position);
+    this.#sink.position += present.length;
   }
 
   /** A column of which nothing is known: gives each row a class, and each class a column. */
@@ -215,8 +227,6 @@ export class ColumnEncoder {
       case 'undefined':
       case 'boolean':
         return classes.simple;
-      case 'symbol':
-        return value === absent ? classes.simple : classes.other;
       case 'object':
         return value === null ? classes.simple : this.#classOfObject(value, groups, depth);
       default:
@@ -235,14 +245,14 @@ export class ColumnEncoder {
   #classOfPlain(value: Row, groups: ShapeGroup[]): number {
     const shape = this.#shapes.shapeOf(value);
     if (shape === null) return classes.other;
+    const exact = this.#shapes.exact;
     let index = 0;
     while (index < groups.length && (groups[index] as ShapeGroup).shape !== shape) index++;
     if (index === groups.length) {
       if (classes.firstShape + index >= classesMax) return classes.other;
-      groups.push({ shape, exact: true });
+      groups.push({ shape, exact });
     }
-    const group = groups[index] as ShapeGroup;
-    if (shape.optional && group.exact && !shape.matchesExactly(value)) group.exact = false;
+    if (!exact) (groups[index] as ShapeGroup).exact = false;
     return classes.firstShape + index;
   }
 
@@ -391,9 +401,7 @@ function simpleCode(value: unknown): number {
       return simpleValues.null;
     case false:
       return simpleValues.false;
-    case true:
-      return simpleValues.true;
     default:
-      return simpleValues.absent;
+      return simpleValues.true;
   }
 }
