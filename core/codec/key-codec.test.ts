@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isEngineError } from '../errors.ts';
 import type { Key } from '../operators.ts';
-import { anyKey, difference } from './arbitraries.test-support.ts';
+import { anyKey, difference } from './arbitraries.test.support.ts';
 import { ByteWriter } from './byte-sink.ts';
 import { compareBytes, decodeKey, encodeKey, encodeKeyToBytes } from './key-codec.ts';
 

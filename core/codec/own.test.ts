@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { anyString, anyValue, difference, objectOf } from './arbitraries.test-support.ts';
+import { anyString, anyValue, difference, objectOf } from './arbitraries.test.support.ts';
 import { ownString, ownValue } from './own.ts';
 
 describe('ownString', () => {
@@ -57,7 +57,7 @@ describe('ownValue', () => {
 describe('slice trap', () => {
   /** Decodes 200 frames in a process with a collector to call, keeps one string of each, and prints heap bytes per kept string. */
   function heapPerKept(keep: string): number {
-    const program = fileURLToPath(new URL('./own-heap.test-support.ts', import.meta.url));
+    const program = fileURLToPath(new URL('./own-heap.test.support.ts', import.meta.url));
     const script = `import('esbuild').then(async (esbuild) => {
       const built = await esbuild.build({ entryPoints: [${JSON.stringify(program)}], bundle: true, write: false, format: 'esm', platform: 'node' });
       await import('data:text/javascript;base64,' + Buffer.from(built.outputFiles[0].contents).toString('base64'));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isEngineError } from '../errors.ts';
-import { anyValue, difference, objectOf } from './arbitraries.test-support.ts';
+import { anyValue, difference, objectOf } from './arbitraries.test.support.ts';
 import { ByteWriter } from './byte-sink.ts';
 import { decodeValue, encodeValue, encodeValueToBytes } from './value-codec.ts';
 

@@ -7,7 +7,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { difference, objectOf } from './arbitraries.test-support.ts';
+import { difference, objectOf } from './arbitraries.test.support.ts';
 import { decodeValue, encodeValueToBytes } from './value-codec.ts';
 
 const directory = fileURLToPath(new URL('./testdata/', import.meta.url));

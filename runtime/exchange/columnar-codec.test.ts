@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { anyDate, anyNumber, anyPrimitive, anyString, anyValue, difference, objectOf } from '../../core/codec/arbitraries.test-support.ts';
+import { anyDate, anyNumber, anyPrimitive, anyString, anyValue, difference, objectOf } from '../../core/codec/arbitraries.test.support.ts';
 import { ByteWriter } from '../../core/codec/byte-sink.ts';
 import { isEngineError } from '../../core/errors.ts';
 import { type Batch, maxWatermark, minWatermark } from '../../core/stream/batch.ts';
@@ -240,6 +240,13 @@ describe('columnar codec', () => {
       }),
       { numRuns: 15_000 },
     );
+  });
+
+  test('strings of many sizes are the same when columns are large', () => {
+    const long = 'x'.repeat(300_000);
+    for (const values of [[long, 'a'], [`${long}é`, 'b'], [`${long}\ud800`, ''], Array.from({ length: 3000 }, (_, row) => 'y'.repeat(row % 300))]) {
+      expect(transfer([batchOf(values)])[0]?.values).toEqual(values);
+    }
   });
 
   test('decoded batch shares no memory with the frame', () => {
