@@ -29,8 +29,7 @@ function drawFrom(seed: number): Draw {
 }
 
 const channels = ['Google', 'Facebook', 'Baidu', 'Apple'];
-const text = (draw: Draw, length: number) =>
-  Array.from({ length }, () => String.fromCharCode(97 + draw(26))).join('');
+const text = (draw: Draw, length: number) => Array.from({ length }, () => String.fromCharCode(97 + draw(26))).join('');
 
 const bid = (draw: Draw) => ({
   auction: 1000 + draw(100_000),
@@ -110,13 +109,26 @@ function columnar(): Codec {
 }
 
 function batchOf(values: readonly unknown[]): Batch {
-  return { values, length: values.length, timestamps: null, splitWatermarks: null, rowKinds: null, watermark: minWatermark };
+  return {
+    values,
+    length: values.length,
+    timestamps: null,
+    splitWatermarks: null,
+    rowKinds: null,
+    watermark: minWatermark,
+  };
 }
 
 const codecs: readonly (readonly [string, () => Codec])[] = [
   ['', columnar],
   ['stored value ', () => ({ encode: encodeValueToBytes, decode: decodeValue })],
-  ['JSON ', () => ({ encode: (values) => Buffer.from(JSON.stringify(values)), decode: (frame) => JSON.parse(Buffer.from(frame).toString()) })],
+  [
+    'JSON ',
+    () => ({
+      encode: (values) => Buffer.from(JSON.stringify(values)),
+      decode: (frame) => JSON.parse(Buffer.from(frame).toString()),
+    }),
+  ],
   ['v8.serialize ', () => ({ encode: serialize, decode: deserialize })],
 ];
 
@@ -126,7 +138,8 @@ export function runCodecBenchmark(options: { seconds: number }): BenchmarkRow[] 
   for (const [caseName, make] of cases) {
     const draw = drawFrom(42);
     const batches = Array.from({ length: batchCount }, () => Array.from({ length: batchRecords }, () => make(draw)));
-    for (const [codecName, makeCodec] of codecs) rows.push(...runCase(`${codecName}${caseName}`, makeCodec(), batches, options.seconds));
+    for (const [codecName, makeCodec] of codecs)
+      rows.push(...runCase(`${codecName}${caseName}`, makeCodec(), batches, options.seconds));
   }
   rows.push(...runKeyHash(options.seconds));
   return rows;
@@ -152,7 +165,8 @@ function runCase(name: string, codec: Codec, batches: readonly unknown[][], seco
 function runKeyHash(seconds: number): BenchmarkRow[] {
   const draw = drawFrom(7);
   type KeyBatches = readonly (readonly (string | number)[])[];
-  const keysOf = (make: () => string | number): KeyBatches => Array.from({ length: batchCount }, () => Array.from({ length: batchRecords }, make));
+  const keysOf = (make: () => string | number): KeyBatches =>
+    Array.from({ length: batchCount }, () => Array.from({ length: batchRecords }, make));
   const run = (name: string, batches: KeyBatches) =>
     measure(name, seconds, batches.flat().every(hashesLikeItsBytes), (index) => {
       let sum = 0;
@@ -160,7 +174,16 @@ function runKeyHash(seconds: number): BenchmarkRow[] {
       // Never true; keeps the loop from being optimised away.
       if (sum === 0.5) throw new Error('a hash is an integer');
     });
-  return [run('key hash numbers', keysOf(() => draw(1_000_000))), run('key hash strings of 12', keysOf(() => text(draw, 12)))];
+  return [
+    run(
+      'key hash numbers',
+      keysOf(() => draw(1_000_000)),
+    ),
+    run(
+      'key hash strings of 12',
+      keysOf(() => text(draw, 12)),
+    ),
+  ];
 }
 
 function hashesLikeItsBytes(key: string | number): boolean {

@@ -25,7 +25,10 @@ const sink = new ByteWriter();
 const kept = new Array<unknown>(frames).fill(null);
 
 function decodeFrame(frame: number): readonly Kept[] {
-  const values = Array.from({ length: rows }, (_, row) => ({ id: row, url: `https://example.org/${frame}/${row}/`.padEnd(58, 'x') }));
+  const values = Array.from({ length: rows }, (_, row) => ({
+    id: row,
+    url: `https://example.org/${frame}/${row}/`.padEnd(58, 'x'),
+  }));
   sink.reset();
   encoder.encode({ values, length: rows, timestamps: null, splitWatermarks: null, rowKinds: null, watermark: 0 }, sink);
   return decoder.decode(sink.take()).values as readonly Kept[];

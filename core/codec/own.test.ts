@@ -27,7 +27,15 @@ describe('ownValue', () => {
   });
 
   test('value itself is returned when it holds nothing to copy', () => {
-    for (const value of [1, 'short', null, { a: 1, b: ['x', { c: new Date(0) }] }, new Map([['k', 1]]), new Set([1]), Uint8Array.of(1)]) {
+    for (const value of [
+      1,
+      'short',
+      null,
+      { a: 1, b: ['x', { c: new Date(0) }] },
+      new Map([['k', 1]]),
+      new Set([1]),
+      Uint8Array.of(1),
+    ]) {
       expect(ownValue(value)).toBe(value);
     }
   });
@@ -42,13 +50,24 @@ describe('ownValue', () => {
 
   test('bytes that are a view of a larger buffer are copied', () => {
     const large = new Uint8Array(1000).fill(7);
-    const copy = ownValue({ bytes: large.subarray(1, 3), floats: new Float32Array(large.buffer, 8, 2), buffer: Buffer.from('abc') });
+    const copy = ownValue({
+      bytes: large.subarray(1, 3),
+      floats: new Float32Array(large.buffer, 8, 2),
+      buffer: Buffer.from('abc'),
+    });
     expect(copy.bytes).toEqual(Uint8Array.of(7, 7));
-    expect([copy.bytes.buffer.byteLength, copy.floats.buffer.byteLength, copy.buffer.buffer.byteLength]).toEqual([2, 8, 3]);
+    expect([copy.bytes.buffer.byteLength, copy.floats.buffer.byteLength, copy.buffer.buffer.byteLength]).toEqual([
+      2, 8, 3,
+    ]);
   });
 
   test('__proto__ stays data', () => {
-    const copy = ownValue(objectOf([['__proto__', 'y'.repeat(20)], ['b', 'z'.repeat(20)]]));
+    const copy = ownValue(
+      objectOf([
+        ['__proto__', 'y'.repeat(20)],
+        ['b', 'z'.repeat(20)],
+      ]),
+    );
     expect(Object.getOwnPropertyDescriptor(copy, '__proto__')?.value).toBe('y'.repeat(20));
     expect(Object.getPrototypeOf(copy)).toBe(Object.prototype);
   });

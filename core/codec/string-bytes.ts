@@ -19,7 +19,9 @@ const unit = String.fromCharCode;
 
 /** The string whose units are the bytes `start .. end - 1`. */
 export function readLatin1(bytes: Uint8Array, start: number, end: number): string {
-  return end - start > shortUnitsMax ? native.latin1Slice.call(bytes, start, end) : readShort(bytes, start, end - start);
+  return end - start > shortUnitsMax
+    ? native.latin1Slice.call(bytes, start, end)
+    : readShort(bytes, start, end - start);
 }
 
 /** Written out, because a loop that appends is five times slower and an array for `apply` must be allocated. */
@@ -34,48 +36,90 @@ function readShort(b: Uint8Array, at: number, length: number): string {
     case 4:
       return unit(b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number);
     case 5:
-      return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number,
-      );
+      return unit(b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number, b[at + 4] as number);
     case 6:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
       );
     case 7:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
       );
     case 8:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number, b[at + 7] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
+        b[at + 7] as number,
       );
     case 9:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number, b[at + 7] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
+        b[at + 7] as number,
         b[at + 8] as number,
       );
     case 10:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number, b[at + 7] as number,
-        b[at + 8] as number, b[at + 9] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
+        b[at + 7] as number,
+        b[at + 8] as number,
+        b[at + 9] as number,
       );
     case 11:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number, b[at + 7] as number,
-        b[at + 8] as number, b[at + 9] as number, b[at + 10] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
+        b[at + 7] as number,
+        b[at + 8] as number,
+        b[at + 9] as number,
+        b[at + 10] as number,
       );
     case 12:
       return unit(
-        b[at] as number, b[at + 1] as number, b[at + 2] as number, b[at + 3] as number,
-        b[at + 4] as number, b[at + 5] as number, b[at + 6] as number, b[at + 7] as number,
-        b[at + 8] as number, b[at + 9] as number, b[at + 10] as number, b[at + 11] as number,
+        b[at] as number,
+        b[at + 1] as number,
+        b[at + 2] as number,
+        b[at + 3] as number,
+        b[at + 4] as number,
+        b[at + 5] as number,
+        b[at + 6] as number,
+        b[at + 7] as number,
+        b[at + 8] as number,
+        b[at + 9] as number,
+        b[at + 10] as number,
+        b[at + 11] as number,
       );
     default:
       return '';

@@ -17,7 +17,16 @@ const cases: Record<string, unknown> = {
   'value-v1-integers': [0, 1, 127, 128, -1, -128, 300, -300, 2 ** 31 - 1, -(2 ** 31)],
   'value-v1-floats': [-0, 0.5, -1.25, 2 ** 31, 2 ** 53, -(2 ** 53), 1e300, 5e-324, Infinity, -Infinity, NaN],
   'value-v1-bigints': [0n, 1n, -1n, 255n, 256n, -256n, 2n ** 64n, -(2n ** 64n), 2n ** 3000n],
-  'value-v1-strings': ['a'.repeat(63), 'b'.repeat(64), 'é'.repeat(300), '\u0000\u0001', '漢字', '\u{1f600}', '\ud800', '\udc00x'],
+  'value-v1-strings': [
+    'a'.repeat(63),
+    'b'.repeat(64),
+    'é'.repeat(300),
+    '\u0000\u0001',
+    '漢字',
+    '\u{1f600}',
+    '\ud800',
+    '\udc00x',
+  ],
   'value-v1-dates': [new Date(0), new Date(1_700_000_000_123), new Date(-8.64e15), new Date(Number.NaN)],
   'value-v1-bytes': [Uint8Array.of(), Uint8Array.of(0, 1, 255)],
   'value-v1-typed-arrays': [
@@ -35,13 +44,20 @@ const cases: Record<string, unknown> = {
   'value-v1-objects': [
     {},
     { b: 1, a: undefined, 'odd name': null, é: 2, '\ud800': 3 },
-    objectOf([['__proto__', { constructor: 'data' }], ['toString', 1]]),
+    objectOf([
+      ['__proto__', { constructor: 'data' }],
+      ['toString', 1],
+    ]),
     objectOf(Array.from({ length: 40 }, (_, index) => [`field${index}`, index])),
   ],
   'value-v1-collections': [
     [],
     [[[]], [1, [2]]],
-    new Map<unknown, unknown>([['k', 1], [Number.NaN, { nested: new Map() }], [{ object: 'key' }, undefined]]),
+    new Map<unknown, unknown>([
+      ['k', 1],
+      [Number.NaN, { nested: new Map() }],
+      [{ object: 'key' }, undefined],
+    ]),
     new Set<unknown>([1, 'a', null, new Set()]),
   ],
 };
@@ -57,6 +73,10 @@ describe('stored values', () => {
 
   test('every golden file has its case', () => {
     const files = readdirSync(directory).filter((file) => file.startsWith('value-'));
-    expect(files.sort()).toEqual(Object.keys(cases).map((name) => `${name}.bin`).sort());
+    expect(files.sort()).toEqual(
+      Object.keys(cases)
+        .map((name) => `${name}.bin`)
+        .sort(),
+    );
   });
 });

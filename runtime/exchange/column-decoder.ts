@@ -64,7 +64,8 @@ export class ColumnDecoder {
 
   #nested(kind: number, count: number, depth: number): Column {
     if (kind === columnKinds.mixed) return this.#mixed(count, depth);
-    if (depth >= columnDepthMax) throw this.#reader.unreadable(`column kind ${kind} nested deeper than ${columnDepthMax}`);
+    if (depth >= columnDepthMax)
+      throw this.#reader.unreadable(`column kind ${kind} nested deeper than ${columnDepthMax}`);
     if (kind === columnKinds.objects) return this.#objects(count, depth);
     if (kind === columnKinds.arrays) return this.#arrays(count, depth);
     throw this.#reader.unreadable(`unknown column kind ${kind}`);
@@ -76,7 +77,8 @@ export class ColumnDecoder {
     const total = this.#reader.varint();
     if (width !== 1 && width !== 4) throw this.#reader.unreadable(`lengths of ${width} bytes`);
     const start = this.#take(count * width);
-    const lengths = width === 1 ? this.#bytes.subarray(start, start + count) : this.#arena.uint32(this.#bytes, start, count);
+    const lengths =
+      width === 1 ? this.#bytes.subarray(start, start + count) : this.#arena.uint32(this.#bytes, start, count);
     let sum = 0;
     for (let row = 0; row < count; row++) sum += lengths[row] as number;
     if (sum !== total) throw this.#reader.unreadable(`lengths that add up to ${sum}, not ${total}`);
@@ -87,7 +89,10 @@ export class ColumnDecoder {
     const { lengths, total } = this.#lengths(count);
     const bytes = kind === columnKinds.ascii ? total : total * 2;
     const start = this.#take(bytes);
-    const text = kind === columnKinds.ascii ? readLatin1(this.#bytes, start, start + bytes) : readUtf16(this.#bytes, start, start + bytes);
+    const text =
+      kind === columnKinds.ascii
+        ? readLatin1(this.#bytes, start, start + bytes)
+        : readUtf16(this.#bytes, start, start + bytes);
     return cut(text, lengths, count);
   }
 
@@ -154,7 +159,8 @@ export class ColumnDecoder {
     this.#reader.byte();
     const start = this.#take(count);
     const present = this.#bytes.subarray(start, start + count);
-    for (let row = 0; row < count; row++) if ((present[row] as number) > 1) throw this.#reader.unreadable('a presence that is not 0 or 1');
+    for (let row = 0; row < count; row++)
+      if ((present[row] as number) > 1) throw this.#reader.unreadable('a presence that is not 0 or 1');
     return present;
   }
 
@@ -170,7 +176,8 @@ export class ColumnDecoder {
 
   #newShape(): DecoderShape {
     const fieldCount = this.#reader.varint();
-    if (fieldCount === 0 || fieldCount > shapeFieldsMax) throw this.#reader.unreadable(`a shape of ${fieldCount} fields`);
+    if (fieldCount === 0 || fieldCount > shapeFieldsMax)
+      throw this.#reader.unreadable(`a shape of ${fieldCount} fields`);
     const names: string[] = [];
     for (let index = 0; index < fieldCount; index++) {
       const name = this.#reader.read();
@@ -199,7 +206,8 @@ export class ColumnDecoder {
   /** A column of one class of a mixed column; mixed columns inside each other do not occur. */
   #part(rowCount: number, depth: number): Column {
     if (rowCount === 0) throw this.#reader.unreadable('a class without rows in a mixed column');
-    if (this.#bytes[this.#reader.position] === columnKinds.mixed) throw this.#reader.unreadable('a mixed column in a mixed column');
+    if (this.#bytes[this.#reader.position] === columnKinds.mixed)
+      throw this.#reader.unreadable('a mixed column in a mixed column');
     return this.#column(rowCount, depth);
   }
 

@@ -1,13 +1,29 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { anyDate, anyNumber, anyPrimitive, anyString, anyValue, difference, objectOf } from '../../core/codec/arbitraries.test.support.ts';
+import {
+  anyDate,
+  anyNumber,
+  anyPrimitive,
+  anyString,
+  anyValue,
+  difference,
+  objectOf,
+} from '../../core/codec/arbitraries.test.support.ts';
 import { ByteWriter } from '../../core/codec/byte-sink.ts';
 import { isEngineError } from '../../core/errors.ts';
 import { type Batch, maxWatermark, minWatermark } from '../../core/stream/batch.ts';
 import { BatchDecoder, BatchEncoder } from './columnar-codec.ts';
 
 function batchOf(values: readonly unknown[], parts: Partial<Batch> = {}): Batch {
-  return { values, length: values.length, timestamps: null, splitWatermarks: null, rowKinds: null, watermark: minWatermark, ...parts };
+  return {
+    values,
+    length: values.length,
+    timestamps: null,
+    splitWatermarks: null,
+    rowKinds: null,
+    watermark: minWatermark,
+    ...parts,
+  };
 }
 
 /** Sends batches over one channel; the frames begin at odd places. */
@@ -37,12 +53,18 @@ const anyRecord: fc.Arbitrary<unknown> = fc.oneof(
   fc.record(
     {
       kind: fc.constantFrom('a', 'b'),
-      user: fc.option(fc.record({ name: anyString, age: anyNumber }, { requiredKeys: ['name'], noNullPrototype: true })),
+      user: fc.option(
+        fc.record({ name: anyString, age: anyNumber }, { requiredKeys: ['name'], noNullPrototype: true }),
+      ),
       items: fc.array(fc.record({ sku: anyString, count: fc.integer() }, { noNullPrototype: true }), { maxLength: 3 }),
     },
     { requiredKeys: ['kind'], noNullPrototype: true },
   ),
-  fc.array(fc.tuple(fc.constantFrom('x', 'y', '__proto__', 'toString', '3', '1', 'constructor'), anyPrimitive), { maxLength: 5 }).map(objectOf),
+  fc
+    .array(fc.tuple(fc.constantFrom('x', 'y', '__proto__', 'toString', '3', '1', 'constructor'), anyPrimitive), {
+      maxLength: 5,
+    })
+    .map(objectOf),
 );
 
 const anyColumn: fc.Arbitrary<unknown[]> = fc.oneof(
@@ -56,7 +78,9 @@ const anyColumn: fc.Arbitrary<unknown[]> = fc.oneof(
 const anyTime = fc.oneof(fc.double(), fc.constantFrom(Number.NaN, Infinity, -Infinity, 0, 1.7e12));
 
 const anyBatch: fc.Arbitrary<Batch> = anyColumn.chain((values) => {
-  const times = fc.array(anyTime, { minLength: values.length, maxLength: values.length + 2 }).map((list) => Float64Array.from(list));
+  const times = fc
+    .array(anyTime, { minLength: values.length, maxLength: values.length + 2 })
+    .map((list) => Float64Array.from(list));
   const kinds = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: values.length, maxLength: values.length + 2 });
   return fc
     .record({
@@ -70,7 +94,8 @@ const anyBatch: fc.Arbitrary<Batch> = anyColumn.chain((values) => {
 
 /** Columns of a batch without the room its builder left behind. */
 function trimmed(batch: Batch): Batch {
-  const trim = <A extends Float64Array | Uint8Array>(column: A | null) => (column === null ? null : (column.slice(0, batch.length) as A));
+  const trim = <A extends Float64Array | Uint8Array>(column: A | null) =>
+    column === null ? null : (column.slice(0, batch.length) as A);
   return {
     ...batch,
     timestamps: trim(batch.timestamps),
@@ -88,10 +113,16 @@ function frameOf(encoder: BatchEncoder, values: readonly unknown[]): Uint8Array 
 describe('columnar codec', () => {
   test('batches are the same after the exchange, whatever came before on the channel', () => {
     fc.assert(
-      fc.property(fc.array(anyBatch, { minLength: 1, maxLength: 4 }), fc.constantFrom(1, 2, 64), (batches, shapesMax) => {
-        const received = transfer(batches, shapesMax);
-        batches.forEach((batch, index) => expect(difference(received[index], trimmed(batch), `$${index}`)).toBeUndefined());
-      }),
+      fc.property(
+        fc.array(anyBatch, { minLength: 1, maxLength: 4 }),
+        fc.constantFrom(1, 2, 64),
+        (batches, shapesMax) => {
+          const received = transfer(batches, shapesMax);
+          batches.forEach((batch, index) =>
+            expect(difference(received[index], trimmed(batch), `$${index}`)).toBeUndefined(),
+          );
+        },
+      ),
       { numRuns: 1500 },
     );
   });
@@ -104,33 +135,57 @@ describe('columnar codec', () => {
 
   test('fields named like those of Object.prototype are data', () => {
     const values = [
-      objectOf([['__proto__', 1], ['constructor', 'a']]),
-      objectOf([['__proto__', { x: 1 }], ['constructor', 'b']]),
+      objectOf([
+        ['__proto__', 1],
+        ['constructor', 'a'],
+      ]),
+      objectOf([
+        ['__proto__', { x: 1 }],
+        ['constructor', 'b'],
+      ]),
       objectOf([['__proto__', null]]),
     ];
     const received = transfer([batchOf(values)])[0]?.values as object[];
     expect(difference(received, values)).toBeUndefined();
-    expect(received.map((record) => Object.getPrototypeOf(record))).toEqual([Object.prototype, Object.prototype, Object.prototype]);
+    expect(received.map((record) => Object.getPrototypeOf(record))).toEqual([
+      Object.prototype,
+      Object.prototype,
+      Object.prototype,
+    ]);
   });
 
   test('objects have every field when Object.prototype has enumerable ones', () => {
     const values = [{ a: 1, polluted: 2 }, { a: 2 }, { a: 3, b: 1 }];
-    Object.defineProperty(Object.prototype, 'polluted', { value: 1, enumerable: true, configurable: true, writable: true });
+    Object.defineProperty(Object.prototype, 'polluted', {
+      value: 1,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
     try {
-      expect(transfer([batchOf(values)])[0]?.values.map((value) => Object.entries(value as object))).toEqual(values.map((value) => Object.entries(value)));
+      expect(transfer([batchOf(values)])[0]?.values.map((value) => Object.entries(value as object))).toEqual(
+        values.map((value) => Object.entries(value)),
+      );
     } finally {
       delete (Object.prototype as Record<string, unknown>)['polluted'];
     }
   });
 
   test('records deeper than columns go are the same', () => {
-    const nest = (depth: number): unknown => (depth === 0 ? [1, 'x'] : { depth, inner: nest(depth - 1), list: [depth] });
-    for (const depth of [3, 4, 5, 20, 62]) expect(difference(transfer([batchOf([nest(depth)])])[0]?.values, [nest(depth)])).toBeUndefined();
+    const nest = (depth: number): unknown =>
+      depth === 0 ? [1, 'x'] : { depth, inner: nest(depth - 1), list: [depth] };
+    for (const depth of [3, 4, 5, 20, 62])
+      expect(difference(transfer([batchOf([nest(depth)])])[0]?.values, [nest(depth)])).toBeUndefined();
   });
 
   test('field that changes its type from batch to batch is the same in each', () => {
     const values = [1, 2, 0.5, -0, 'text', null, 7, { nested: true }, undefined, 3];
-    const batches = values.map((field) => batchOf([{ field, other: 1 }, { field, other: 2 }]));
+    const batches = values.map((field) =>
+      batchOf([
+        { field, other: 1 },
+        { field, other: 2 },
+      ]),
+    );
     expect(difference(transfer(batches), batches)).toBeUndefined();
   });
 
@@ -143,7 +198,10 @@ describe('columnar codec', () => {
     const sink = new ByteWriter();
     sink.ensure(3);
     sink.position = 3;
-    expect(thrownBy(() => new BatchEncoder().encode(batchOf(values), sink))).toMatchObject({ code: 'VALUE_NOT_ENCODABLE', ids: { path } });
+    expect(thrownBy(() => new BatchEncoder().encode(batchOf(values), sink))).toMatchObject({
+      code: 'VALUE_NOT_ENCODABLE',
+      ids: { path },
+    });
     expect(sink.position).toBe(3);
   });
 
@@ -174,7 +232,8 @@ describe('columnar codec', () => {
     const encoder = new BatchEncoder();
     const record = (row: number) => {
       const value: Record<string, unknown> = { id: row };
-      for (let field = 0; field < 9; field++) if (((row * 2_654_435_761) >>> (field + 8)) % 10 >= 3) value[`optional${field}`] = row;
+      for (let field = 0; field < 9; field++)
+        if (((row * 2_654_435_761) >>> (field + 8)) % 10 >= 3) value[`optional${field}`] = row;
       return value;
     };
     const values = Array.from({ length: 512 }, (_, row) => record(row));
@@ -210,7 +269,9 @@ describe('columnar codec', () => {
         const sink = new ByteWriter();
         new BatchEncoder().encode(batch, sink);
         const frame = sink.take();
-        expect(thrownBy(() => new BatchDecoder().decode(frame.subarray(0, at % frame.length)))).toMatchObject({ code: 'PROTOCOL' });
+        expect(thrownBy(() => new BatchDecoder().decode(frame.subarray(0, at % frame.length)))).toMatchObject({
+          code: 'PROTOCOL',
+        });
       }),
       { numRuns: 1000 },
     );
@@ -244,7 +305,12 @@ describe('columnar codec', () => {
 
   test('strings of many sizes are the same when columns are large', () => {
     const long = 'x'.repeat(300_000);
-    for (const values of [[long, 'a'], [`${long}é`, 'b'], [`${long}\ud800`, ''], Array.from({ length: 3000 }, (_, row) => 'y'.repeat(row % 300))]) {
+    for (const values of [
+      [long, 'a'],
+      [`${long}é`, 'b'],
+      [`${long}\ud800`, ''],
+      Array.from({ length: 3000 }, (_, row) => 'y'.repeat(row % 300)),
+    ]) {
       expect(transfer([batchOf(values)])[0]?.values).toEqual(values);
     }
   });

@@ -144,7 +144,10 @@ export class EncoderShapes {
   #remove(shape: EncoderShape): void {
     this.#shapes = this.#shapes.filter((other) => other !== shape);
     const first = shape.names[0] as string;
-    this.#byFirstName.set(first, (this.#byFirstName.get(first) ?? []).filter((other) => other !== shape));
+    this.#byFirstName.set(
+      first,
+      (this.#byFirstName.get(first) ?? []).filter((other) => other !== shape),
+    );
     if (this.#last === shape) this.#last = null;
   }
 }
