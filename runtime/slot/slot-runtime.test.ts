@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { count, defineJob, hours, mapState, minutes, outputTag, planJob, quantile, sum, tumbling, valueState } from '../../client/index.ts';
+import { count, defineJob, emits, hours, mapState, minutes, outputTag, planJob, quantile, sum, tumbling, valueState } from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import { SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
 import { createColdTestBackend } from '../state/cold-test-backend.ts';
@@ -150,9 +150,9 @@ describe.each(backends)('a slot with the %s backend', (_, backend) => {
           .from(collection(readings), { uid: 'readings' })
           .withTimestamps((reading) => reading.at, { outOfOrderness: hours(2) })
           .keyBy((reading) => reading.sensor)
-          .process({
+          .process(emits<unknown>(), {
             state: { total: valueState<number>(), perValue: mapState<number, number>() },
-            onRecord(reading: Reading, context) {
+            onRecord(reading, context) {
               context.state.total.update((context.state.total.value() ?? 0) + reading.value);
               context.state.perValue.set(reading.value, (context.state.perValue.get(reading.value) ?? 0) + 1);
               context.timers.registerEventTime(10_000_000);
