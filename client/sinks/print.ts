@@ -24,7 +24,7 @@ class PrintWriter<T> implements SinkWriter<T> {
   readonly #prefix: string;
   #buffer = '';
   #pending: Promise<void> | null = null;
-  #error: unknown = null;
+  #error: Error | null = null;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -78,5 +78,7 @@ class PrintWriter<T> implements SinkWriter<T> {
 
 /** JSON, with bigint as digits: JSON.stringify would throw on one. */
 function lineOf(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined';
+  return (
+    JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined'
+  );
 }
