@@ -4,7 +4,10 @@ import { recordedContext } from './connector-context.ts';
 import type { ContextOverrides, RecordedContext } from './connector-context.ts';
 
 /** All records left in a cursor, with the position after each of them. */
-export async function drainCursor<T>(cursor: SplitCursor<T>, recordsMax = 512): Promise<{ values: T[]; positions: PlainData[] }> {
+export async function drainCursor<T>(
+  cursor: SplitCursor<T>,
+  recordsMax = 512,
+): Promise<{ values: T[]; positions: PlainData[] }> {
   const values: T[] = [];
   const positions: PlainData[] = [];
   while (!cursor.ended) {

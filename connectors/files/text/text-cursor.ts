@@ -163,7 +163,12 @@ export class TextCursor<T> implements SplitCursor<T> {
 
   #pass(end: number): void {
     if (this.#options.format.multiline) {
-      for (let at = this.#buffer.indexOf(lineFeed, this.#at); at >= 0 && at < end; at = this.#buffer.indexOf(lineFeed, at + 1)) this.#line++;
+      for (
+        let at = this.#buffer.indexOf(lineFeed, this.#at);
+        at >= 0 && at < end;
+        at = this.#buffer.indexOf(lineFeed, at + 1)
+      )
+        this.#line++;
     } else {
       this.#line++;
     }
