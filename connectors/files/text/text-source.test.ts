@@ -140,6 +140,22 @@ describe('files.jsonl source', () => {
     await resumed.close();
   });
 
+  it('keeps the position of the last batch when a poll finds no record', async () => {
+    const { source } = files.csv(await input('in.csv', 'a\n1\n2\n\n\n'));
+    const [split] = await planAll(source, recordedContext());
+    const reader = source.createReader(recordedContext());
+    const cursor = await reader.openSplit(split!, undefined);
+    await cursor.ready();
+    expect(cursor.poll(2)?.values).toEqual([{ a: '1' }, { a: '2' }]);
+    expect(cursor.poll(100)).toBeNull();
+    const resumed = await reader.openSplit(split!, cursor.position(1));
+    await resumed.ready();
+    expect(resumed.poll(10)?.values).toEqual([{ a: '2' }]);
+    expect(cursor.position(2)).toMatchObject({ offset: 8, line: 6 });
+    await cursor.close();
+    await resumed.close();
+  });
+
   it('skips and counts when malformed lines are to be skipped', async () => {
     const content = Buffer.concat([
       Buffer.from('1\nbad\n'),
