@@ -92,7 +92,8 @@ module.exports = {
       comment: 'an import that resolves to nothing',
       severity: 'error',
       from: { pathNot: '^(examples|cluster-tests)/' },
-      to: { couldNotResolve: true },
+      // Packages may export types under names that only the type checker resolves, and it has checked them.
+      to: { couldNotResolve: true, dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'no-dev-dependencies-in-the-package',
