@@ -36,6 +36,8 @@ export interface FileSinkWriterOptions<T> {
   readonly nowMs: () => number;
 }
 
+/** Row kind of a plain record; others change or take back earlier ones, which a file cannot. */
+const insertKind = 0;
 /** Text is turned into bytes and queued in pieces of this many UTF-16 units. */
 const pieceChars = 64 * 1024;
 /** With this many bytes waiting for the disk the writer has no room. */
@@ -80,7 +82,8 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     }
   }
 
-  write(value: T): void {
+  write(value: T, _timestamp: number, rowKind: number): void {
+    if (rowKind !== insertKind) throw notAppendOnly(this.#options.directory);
     // First, because it may refuse the record: no file is started for a record that is not written.
     const line = this.#options.encoder.encode(value);
     const part = this.#part ?? this.#startPart();
@@ -223,6 +226,14 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     part.records = open.records;
     return part;
   }
+}
+
+function notAppendOnly(directory: string): EngineError {
+  return new EngineError(
+    'NOT_SUPPORTED',
+    `the file sink ${directory} got an update or delete; files only take new records. Window the stream so that results are final, or use a sink that takes changes.`,
+    { ids: { path: directory } },
+  );
 }
 
 function missing(path: string, bytes: number, found = 0): EngineError {

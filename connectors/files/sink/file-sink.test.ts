@@ -116,7 +116,7 @@ describe('exactly-once file sink', () => {
     const options = { directory, rolling: { ...overCheckpoints, maxBytes: 1000 }, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder<string>() };
     const first = new FileSinkWriter<string>(recordedContext(), options);
     await first.open([]);
-    first.write('kept');
+    first.write('kept', Number.NaN, 0);
     const { state, committables } = await first.prepareCommit(1, false);
     expect(committables).toEqual([]);
     const { open } = state[0] as WriterState;
@@ -124,7 +124,7 @@ describe('exactly-once file sink', () => {
     const context = recordedContext({ attempt: 2 });
     const second = new FileSinkWriter<string>(context, options);
     await second.open(state);
-    second.write('new');
+    second.write('new', Number.NaN, 0);
     const prepared = await second.prepareCommit(2, true);
     const committer = new FileSinkCommitter(context, options);
     await committer.open();
@@ -141,6 +141,7 @@ describe('exactly-once file sink', () => {
     await writeFile(join(directory, '.x.open'), 'abc');
     const writer = new FileSinkWriter<string>(recordedContext({ attempt: 2 }), options);
     await expect(writer.open([state])).rejects.toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining('3 of the 5 bytes') });
+    await writer.close();
   });
 
   it.each([
@@ -158,13 +159,19 @@ describe('exactly-once file sink', () => {
     };
     const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling: everyCheckpoint, fileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() });
     await writer.open([]);
-    writer.write(1);
+    writer.write(1, Number.NaN, 0);
     await expect(writer.prepareCommit(1, false)).rejects.toMatchObject({ code, message: expect.stringContaining(directory) });
     failing = false;
-    writer.write(2);
+    writer.write(2, Number.NaN, 0);
     await expect(writer.prepareCommit(2, false)).rejects.toMatchObject({ code });
     await expect(writer.drained()).rejects.toMatchObject({ code });
     await writer.close();
+  });
+
+  it('refuses the record when it is an update or a delete', async () => {
+    const directory = await temporaryDirectory();
+    const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling: everyCheckpoint, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() });
+    expect(() => writer.write(1, Number.NaN, 3)).toThrow(expect.objectContaining({ code: 'NOT_SUPPORTED' }));
   });
 
   it('completes a file when it is older than maxAgeMs at a barrier', async () => {
@@ -173,7 +180,7 @@ describe('exactly-once file sink', () => {
     const rolling = { maxBytes: 1000, maxAgeMs: 100, onCheckpoint: false };
     const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling, fileSystem: localFileSystem, nowMs: () => now, encoder: new JsonLinesEncoder() });
     await writer.open([]);
-    writer.write(1);
+    writer.write(1, Number.NaN, 0);
     now = 99;
     expect((await writer.prepareCommit(1, false)).committables).toHaveLength(0);
     now = 100;
@@ -188,7 +195,7 @@ describe('file sink committer', () => {
       directory, rolling: everyCheckpoint, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder(),
     });
     await writer.open([]);
-    for (const value of values) writer.write(value);
+    for (const value of values) writer.write(value, Number.NaN, 0);
     const { committables } = await writer.prepareCommit(1, false);
     return committables.map((data) => ({ checkpointId: 1, subtaskIndex: 0, data }));
   }

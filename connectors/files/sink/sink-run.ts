@@ -55,7 +55,7 @@ export class SinkRun {
     const committer = new FileSinkCommitter(context(0), { directory, fileSystem });
     try {
       await committer.open();
-      await Promise.all(writers.map((writer) => writer.open(structuredClone(this.#completed.states))));
+      await allDone(writers.map((writer) => writer.open(structuredClone(this.#completed.states))));
       await committer.commit(structuredClone(this.#completed.committables));
       while (!this.#completed.ended) await this.#checkpoint(writers, committer);
     } finally {
@@ -68,11 +68,17 @@ export class SinkRun {
     const id = this.#nextCheckpointId++;
     const from = this.#completed.nextRecord;
     const nextRecord = Math.min(records, from + recordsPerCheckpoint);
-    for (let record = from; record < nextRecord; record++) writers[record % writers.length]?.write(record);
+    for (let record = from; record < nextRecord; record++) writers[record % writers.length]?.write(record, Number.NaN, 0);
     const ended = nextRecord === records;
-    const prepared = await Promise.all(writers.map((writer) => writer.prepareCommit(id, ended)));
+    const prepared = await allDone(writers.map((writer) => writer.prepareCommit(id, ended)));
     const committables = prepared.flatMap((part, subtaskIndex) => part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })));
     this.#completed = structuredClone({ id, nextRecord, ended, states: prepared.flatMap(({ state }) => state), committables });
     await committer.commit(structuredClone(committables));
   }
+}
+
+/** Like `Promise.all`, but never leaves one running when another failed. */
+async function allDone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }

@@ -217,6 +217,7 @@ describe('files.csv source', () => {
     ['text after a quote', 'a\n"x"y\n', /line 2 \(byte 2\): text follows a closing quote/],
     ['open quote', 'a\n1\n"x\ny', /line 3 \(byte 4\): a quoted field is not closed/],
     ['number', 'n\n1\n0x10\n', /line 3 \(byte 4\): "0x10" in column "n" is not a number/],
+    ['number', 'n\n1\n"5 "\n', /line 3 \(byte 4\): "5 " in column "n" is not a number/],
     ['line after quoted line ends', 'a,n\n"x\ny",1\nz,?\n', /line 4 \(byte 12\)/],
   ])('names line and byte when the %s is wrong', async (_, content, message) => {
     const source = files.csv<{ n: number }>(await input('in.csv', content), content.includes('n') ? { columns: { n: 'number' } } : {}).source;
