@@ -48,7 +48,7 @@ export function resolveParameters(jobName: string, schema: ParameterSchema, sour
   checkFileNames(names, sources, problems);
   const values: Record<string, JsonValue> = {};
   for (const name of names) {
-    const value = valueOf(name, schema[name] as Parameter<unknown>, given, sources, problems);
+    const value = valueOfParameter(name, schema[name] as Parameter<unknown>, given, sources, problems);
     if (value !== undefined) values[name] = value;
   }
   if (problems.length > 0) {
@@ -121,7 +121,7 @@ function hint(name: string, candidates: readonly string[], prefix: string): stri
   return ` (known: ${candidates.map((candidate) => prefix + candidate).join(', ')})`;
 }
 
-function valueOf(
+function valueOfParameter(
   name: string,
   declared: Parameter<unknown>,
   given: ReadonlyMap<string, string>,
