@@ -124,7 +124,7 @@ export default tseslint.config(
       ],
     },
   },
-  { files: [...shellFiles, '**/*.test.ts', '**/*.test-support.ts', '*.ts'], rules: noEffects },
+  { files: [...shellFiles, '**/*.test.ts', '**/*.test-support.ts', '**/*.test.support.ts', '*.ts'], rules: noEffects },
   {
     // Tests throw odd values on purpose, and node:test style callbacks may be asynchronous.
     files: ['**/*.test.ts'],
