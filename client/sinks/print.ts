@@ -46,7 +46,7 @@ class PrintWriter<T> implements SinkWriter<T> {
   async drained(): Promise<void> {
     // Once: a pending write is cleared by its own flush, which was waiting for it before us.
     if (this.#pending !== null) await this.#pending;
-    if (this.#error !== null) throw this.#error;
+    if (this.#error !== null) throw this.#error as Error;
   }
 
   async prepareCommit(): Promise<{ committables: readonly never[]; state: readonly never[] }> {

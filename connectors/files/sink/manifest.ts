@@ -15,7 +15,7 @@ import { EngineError } from '../../../core/connector/index.ts';
 import { localFileSystem } from './file-system.ts';
 import type { SinkFileSystem } from './file-system.ts';
 
-export const manifestName = '_millrace.manifest.jsonl';
+export const manifestName = '_millrace.manifest';
 const manifestVersion = 1;
 
 /** A committed file of an output directory. */
