@@ -114,7 +114,7 @@ describe('the README', () => {
     expect(output).toContain('{"customer":"bob","hour":"2026-01-05T09:00:00.000Z","orders":1,"total":35}');
     expect(shell((first as { text: string }).text)).toContain('orders has already finished');
     expect(shell((second as { text: string }).text)).toMatch(/orders finished after/);
-    expect(shell('cat out/hourly/*.jsonl')).toContain('"orders":1,"total":20');
+    expect(shell('cat out/hourly/part-*')).toContain('"orders":1,"total":20');
   });
 
   test('links only to files that are there', () => {

@@ -57,6 +57,18 @@ describe('generator', () => {
     expect(await expectExactResume(generator({ count: 25, splits: 2, seed: 9, make: row }))).toHaveLength(25);
   });
 
+  it('keeps the positions of its last batch when a poll finds no record due', async () => {
+    const time = new ManualTime();
+    const cursor = await openAt({ count: 10, ratePerSecond: 1_000, make: row }, time);
+    time.now += 3;
+    expect(cursor.poll(2)?.values).toHaveLength(2);
+    const after = cursor.position(2);
+    expect(cursor.poll(10)?.values).toHaveLength(2);
+    expect(cursor.poll(10)).toBeNull();
+    expect(after).toMatchObject({ next: 2 });
+    expect(cursor.position(2)).toMatchObject({ next: 4 });
+  });
+
   it('gives event times when timestampOf is set', async () => {
     const cursor = await openAt({ count: 3, make: row, timestampOf: ({ index }) => index * 10 }, new ManualTime());
     expect(cursor.poll(2)?.timestamps).toEqual(Float64Array.of(0, 10));
@@ -85,7 +97,9 @@ describe('generator', () => {
     time.now += 100;
     const position = first.position(1) as GeneratorPosition;
     const resumed = await openAt({ ratePerSecond: 1000, make: row }, time, structuredClone(position));
-    expect(resumed.poll(1000)?.values.map(({ index }) => index)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+    expect(resumed.poll(1000)?.values.map(({ index }) => index)).toEqual(
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
   });
 
   it('is unbounded and never ends when there is no count', async () => {
@@ -96,9 +110,12 @@ describe('generator', () => {
     expect(cursor.ended).toBe(false);
   });
 
-  it.each([{ count: -1 }, { count: 1.5 }, { splits: 0 }, { ratePerSecond: 0 }, { seed: -1 }])('refuses the options when they are %o', (options) => {
-    expect(() => generator({ ...options, make: row })).toThrow(expect.objectContaining({ code: 'USAGE' }));
-  });
+  it.each([{ count: -1 }, { count: 1.5 }, { splits: 0 }, { ratePerSecond: 0 }, { seed: -1 }])(
+    'refuses the options when they are %o',
+    (options) => {
+      expect(() => generator({ ...options, make: row })).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    },
+  );
 });
 
 describe('SeededRandom', () => {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
@@ -109,6 +110,21 @@ test('decoding arbitrary bytes is refused as unreadable and never fails otherwis
       await expect(readDamaged(damaged)).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
     }),
   );
+});
+
+test('the golden file of format version 1 is read and written byte for byte as ever', async () => {
+  const golden = new Uint8Array(await readFile(new URL('testdata/state-file-v1.rows', import.meta.url)));
+  const rows: SampleRow[] = [
+    row(0, 'b', 'two'),
+    row(3, 'a', '1'),
+    row(3, 'c', null),
+    { operatorId: 'source ü', stateName: 'positions', keyGroup: 0xffff, key: 'p', value: '' },
+  ];
+  const store = newStore();
+  const stored = await store.put('golden.rows', golden);
+  expect(await rowsOfFile(store, stored)).toEqual(rows);
+  const { object } = await writeStateFile(store, 'again.rows', streamOf(blocksOf(rows)));
+  expect(object.sha256).toBe(stored.sha256);
 });
 
 test('a state file of another format version is refused, naming both versions', () => {

@@ -167,8 +167,6 @@ export class StoreService {
     } catch (error) {
       if (!(error instanceof DiscardedFile)) this.#apply({ kind: 'fileFailed', checkpoint, error: toWireError(error) });
     } finally {
-      // Credits of blocks that nobody will take any more go back to the slots.
-      queue.fail(new DiscardedFile());
       this.#queues.delete(key);
     }
   }

@@ -246,6 +246,17 @@ describe('the store thread', () => {
     expect(reports).toEqual([2]);
   });
 
+  test('takes what a slot sent before it ended', async () => {
+    const fixture = await start();
+    const slot = fixture.slot(0);
+    const written = fixture.written(1);
+    fixture.thread.beginCheckpoint(attempt, 1, [0]);
+    for (const block of bigBlocks(3_000_000)) slot.sendBlock(1, block);
+    slot.slotDone(1, [snapshot(0)]);
+    slot.close();
+    expect((await written).file?.rows).toBeGreaterThan(2_000);
+  });
+
   test('fails a checkpoint when the slot ends before it is done', async () => {
     const fixture = await start();
     const [left, right] = [fixture.slot(0), fixture.slot(1)];

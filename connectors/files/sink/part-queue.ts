@@ -27,6 +27,7 @@ export class PartQueue {
   #pendingBytes = 0;
   /** Parts with an open handle. */
   readonly #open = new Set<PartFile>();
+  #stopped = false;
 
   constructor(options: PartQueueOptions) {
     this.#options = options;
@@ -68,6 +69,7 @@ export class PartQueue {
 
   /** Drops what has not started, waits for what has, and closes all files. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#operations = [];
     while (this.#running !== null) await this.#running;
     for (const part of [...this.#open]) await this.#closeHandle(part);
@@ -81,7 +83,7 @@ export class PartQueue {
   }
 
   #push(operation: Operation): void {
-    if (this.#failure !== null) return;
+    if (this.#failure !== null || this.#stopped) return;
     this.#operations.push(operation);
     if (this.#running === null) this.#running = this.#run();
   }

@@ -48,14 +48,23 @@ export class SinkRun {
     this.#attempt++;
     const { directory, rolling, parallelism } = this.#options;
     const count = parallelism[this.#attempt - 1] ?? parallelism.at(-1) ?? 1;
-    const context = (subtaskIndex: number) => recordedContext({ attempt: this.#attempt, subtaskIndex, parallelism: count });
-    const writers = Array.from({ length: count }, (_, subtaskIndex) =>
-      new FileSinkWriter<number>(context(subtaskIndex), { directory, rolling, fileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() }),
+    const context = (subtaskIndex: number) =>
+      recordedContext({ attempt: this.#attempt, subtaskIndex, parallelism: count });
+    const writers = Array.from(
+      { length: count },
+      (_, subtaskIndex) =>
+        new FileSinkWriter<number>(context(subtaskIndex), {
+          directory,
+          rolling,
+          fileSystem,
+          nowMs: () => 0,
+          encoder: new JsonLinesEncoder(),
+        }),
     );
     const committer = new FileSinkCommitter(context(0), { directory, fileSystem });
     try {
       await committer.open();
-      await Promise.all(writers.map((writer) => writer.open(structuredClone(this.#completed.states))));
+      await allDone(writers.map((writer) => writer.open(structuredClone(this.#completed.states))));
       await committer.commit(structuredClone(this.#completed.committables));
       while (!this.#completed.ended) await this.#checkpoint(writers, committer);
     } finally {
@@ -68,11 +77,26 @@ export class SinkRun {
     const id = this.#nextCheckpointId++;
     const from = this.#completed.nextRecord;
     const nextRecord = Math.min(records, from + recordsPerCheckpoint);
-    for (let record = from; record < nextRecord; record++) writers[record % writers.length]?.write(record);
+    for (let record = from; record < nextRecord; record++)
+      writers[record % writers.length]?.write(record, Number.NaN, 0);
     const ended = nextRecord === records;
-    const prepared = await Promise.all(writers.map((writer) => writer.prepareCommit(id, ended)));
-    const committables = prepared.flatMap((part, subtaskIndex) => part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })));
-    this.#completed = structuredClone({ id, nextRecord, ended, states: prepared.flatMap(({ state }) => state), committables });
+    const prepared = await allDone(writers.map((writer) => writer.prepareCommit(id, ended)));
+    const committables = prepared.flatMap((part, subtaskIndex) =>
+      part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })),
+    );
+    this.#completed = structuredClone({
+      id,
+      nextRecord,
+      ended,
+      states: prepared.flatMap(({ state }) => state),
+      committables,
+    });
     await committer.commit(structuredClone(committables));
   }
+}
+
+/** Like `Promise.all`, but never leaves one running when another failed. */
+async function allDone<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }

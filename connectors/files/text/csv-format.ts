@@ -19,6 +19,11 @@ export interface CsvShape {
   readonly columns: Readonly<Record<string, CsvType>>;
 }
 
+const space = 0x20;
+const zero = 0x30;
+/** The second characters of `0x10`, `0o10`, `0b10`. */
+const radixMarks: ReadonlySet<number> = new Set([...'xXoObB'].map((mark) => mark.charCodeAt(0)));
+
 type Convert = (text: string, name: string) => unknown;
 
 const converters: Readonly<Record<CsvType, Convert>> = { string: (text) => text, number: toNumber, boolean: toBoolean };
@@ -71,11 +76,18 @@ export class CsvFormat<T> implements TextFormat<T> {
 
   #setNames(names: readonly string[]): void {
     const repeated = names.find((name, index) => names.indexOf(name) !== index);
-    if (repeated !== undefined) throw this.#invalid('INPUT_MALFORMED', `has the column "${repeated}" twice in its header. Give the names with the option header`);
+    if (repeated !== undefined)
+      throw this.#invalid(
+        'INPUT_MALFORMED',
+        `has the column "${repeated}" twice in its header. Give the names with the option header`,
+      );
     for (const name of Object.keys(this.#shape.columns)) {
       if (names.includes(name)) continue;
       const nearest = nearestNames(name, names).map((right) => `"${right}"`);
-      throw this.#invalid('PARAMETER_INVALID', `has no column "${name}", which the option columns gives a type. Nearest: ${nearest.join(', ')}`);
+      throw this.#invalid(
+        'PARAMETER_INVALID',
+        `has no column "${name}", which the option columns gives a type. Nearest: ${nearest.join(', ')}`,
+      );
     }
     this.#names = [...names];
     this.#converters = names.map((name) => {
@@ -91,11 +103,18 @@ export class CsvFormat<T> implements TextFormat<T> {
   }
 }
 
-/** Empty is null. Otherwise everything `Number` takes except its surprises: blanks, hexadecimal, Infinity. */
+/** Empty is null. Otherwise everything `Number` takes except its surprises: blanks around, hexadecimal, Infinity. */
 function toNumber(text: string, name: string): number | null {
-  if (text.length === 0) return null;
+  const { length } = text;
+  if (length === 0) return null;
   const number = Number(text);
-  if (Number.isFinite(number) && /^[-+.\d]/.test(text) && !/^[-+]?0[xob]/i.test(text)) return number;
+  const isBlank = text.charCodeAt(0) <= space || text.charCodeAt(length - 1) <= space;
+  if (
+    Number.isFinite(number) &&
+    !isBlank &&
+    !(length > 2 && text.charCodeAt(0) === zero && radixMarks.has(text.charCodeAt(1)))
+  )
+    return number;
   throw new MalformedText(`"${text.slice(0, 40)}" in column "${name}" is not a number`);
 }
 
