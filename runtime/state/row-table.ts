@@ -248,7 +248,9 @@ export abstract class RowTable implements LedgerTable {
     const flags = this.flags[slot] as number;
     if ((flags & rowFlag.used) === 0) return;
     this.flags[slot] = flags & ~rowFlag.stored;
-    if (this.ledger.detached.size > 0) this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot)));
+    if (this.ledger.detached.size === 0) return;
+    // The change that was detached (a tombstone, say) is now this row's to bring into the next checkpoint.
+    if (this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot)))) this.flags[slot] = (flags & ~rowFlag.stored) | rowFlag.persisted;
   }
 
   #detach(slot: number, keyGroup: number, key: Uint8Array, value: Uint8Array | null): void {
