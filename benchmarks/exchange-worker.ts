@@ -17,9 +17,10 @@ export interface ExchangeWorkerData {
   readonly endpoint: SlotEndpoint | null;
 }
 
-/** What a slot posts: first where it listens, at the end what it counted. */
+/** What a slot posts: first that it is ready, at the end what it counted. */
 export type ExchangeWorkerMessage =
   | { readonly kind: 'listening'; readonly endpoint: SlotEndpoint }
+  | { readonly kind: 'connected' }
   | { readonly kind: 'counted'; readonly records: number; readonly price: number };
 
 const port = parentPort;
@@ -48,6 +49,8 @@ async function send(endpoint: SlotEndpoint): Promise<void> {
   const batches = bidBatches(64);
   const prices = batches.map(priceOf);
   await plane.connect(new Map([[1, endpoint]]));
+  post({ kind: 'connected' });
+  await new Promise((resolve) => port?.once('message', resolve));
   const deadline = performance.now() + data.seconds * 1000;
   let records = 0;
   let price = 0;

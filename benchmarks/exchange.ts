@@ -2,109 +2,97 @@
 import { Worker } from 'node:worker_threads';
 import type { Batch } from '../core/stream/batch.ts';
 import { LocalChannel } from '../runtime/exchange/local-channel.ts';
-import type { SlotEndpoint } from '../taskmanager/data-plane/data-plane.ts';
 import { bidBatches } from './exchange-bids.ts';
+import { type BenchmarkRow, benchmarkRow, cpuSecondsOf } from './row.ts';
 import type { ExchangeWorkerData, ExchangeWorkerMessage } from './exchange-worker.ts';
 
-export interface BenchmarkRow {
-  benchmark: string;
-  case: string;
-  parallelism: number;
-  events: number;
-  seconds: number;
-  cpuSeconds: number;
-  eventsPerSecond: number;
-  eventsPerCoreSecond: number;
-  peakRssMiB: number;
-  checkpoints: number;
-  checked: boolean;
-}
-
-interface Measured {
-  readonly name: string;
-  readonly parallelism: number;
-  readonly events: number;
-  readonly checked: boolean;
+interface Counts {
+  readonly records: number;
+  readonly price: number;
 }
 
 /** One row a case; needs the compiled files, because the slots are threads. */
 export async function runExchangeBenchmark(options: { seconds: number }): Promise<BenchmarkRow[]> {
   return [
-    await measure(() => overTcp('bid-7-fields tcp', 1, options.seconds)),
-    await measure(() => overTcp('bid-7-fields tcp 4 channels', 4, options.seconds)),
-    await measure(() => Promise.resolve(withinSlot(options.seconds))),
+    await overTcp('bid-7-fields tcp', 1, options.seconds),
+    await overTcp('bid-7-fields tcp 4 channels', 4, options.seconds),
+    withinSlot(options.seconds),
   ];
-}
-
-async function measure(run: () => Promise<Measured>): Promise<BenchmarkRow> {
-  const cpuBefore = process.cpuUsage();
-  const start = performance.now();
-  const measured = await run();
-  const seconds = (performance.now() - start) / 1000;
-  const cpu = process.cpuUsage(cpuBefore);
-  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
-  return {
-    benchmark: 'exchange',
-    case: measured.name,
-    parallelism: measured.parallelism,
-    events: measured.events,
-    seconds,
-    cpuSeconds,
-    eventsPerSecond: measured.events / seconds,
-    eventsPerCoreSecond: measured.events / cpuSeconds,
-    peakRssMiB: process.resourceUsage().maxRSS / 1024,
-    checkpoints: 0,
-    checked: measured.checked,
-  };
 }
 
 function startSlot(data: ExchangeWorkerData): Worker {
   return new Worker(new URL('./exchange-worker.js', import.meta.url), { workerData: data });
 }
 
-function nextMessage(worker: Worker): Promise<ExchangeWorkerMessage> {
+/** The next message of a slot, which must be of the kind that is due. */
+function expectMessage<Kind extends ExchangeWorkerMessage['kind']>(
+  worker: Worker,
+  kind: Kind,
+): Promise<Extract<ExchangeWorkerMessage, { kind: Kind }>> {
   return new Promise((resolve, reject) => {
-    worker.once('message', resolve);
     worker.once('error', reject);
+    worker.once('message', (message: ExchangeWorkerMessage) => {
+      worker.off('error', reject);
+      if (message.kind === kind) resolve(message as Extract<ExchangeWorkerMessage, { kind: Kind }>);
+      else reject(new Error(`a slot of the benchmark said ${message.kind} where ${kind} was due`));
+    });
   });
 }
 
-async function counted(worker: Worker): Promise<{ records: number; price: number }> {
-  const message = await nextMessage(worker);
-  if (message.kind !== 'counted') throw new Error(`a slot of the benchmark said ${message.kind} where its counts were due`);
-  return message;
-}
-
-async function listening(worker: Worker): Promise<SlotEndpoint> {
-  const message = await nextMessage(worker);
-  if (message.kind !== 'listening') throw new Error(`a slot of the benchmark said ${message.kind} where its address was due`);
-  return message.endpoint;
-}
-
-async function overTcp(name: string, channels: number, seconds: number): Promise<Measured> {
+/** The clock runs from the first batch to the last record polled; the threads are connected before. */
+async function overTcp(name: string, channels: number, seconds: number): Promise<BenchmarkRow> {
   const receiver = startSlot({ role: 'receiver', channels, seconds, endpoint: null });
-  const endpoint = await listening(receiver);
+  const { endpoint } = await expectMessage(receiver, 'listening');
   const sender = startSlot({ role: 'sender', channels, seconds, endpoint });
-  const [sent, received] = await Promise.all([counted(sender), counted(receiver)]);
+  await expectMessage(sender, 'connected');
+  const cpuBefore = cpuSecondsOf();
+  const start = performance.now();
+  sender.postMessage('go');
+  const [sent, received]: Counts[] = await Promise.all([
+    expectMessage(sender, 'counted'),
+    expectMessage(receiver, 'counted'),
+  ]);
+  const elapsed = { seconds: (performance.now() - start) / 1000, cpuSeconds: cpuSecondsOf() - cpuBefore };
   await Promise.all([sender.terminate(), receiver.terminate()]);
-  return { name, parallelism: 2, events: received.records, checked: sent.records === received.records && sent.price === received.price };
+  const checked = sent !== undefined && sent.records === received?.records && sent.price === received.price;
+  return benchmarkRow({
+    benchmark: 'exchange',
+    case: name,
+    parallelism: 2,
+    events: received?.records ?? 0,
+    ...elapsed,
+    checkpoints: 0,
+    checked,
+  });
 }
 
-function withinSlot(seconds: number): Measured {
+function withinSlot(seconds: number): BenchmarkRow {
   const batches = bidBatches(64);
   const ignore = (): void => {};
   const channel = new LocalChannel({ onReadable: ignore, onWritable: ignore });
-  const deadline = performance.now() + seconds * 1000;
+  const cpuBefore = cpuSecondsOf();
+  const start = performance.now();
   let sent = 0;
   let received = 0;
   let next = 0;
-  while (performance.now() < deadline) {
+  while (performance.now() - start < seconds * 1000) {
     while (channel.hasRoom) {
       const batch = batches[next++ & 63] as Batch;
       sent += batch.length;
       channel.write({ kind: 'batch', batch });
     }
-    for (let element = channel.poll(); element !== null; element = channel.poll()) if (element.kind === 'batch') received += element.batch.length;
+    for (let element = channel.poll(); element !== null; element = channel.poll())
+      if (element.kind === 'batch') received += element.batch.length;
   }
-  return { name: 'bid-7-fields same slot', parallelism: 1, events: received, checked: sent === received };
+  const elapsed = { seconds: (performance.now() - start) / 1000, cpuSeconds: cpuSecondsOf() - cpuBefore };
+  const checked = sent === received;
+  return benchmarkRow({
+    benchmark: 'exchange',
+    case: 'bid-7-fields same slot',
+    parallelism: 1,
+    events: received,
+    ...elapsed,
+    checkpoints: 0,
+    checked,
+  });
 }

@@ -26,8 +26,9 @@ export default defineJob('airport-delays', (env) => {
 
   // Per airport and hour. A flight whose hour was already over by 24 hours is late and goes to a file of its own.
   const hourly = env
-    .from(files.parquet<Flight>(input, { columns: ['date', 'delay', 'origin'] }))
+    .from(files.parquet<Flight>(input, { columns: ['date', 'delay', 'origin'] }), { uid: 'flights' })
     .withTimestamps((flight) => flight.date + flight.delay * minuteMs, { outOfOrderness: hours(24) })
+    .uid('event-time')
     .keyBy((flight) => flight.origin)
     .window(tumbling(hours(1)))
     .aggregate({
@@ -45,7 +46,9 @@ export default defineJob('airport-delays', (env) => {
     .uid('late-flights');
 
   hourly
-    .map(({ key, windowStart, windowEnd: _, ...delays }) => ({ origin: key, hour: new Date(windowStart).toISOString(), ...delays }))
+    .map(({ key, windowStart, flights, delaySum, mean, p95, worst }) => {
+      return { origin: key, hour: new Date(windowStart).toISOString(), flights, delaySum, mean, p95, worst };
+    })
     .to(files.jsonl(`${output}/hourly`))
     .uid('hourly-delays');
 

@@ -46,6 +46,7 @@ export class SlotHarness {
   readonly #subtaskCount: number;
   #blocks: RowBlock[] = [];
   #waiting: { checkpointId: number; done: (subtasks: readonly EncodedSnapshot[]) => void } | null = null;
+  #running = 0;
   #ended = 0;
   #finished = 0;
   #failure: { error: unknown } | null = null;
@@ -83,7 +84,7 @@ export class SlotHarness {
       },
       remote: noPeers,
       events: {
-        running: () => {},
+        running: () => this.#count('running'),
         inputEnded: () => this.#count('ended'),
         finished: () => this.#count('finished'),
         failed: (_, error) => {
@@ -103,21 +104,23 @@ export class SlotHarness {
     return this.#newest;
   }
 
+  /** Restores, opens, and waits until every subtask runs (side inputs are read): no checkpoint may start before. */
   async start(): Promise<this> {
     for (const block of this.#restore?.blocks ?? []) this.runtime.restoreBlock(block);
     await this.runtime.open();
+    await this.#until(() => this.#running >= this.#subtaskCount);
     return this;
   }
 
-  /** Takes a checkpoint and completes it. */
-  async checkpoint(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and completes it; null when every subtask has finished meanwhile. */
+  async checkpoint(): Promise<HarnessCheckpoint | null> {
     const checkpoint = await this.snapshot();
-    this.complete(checkpoint);
+    if (checkpoint !== null) this.complete(checkpoint);
     return checkpoint;
   }
 
-  /** Takes a checkpoint and does not complete it. */
-  async snapshot(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and does not complete it; null when every subtask has finished meanwhile. */
+  async snapshot(): Promise<HarnessCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;
     const earlier = this.#newest?.blocks ?? [];
     this.#blocks = [];
@@ -130,10 +133,11 @@ export class SlotHarness {
       },
     };
     this.runtime.trigger({ checkpointId, triggeredAtMs: 0 });
-    await this.#until(() => subtasks !== null);
+    await this.#until(() => subtasks !== null || this.#finished >= this.#subtaskCount);
     this.#waiting = null;
+    if (subtasks === null) return null;
     const carried = (this.#restore?.subtasks ?? []).filter((share) => share.afterEnd);
-    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks ?? [])] };
+    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks as readonly EncodedSnapshot[])] };
   }
 
   complete(checkpoint: HarnessCheckpoint): void {
@@ -164,8 +168,9 @@ export class SlotHarness {
     await this.runtime.close();
   }
 
-  #count(what: 'ended' | 'finished'): void {
-    if (what === 'ended') this.#ended++;
+  #count(what: 'running' | 'ended' | 'finished'): void {
+    if (what === 'running') this.#running++;
+    else if (what === 'ended') this.#ended++;
     else this.#finished++;
     this.#changed();
   }
@@ -183,14 +188,15 @@ export class SlotHarness {
   }
 }
 
-/** Subtasks that are not started again: their vertex and all upstream had finished. */
+/** Subtasks that are not started again: their vertex and all upstream had finished. Committers always start, to commit again. */
 function finishedVertices(job: PlannedJob, finished: readonly SubtaskId[]): SubtaskId[] {
   const ended = new Set(finished.map((subtask) => subtask.vertexId));
   const result: SubtaskId[] = [];
   const gone = new Set<string>();
   for (const vertex of job.graph.vertices) {
     const upstreamGone = job.graph.edges.every((edge) => edge.targetVertex !== vertex.id || gone.has(edge.sourceVertex));
-    if (!ended.has(vertex.id) || !upstreamGone) continue;
+    const committer = vertex.operators.some((operator) => operator.kind === 'sink-committer');
+    if (committer || !ended.has(vertex.id) || !upstreamGone) continue;
     gone.add(vertex.id);
     result.push({ vertexId: vertex.id, subtaskIndex: 0 });
   }

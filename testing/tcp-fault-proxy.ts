@@ -2,13 +2,13 @@
  * A TCP proxy that spoils what passes from the dialing to the listening side, at exact byte offsets. What comes back is
  * passed on unharmed. Faults of real networks for tests of real sockets, repeatable because they count bytes, not time.
  */
-import { createServer, type Server, Socket, connect } from 'node:net';
+import { createServer, type Server, type Socket, connect } from 'node:net';
 
 export type TcpFault =
   | { readonly kind: 'none' }
   /** Bytes are passed on this much later. */
   | { readonly kind: 'delay'; readonly delayMs: number }
-  /** After so many bytes nothing passes, and both connections stay open, until `heal`. */
+  /** After so many bytes nothing is taken or passed on, and both connections stay open, until `heal`. */
   | { readonly kind: 'stall'; readonly afterBytes: number }
   /** After so many bytes both connections are reset. */
   | { readonly kind: 'reset'; readonly afterBytes: number }
@@ -29,7 +29,10 @@ export interface TcpFaultProxy {
 }
 
 /** Listens on a free loopback port and passes connections on to `target`, with one fault each. */
-export async function startTcpFaultProxy(target: { host: string; port: number }, fault: TcpFault): Promise<TcpFaultProxy> {
+export async function startTcpFaultProxy(
+  target: { host: string; port: number },
+  fault: TcpFault,
+): Promise<TcpFaultProxy> {
   const pipes = new Set<FaultyPipe>();
   const server: Server = createServer((client) => {
     const pipe = new FaultyPipe(client, connect(target), fault);
@@ -77,12 +80,14 @@ class FaultyPipe {
     client.on('data', (chunk) => this.#forward(chunk));
     client.on('end', () => this.#end());
     upstream.pipe(client);
-    if (fault.kind !== 'none' && 'afterBytes' in fault && fault.afterBytes === 0) upstream.once('connect', () => this.#trip());
+    if (fault.kind !== 'none' && 'afterBytes' in fault && fault.afterBytes === 0)
+      upstream.once('connect', () => this.#trip());
   }
 
   heal(): void {
     this.#healed = true;
     for (const chunk of this.#held.splice(0)) this.#upstream.write(chunk);
+    this.#client.resume();
   }
 
   cut(): void {
@@ -105,15 +110,20 @@ class FaultyPipe {
     }
     if ('afterBytes' in fault && this.seen >= fault.afterBytes && !this.#healed) {
       const passing = Math.max(0, fault.afterBytes - from);
-      if (passing > 0) this.#upstream.write(chunk.subarray(0, passing), () => this.#trip());
       this.#held.push(chunk.subarray(passing));
+      if (this.#fault.kind === 'stall') this.#trip();
+      if (passing > 0) this.#upstream.write(chunk.subarray(0, passing), () => this.#trip());
       return;
     }
     this.#upstream.write(chunk);
   }
 
   #trip(): void {
-    if (this.#fault.kind === 'stall' || this.#done) return;
+    if (this.#done) return;
+    if (this.#fault.kind === 'stall') {
+      this.#client.pause();
+      return;
+    }
     this.#done = true;
     if (this.#fault.kind === 'reset') {
       this.#client.resetAndDestroy();

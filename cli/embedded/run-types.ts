@@ -43,7 +43,10 @@ export interface RunEmbeddedOptions {
   /** A subtask that does not return to its slot loop for this long is ended, in ms; default 60,000. */
   readonly slotStuckTimeoutMs?: number;
   readonly backend: 'memory' | 'cold';
-  /** Go on from the newest checkpoint of `directory`; false when the directory is empty. */
+  /**
+   * Go on from the newest checkpoint of `directory`; from the beginning when none was completed yet. False when the
+   * directory is empty. A job whose end is already recorded there resolves with that end.
+   */
   readonly resume: boolean;
   /** Aborted to stop with a last checkpoint. */
   readonly stop: AbortSignal;

@@ -1,5 +1,6 @@
 /** The value of the first or last record of a group, in order of arrival at the operator. */
 import type { Aggregate } from '../../core/aggregate.ts';
+import { ownValue } from '../../core/codec/own.ts';
 import { objectAggregate } from './aggregate-of.ts';
 
 /** Empty, or the one value kept. */
@@ -13,7 +14,7 @@ export function first<In, Out>(select: (value: In) => Out): Aggregate<In, Out> {
   return objectAggregate<In, Kept<Out>, Out>(
     {
       create: () => [],
-      add: (kept, value) => (kept.length > 0 ? kept : [select(value)]),
+      add: (kept, value) => (kept.length > 0 ? kept : [ownValue(select(value))]),
       merge: (left, right) => (left.length > 0 ? left : right),
       result: (kept) => kept[0] as Out,
     },
@@ -27,7 +28,7 @@ export function last<In, Out>(select: (value: In) => Out): Aggregate<In, Out> {
   return objectAggregate<In, Kept<Out>, Out>(
     {
       create: () => [],
-      add: (_kept, value) => [select(value)],
+      add: (_kept, value) => [ownValue(select(value))],
       merge: (left, right) => (right.length > 0 ? right : left),
       result: (kept) => kept[0] as Out,
     },

@@ -4,6 +4,7 @@
  */
 import type { Aggregate } from '../../core/aggregate.ts';
 import { compareBytes, encodeKeyToBytes } from '../../core/codec/key-codec.ts';
+import { ownValue } from '../../core/codec/own.ts';
 import { encodeValueToBytes } from '../../core/codec/value-codec.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
@@ -29,7 +30,8 @@ interface Ranking<In> {
  * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more
  */
 export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
-  if (!Number.isSafeInteger(n) || n < 1) throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
   const { descending = true, ties } = options;
   const before = (rank: Key, record: In, otherRank: Key, other: In): boolean => {
     const order = compareKeys(rank, otherRank);
@@ -42,8 +44,9 @@ export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions
     let index = records.length;
     while (index > 0 && before(rank, record, ranks[index - 1] as Key, records[index - 1] as In)) index--;
     if (index >= n) return;
-    records.splice(index, 0, record);
-    ranks.splice(index, 0, rank);
+    // Kept beyond the batch: strings and bytes must not hold the batch's memory.
+    records.splice(index, 0, ownValue(record));
+    ranks.splice(index, 0, ownValue(rank));
     if (records.length > n) ranks.length = records.length = n;
   };
   const ranked = (records: readonly In[]): Ranking<In> => ({ records: [...records], ranks: records.map(by) });

@@ -2,7 +2,17 @@
  * `stream.collect(name)`: hands records to the client that waits for the job. Exactly once: the records of a checkpoint
  * travel as its committable and are delivered once it is complete, under an id that a repeated commit repeats.
  */
-import type { Committable, ConnectorContext, PlainData, PreparedCommit, Sink, SinkCommitter, SinkWriter } from '../../core/connector/index.ts';
+import { ownValue } from '../../core/codec/own.ts';
+import { EngineError } from '../../core/errors.ts';
+import type {
+  Committable,
+  ConnectorContext,
+  PlainData,
+  PreparedCommit,
+  Sink,
+  SinkCommitter,
+  SinkWriter,
+} from '../../core/connector/index.ts';
 
 /** @param name channel the client finds the records under */
 export function collectSink<T>(name: string): Sink<T> {
@@ -10,23 +20,38 @@ export function collectSink<T>(name: string): Sink<T> {
     type: 'sink' as const,
     kind: 'collect',
     options: { name },
-    createWriter: (): SinkWriter<T> => new CollectWriter<T>(),
+    createWriter: (): SinkWriter<T> => new CollectWriter<T>(name),
     createCommitter: (context: ConnectorContext): SinkCommitter => new CollectCommitter(name, context),
     destination: null,
     occupation: () => Promise.resolve(null),
   });
 }
 
+/** Records a writer keeps in memory between two checkpoints. */
+const recordsMax = 1_000_000;
+
 class CollectWriter<T> implements SinkWriter<T> {
+  readonly #name: string;
   #values: T[] = [];
   readonly hasRoom = true;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
 
   open(): Promise<void> {
     return Promise.resolve();
   }
 
   write(value: T): void {
-    this.#values.push(value);
+    if (this.#values.length >= recordsMax) {
+      throw new EngineError(
+        'RECORD_TOO_LARGE',
+        `collect('${this.#name}') got more than ${recordsMax} records between two checkpoints and keeps them in memory; write large results to a sink`,
+        { ids: { channel: this.#name } },
+      );
+    }
+    this.#values.push(ownValue(value));
   }
 
   drained(): Promise<void> {

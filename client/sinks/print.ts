@@ -24,7 +24,7 @@ class PrintWriter<T> implements SinkWriter<T> {
   readonly #prefix: string;
   #buffer = '';
   #pending: Promise<void> | null = null;
-  #error: unknown = null;
+  #error: Error | null = null;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -44,8 +44,9 @@ class PrintWriter<T> implements SinkWriter<T> {
   }
 
   async drained(): Promise<void> {
-    while (this.#pending !== null) await this.#pending;
-    if (this.#error !== null) throw this.#error;
+    // Once: a pending write is cleared by its own flush, which was waiting for it before us.
+    if (this.#pending !== null) await this.#pending;
+    if (this.#error !== null) throw this.#error as Error;
   }
 
   async prepareCommit(): Promise<{ committables: readonly never[]; state: readonly never[] }> {
@@ -60,23 +61,24 @@ class PrintWriter<T> implements SinkWriter<T> {
   }
 
   /** Never rejects: the error is kept for `drained`. */
-  #flush(): Promise<void> {
-    if (this.#buffer === '') return Promise.resolve();
+  async #flush(): Promise<void> {
+    if (this.#buffer === '') return;
     const text = this.#buffer;
     this.#buffer = '';
-    const written = new Promise<void>((resolve) => {
+    this.#pending = new Promise<void>((resolve) => {
       process.stdout.write(text, (error) => {
         if (error !== null && error !== undefined) this.#error ??= error;
-        this.#pending = null;
         resolve();
       });
     });
-    this.#pending = written;
-    return written;
+    await this.#pending;
+    this.#pending = null;
   }
 }
 
 /** JSON, with bigint as digits: JSON.stringify would throw on one. */
 function lineOf(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined';
+  return (
+    JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined'
+  );
 }

@@ -62,8 +62,9 @@ export class GeneratorCursor<T> implements SplitCursor<T> {
 
   poll(recordsMax: number): SourceBatch<T> | null {
     const length = Math.min(recordsMax, this.#dueCount() - this.#next);
-    this.#batchStart = this.#next;
+    // A poll without records leaves the last batch, and so its positions, as they were.
     if (length <= 0) return null;
+    this.#batchStart = this.#next;
     const values = this.#make(length);
     const timestamps = this.#plan.timestampOf === null ? null : this.#timestamps(values, this.#plan.timestampOf);
     this.#next += length;
@@ -111,7 +112,9 @@ export class GeneratorCursor<T> implements SplitCursor<T> {
 
   #dueMs(own: number): number {
     const { ratePerSecond } = this.#plan;
-    return ratePerSecond === null ? 0 : this.#options.position.startMs + (this.#globalIndex(own) * 1000) / ratePerSecond;
+    return ratePerSecond === null
+      ? 0
+      : this.#options.position.startMs + (this.#globalIndex(own) * 1000) / ratePerSecond;
   }
 
   /** Records of this split that are due now. */

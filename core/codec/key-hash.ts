@@ -87,23 +87,39 @@ function hashNumber(key: number): number {
   return finish(mixTail(mixBlock(mixBlock(0, first), second), low & 0xff), 9);
 }
 
-/** Units that stand in the key as one byte of their own: 02 .. 7F. */
+/** Bits that are set in `unit | (unit - 2)` unless the unit stands in the key as one byte of its own: 02 .. 7F. */
+const notPlain = ~0x7f;
+
 function hashString(key: string): number {
   const length = key.length;
-  let hash = 0;
-  let block: number = keyTags.string;
-  let shift = 8;
-  for (let index = 0; index < length; index++) {
+  if (length < 3) return hashRest(key, 0, 0, keyTags.string, 8);
+  const unit0 = key.charCodeAt(0);
+  const unit1 = key.charCodeAt(1);
+  const unit2 = key.charCodeAt(2);
+  if (((unit0 | (unit0 - 2) | unit1 | (unit1 - 2) | unit2 | (unit2 - 2)) & notPlain) !== 0) return hashEncoded(key);
+  let hash = mixBlock(0, keyTags.string | (unit0 << 8) | (unit1 << 16) | (unit2 << 24));
+  let index = 3;
+  for (; index + 4 <= length; index += 4) {
+    const a = key.charCodeAt(index);
+    const b = key.charCodeAt(index + 1);
+    const c = key.charCodeAt(index + 2);
+    const d = key.charCodeAt(index + 3);
+    if (((a | (a - 2) | b | (b - 2) | c | (c - 2) | d | (d - 2)) & notPlain) !== 0) return hashEncoded(key);
+    hash = mixBlock(hash, a | (b << 8) | (c << 16) | (d << 24));
+  }
+  return hashRest(key, index, hash, 0, 0);
+}
+
+/** At most three units into a block that holds `shift` bits so far, then the end mark. */
+function hashRest(key: string, start: number, hash: number, begun: number, startShift: number): number {
+  let block = begun;
+  let shift = startShift;
+  for (let index = start; index < key.length; index++) {
     const unit = key.charCodeAt(index);
-    if (unit < 2 || unit > 0x7f) return hashEncoded(key);
+    if (((unit | (unit - 2)) & notPlain) !== 0) return hashEncoded(key);
     block |= unit << shift;
     shift += 8;
-    if (shift === 32) {
-      hash = mixBlock(hash, block);
-      block = 0;
-      shift = 0;
-    }
   }
-  // The end mark is 0: it changes no block, but completes one.
-  return finish(shift === 24 ? mixBlock(hash, block) : mixTail(hash, block), length + 2);
+  // The end mark is 0: it changes no block, but may complete one.
+  return finish(shift === 24 ? mixBlock(hash, block) : mixTail(hash, block), key.length + 2);
 }

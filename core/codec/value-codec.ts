@@ -25,17 +25,21 @@ export function encodeValue(value: unknown, sink: ByteSink): void {
   throw valueNotEncodable(value);
 }
 
-const scratch = new ByteWriter(1024);
+/** A larger scratch buffer, from one huge value, is not kept. */
+const scratchBytesMax = 1024 * 1024;
+let scratch = new ByteWriter(1024);
 
 /** The encoded value in bytes of its own. @throws EngineError VALUE_NOT_ENCODABLE */
 export function encodeValueToBytes(value: unknown): Uint8Array {
   // A getter of the value may encode something itself, so the scratch is not simply reset.
-  const start = scratch.position;
+  const sink = scratch;
+  const start = sink.position;
   try {
-    encodeValue(value, scratch);
-    return scratch.buffer.slice(start, scratch.position);
+    encodeValue(value, sink);
+    return sink.buffer.slice(start, sink.position);
   } finally {
-    scratch.position = start;
+    sink.position = start;
+    if (start === 0 && sink.buffer.length > scratchBytesMax) scratch = new ByteWriter(1024);
   }
 }
 
@@ -111,21 +115,39 @@ function writeFloat64(sink: ByteSink, position: number, value: number): void {
 function writeString(value: string, sink: ByteSink): void {
   const length = value.length;
   sink.ensure(length * 2 + varintBytesMax + 1);
-  if (!isLatin1(value)) {
-    sink.buffer[sink.position++] = valueTags.utf16;
-    writeVarint(sink, length);
-    writeUtf16(sink.buffer, sink.position, value);
-    sink.position += length * 2;
-    return;
+  if (length < 64) writeShortString(value, sink);
+  else if (isLatin1(value)) writeLongLatin1(value, sink);
+  else writeUtf16String(value, sink);
+}
+
+/** Most strings are short names: one loop writes and checks at once. */
+function writeShortString(value: string, sink: ByteSink): void {
+  const length = value.length;
+  const buffer = sink.buffer;
+  const start = sink.position + 1;
+  let beyond = 0;
+  for (let index = 0; index < length; index++) {
+    const unit = value.charCodeAt(index);
+    beyond |= unit;
+    buffer[start + index] = unit;
   }
-  if (length < 64) {
-    sink.buffer[sink.position++] = valueTags.shortLatin1 + length;
-  } else {
-    sink.buffer[sink.position++] = valueTags.latin1;
-    writeVarint(sink, length);
-  }
+  if (beyond > 0xff) return writeUtf16String(value, sink);
+  buffer[start - 1] = valueTags.shortLatin1 + length;
+  sink.position = start + length;
+}
+
+function writeLongLatin1(value: string, sink: ByteSink): void {
+  sink.buffer[sink.position++] = valueTags.latin1;
+  writeVarint(sink, value.length);
   writeLatin1(sink.buffer, sink.position, value);
-  sink.position += length;
+  sink.position += value.length;
+}
+
+function writeUtf16String(value: string, sink: ByteSink): void {
+  sink.buffer[sink.position++] = valueTags.utf16;
+  writeVarint(sink, value.length);
+  writeUtf16(sink.buffer, sink.position, value);
+  sink.position += value.length * 2;
 }
 
 function writeBigint(value: bigint, sink: ByteSink): void {

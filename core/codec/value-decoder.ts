@@ -3,6 +3,7 @@
  * hang, a crash or an allocation larger than the input justifies. Strings and bytes are copies; nothing pins the input.
  */
 import { EngineError, type ErrorCode } from '../errors.ts';
+import { defineField, type FieldName, fieldNameOf, makeFieldName } from './field-names.ts';
 import { readLatin1, readUtf16 } from './string-bytes.ts';
 import { typedArrayKinds, valueDepthMax, valueFormatVersion, valueTags } from './value-layout.ts';
 
@@ -11,32 +12,49 @@ import { typedArrayKinds, valueDepthMax, valueFormatVersion, valueTags } from '.
  * @throws EngineError CHECKPOINT_UNREADABLE when the bytes are not exactly one value
  */
 export function decodeValue(bytes: Uint8Array, start: number = 0, end: number = bytes.length): unknown {
-  const reader = new ValueReader(bytes, start, end, 'CHECKPOINT_UNREADABLE');
+  const reader = storedReader.over(bytes, start, end);
   const version = reader.byte();
   if (version !== valueFormatVersion) {
     throw reader.unreadable(`format version ${version}, this release reads version ${valueFormatVersion}`);
   }
   const value = reader.read();
   if (reader.position !== end) throw reader.unreadable('bytes follow the value');
+  reader.release();
   return value;
 }
 
-/** Reads values one after the other, without version bytes. */
+/** What V8 can hold. */
+const bigintBytesMax = 2 ** 27;
+
+const noBytes = new Uint8Array(0);
+const float64 = new Float64Array(1);
+const float64Bytes = new Uint8Array(float64.buffer);
+
+/** Reads values one after the other, without version bytes. Made once and used over many inputs. */
 export class ValueReader {
-  position: number;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #end: number;
+  position = 0;
+  #bytes: Uint8Array = noBytes;
+  #end = 0;
   readonly #code: ErrorCode;
 
   /** @param code code of the errors thrown: CHECKPOINT_UNREADABLE or PROTOCOL */
-  constructor(bytes: Uint8Array, start: number, end: number, code: ErrorCode) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#end = end;
+  constructor(code: ErrorCode) {
     this.#code = code;
+  }
+
+  /** Begins to read the bytes `start .. end - 1`. */
+  over(bytes: Uint8Array, start: number, end: number): this {
+    this.#bytes = bytes;
+    this.#end = end;
     this.position = start;
-    if (start < 0 || end > bytes.length || start > end) throw this.unreadable(`range ${start}..${end} outside the bytes`);
+    if (start < 0 || end > bytes.length || start > end)
+      throw this.unreadable(`range ${start}..${end} outside the bytes`);
+    return this;
+  }
+
+  /** Lets go of the bytes. */
+  release(): void {
+    this.#bytes = noBytes;
   }
 
   /** The next value. @param depth containers around it */
@@ -88,14 +106,20 @@ export class ValueReader {
   }
 
   varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
+    const first = this.byte();
+    return first < 0x80 ? first : this.#longVarint(first & 0x7f);
+  }
+
+  #longVarint(first: number): number {
+    let value = first;
+    let scale = 0x80;
+    for (let count = 1; count < 5; count++) {
       const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) {
-        if (value > 0xffff_ffff || (byte === 0 && shift > 0)) break;
-        return value;
-      }
+      value += (byte & 0x7f) * scale;
+      scale *= 0x80;
+      if (byte >= 0x80) continue;
+      if (value > 0xffff_ffff || byte === 0) break;
+      return value;
     }
     throw this.unreadable('a number that is not a varint of 32 bits');
   }
@@ -118,7 +142,8 @@ export class ValueReader {
   /** Number of elements: each takes `elementBytes` at least, so a count beyond the rest of the input is refused at once. */
   #count(elementBytes: number, count: number, depth: number): number {
     if (depth >= valueDepthMax) throw this.unreadable(`values nested deeper than ${valueDepthMax}`);
-    if (count * elementBytes > this.#end - this.position) throw this.unreadable(`a count of ${count} beyond the end of the bytes`);
+    if (count * elementBytes > this.#end - this.position)
+      throw this.unreadable(`a count of ${count} beyond the end of the bytes`);
     return count;
   }
 
@@ -126,20 +151,22 @@ export class ValueReader {
     const count = this.#count(2, fieldCount, depth);
     const object: Record<string, unknown> = {};
     for (let index = 0; index < count; index++) {
-      const key = this.#key();
+      const field = this.#fieldName();
       const value = this.read(depth + 1);
-      if (key === '__proto__') setProto(object, value);
-      else object[key] = value;
+      if (field.assignable) object[field.name] = value;
+      else defineField(object, field.name, value);
     }
     return object;
   }
 
-  #key(): string {
+  #fieldName(): FieldName {
     const tag = this.byte();
-    if (tag >= valueTags.shortLatin1 && tag < valueTags.smallInt) return this.#latin1(tag - valueTags.shortLatin1);
-    if (tag === valueTags.latin1) return this.#latin1(this.varint());
-    if (tag === valueTags.utf16) return this.#utf16();
-    throw this.unreadable(`tag ${tag} where the name of a field belongs`);
+    if (tag === valueTags.utf16) return makeFieldName(this.#utf16());
+    const short = tag >= valueTags.shortLatin1 && tag < valueTags.smallInt;
+    if (!short && tag !== valueTags.latin1) throw this.unreadable(`tag ${tag} where the name of a field belongs`);
+    const length = short ? tag - valueTags.shortLatin1 : this.varint();
+    const start = this.skip(length);
+    return fieldNameOf(this.#bytes, start, start + length);
   }
 
   #array(depth: number): unknown[] {
@@ -167,7 +194,9 @@ export class ValueReader {
   }
 
   #float64(): number {
-    return this.#view.getFloat64(this.skip(8), true);
+    const start = this.skip(8);
+    for (let index = 0; index < 8; index++) float64Bytes[index] = this.#bytes[start + index] as number;
+    return float64[0] as number;
   }
 
   #date(): Date {
@@ -180,6 +209,7 @@ export class ValueReader {
   #bigint(): bigint {
     const length = this.varint();
     const start = this.skip(length);
+    if (length > bigintBytesMax) throw this.unreadable(`a bigint of ${length} bytes`);
     if (length === 0) return 0n;
     const magnitude = Buffer.from(this.#bytes.subarray(start, start + length)).reverse();
     return BigInt(`0x${magnitude.toString('hex')}`);
@@ -216,7 +246,5 @@ export class ValueReader {
   }
 }
 
-/** `__proto__` as data: an assignment would change the prototype instead. */
-export function setProto(object: object, value: unknown): void {
-  Object.defineProperty(object, '__proto__', { value, enumerable: true, configurable: true, writable: true });
-}
+/** Decoding runs no user code, so one reader serves the thread. */
+const storedReader = new ValueReader('CHECKPOINT_UNREADABLE');

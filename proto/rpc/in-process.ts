@@ -18,7 +18,7 @@ async function call<Request, Response>(
 ): Promise<Response> {
   const bytes = requestCodec.encode(request);
   // One turn of the microtask queue: first in, first out, for all calls.
-  await null;
+  await Promise.resolve();
   let response: Uint8Array;
   try {
     response = responseCodec.encode(await handler(requestCodec.decode(bytes)));

@@ -86,6 +86,7 @@ function writeColumn(sink: ByteSink, column: Float64Array | Uint8Array, length: 
 /** The receiving end of one channel. */
 export class BatchDecoder {
   readonly #columns: ColumnDecoder;
+  readonly #reader = new ValueReader('PROTOCOL');
 
   constructor(options: ColumnarOptions = {}) {
     this.#columns = new ColumnDecoder(options.shapesMax ?? shapesMaxDefault);
@@ -96,16 +97,18 @@ export class BatchDecoder {
    * @throws EngineError PROTOCOL when they are not one frame; the channel cannot go on then
    */
   decode(bytes: Uint8Array): Batch {
-    const reader = new ValueReader(bytes, 0, bytes.length, 'PROTOCOL');
+    const reader = this.#reader.over(bytes, 0, bytes.length);
     const flags = reader.byte();
     const length = reader.varint();
     if (flags > 15 || length > bytes.length) throw reader.unreadable(`a frame of ${length} rows, flags ${flags}`);
-    const watermark = (flags & frameFlags.watermark) === 0 ? minWatermark : (readFloat64s(bytes, reader, 1)[0] as number);
+    const watermark =
+      (flags & frameFlags.watermark) === 0 ? minWatermark : (readFloat64s(bytes, reader, 1)[0] as number);
     const timestamps = (flags & frameFlags.timestamps) === 0 ? null : readFloat64s(bytes, reader, length);
     const splitWatermarks = (flags & frameFlags.splitWatermarks) === 0 ? null : readFloat64s(bytes, reader, length);
     const rowKinds = (flags & frameFlags.rowKinds) === 0 ? null : readRowKinds(bytes, reader, length);
     const values = length === 0 ? [] : this.#columns.decode(bytes, reader, length);
     if (reader.position !== bytes.length) throw reader.unreadable('bytes follow the frame');
+    reader.release();
     return { values, length, timestamps, splitWatermarks, rowKinds, watermark };
   }
 }

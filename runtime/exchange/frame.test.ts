@@ -26,7 +26,9 @@ function wireOf(frames: readonly Frame[]): Uint8Array {
 
 function parse(chunks: Iterable<Uint8Array>, parserLimits = limits): Frame[] {
   const frames: Frame[] = [];
-  const parser = new FrameParser(parserLimits, { frame: (channelId, kind, payload) => void frames.push({ channelId, kind, payload }) });
+  const parser = new FrameParser(parserLimits, {
+    frame: (channelId, kind, payload) => void frames.push({ channelId, kind, payload }),
+  });
   for (const chunk of chunks) {
     parser.push(chunk);
     // Sockets use their memory again: a frame must not point into it.
@@ -73,13 +75,19 @@ describe('frame parser', () => {
   });
 
   it('delivers whole frames only when the connection is cut at any byte', () => {
-    const frames: Frame[] = [1, 2, 3].map((n) => ({ channelId: n, kind: frameKind.batch, payload: new Uint8Array(n * 10).fill(n) }));
+    const frames: Frame[] = [1, 2, 3].map((n) => ({
+      channelId: n,
+      kind: frameKind.batch,
+      payload: new Uint8Array(n * 10).fill(n),
+    }));
     const wire = wireOf(frames);
     const ends = [0, 34, 78, 132];
     for (let length = 0; length <= wire.length; length++) {
       const whole = ends.filter((end) => end > 0 && end <= length).length;
       const seen: Frame[] = [];
-      const parser = new FrameParser(limits, { frame: (channelId, kind, payload) => void seen.push({ channelId, kind, payload }) });
+      const parser = new FrameParser(limits, {
+        frame: (channelId, kind, payload) => void seen.push({ channelId, kind, payload }),
+      });
       parser.push(wire.slice(0, length));
       expect(seen).toEqual(frames.slice(0, whole));
       expect(parser.atBoundary).toBe(ends.includes(length));
@@ -103,6 +111,11 @@ describe('frame parser', () => {
     expect(() => parse([wire.slice(0, frameHeaderBytes)])).toThrow(/1001 bytes came, 1000 are allowed/);
   });
 
+  it.each([0, 11, 255, 0x201, 0x1_0001])('refuses a frame when its kind and constants make %i', (kind) => {
+    const wire = wireOf([{ channelId: 0, kind: kind as FrameKind, payload: new Uint8Array(0) }]);
+    expect(() => parse([wire])).toThrow(/unknown kind/);
+  });
+
   it('refuses a frame when it is repeated or one is missing', () => {
     const frame = { channelId: 5, kind: frameKind.idle, payload: Uint8Array.of(1) };
     const wire = wireOf([frame, frame, frame]);
@@ -114,7 +127,11 @@ describe('frame parser', () => {
   });
 
   it('refuses a channel when there are more than the limit', () => {
-    const frames = Array.from({ length: 6 }, (_, channelId) => ({ channelId, kind: frameKind.end, payload: new Uint8Array(0) }));
+    const frames = Array.from({ length: 6 }, (_, channelId) => ({
+      channelId,
+      kind: frameKind.end,
+      payload: new Uint8Array(0),
+    }));
     expect(parse([wireOf(frames.slice(0, 5))])).toHaveLength(5);
     expect(() => parse([wireOf(frames)])).toThrow(/more than 4 channels/);
   });

@@ -5,8 +5,7 @@
  *
  * Architecture invariant: no text from the wire or from user data ever becomes part of generated code.
  */
-import { setProto } from '../../core/codec/value-decoder.ts';
-import { absent } from './columnar-layout.ts';
+import { asPropertyKey, defineField } from '../../core/codec/field-names.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -80,8 +79,8 @@ export function makeExactMatch(names: readonly string[]): (object: Row) => boole
 export interface ObjectBuilder {
   /** All fields present in all rows. */
   exact(columns: readonly ArrayLike<unknown>[], count: number): Row[];
-  /** Fields whose value is `absent` are left out. */
-  optional(columns: readonly ArrayLike<unknown>[], count: number): Row[];
+  /** Fields are left out where `present` is 0 (null: nowhere); their columns hold only the rows that have them. */
+  optional(columns: readonly ArrayLike<unknown>[], present: readonly (Uint8Array | null)[], count: number): Row[];
 }
 
 /** Fields up to which code is generated. */
@@ -104,17 +103,12 @@ export function objectBuilder(names: readonly string[]): ObjectBuilder {
 const buildersMax = 1024;
 const builders = new Map<string, ObjectBuilder>();
 
-/** V8 looks a name up on every access unless it is the one unique string that property keys are. */
-function asPropertyKey(name: string): string {
-  return Object.keys({ [name]: 0 })[0] as string;
-}
-
 function makeBuilder(decodedNames: readonly string[]): ObjectBuilder {
   const names = decodedNames.map(asPropertyKey);
   // Assigning a name that Object.prototype has would call a setter (__proto__) or fail where the prototype is frozen.
   const plain = names.every((name) => !(name in Object.prototype));
   if (!plain || names.length > generatedFieldsMax) return definingBuilder(names);
-  return new Function('names', 'absent', 'prototype', builderText(names.length))(names, absent, Object.prototype) as ObjectBuilder;
+  return new Function('names', 'prototype', builderText(names.length))(names, Object.prototype) as ObjectBuilder;
 }
 
 /** `this[name] = value` in a constructor makes objects of one hidden class without field names in the text. */
@@ -136,13 +130,12 @@ function builderText(fieldCount: number): string {
         }
         return rows;
       },
-      optional(columns, count) {
-        ${each((index) => `const column${index} = columns[${index}];`)}
+      optional(columns, present, count) {
+        ${each((index) => `const column${index} = columns[${index}], present${index} = present[${index}]; let at${index} = 0;`)}
         const rows = new Array(count);
         for (let row = 0; row < count; row++) {
           const object = {};
-          let value;
-          ${each((index) => `value = column${index}[row]; if (value !== absent) object[name${index}] = value;`)}
+          ${each((index) => `if (present${index} === null || present${index}[row] === 1) object[name${index}] = column${index}[at${index}++];`)}
           rows[row] = object;
         }
         return rows;
@@ -152,23 +145,21 @@ function builderText(fieldCount: number): string {
 
 /** Slow and right for every name. */
 function definingBuilder(names: readonly string[]): ObjectBuilder {
-  const build = (columns: readonly ArrayLike<unknown>[], count: number): Row[] => {
+  const optional: ObjectBuilder['optional'] = (columns, present, count) => {
+    const next = new Array<number>(names.length).fill(0);
     const rows: Row[] = [];
     for (let row = 0; row < count; row++) {
       const object: Record<string, unknown> = {};
       for (let index = 0; index < names.length; index++) {
-        const value = (columns[index] as ArrayLike<unknown>)[row];
-        if (value !== absent) defineField(object, names[index] as string, value);
+        if (present[index]?.[row] === 0) continue;
+        const at = next[index] as number;
+        defineField(object, names[index] as string, (columns[index] as ArrayLike<unknown>)[at]);
+        next[index] = at + 1;
       }
       rows.push(object);
     }
     return rows;
   };
-  return { exact: build, optional: build };
-}
-
-function defineField(object: Record<string, unknown>, name: string, value: unknown): void {
-  if (name === '__proto__') setProto(object, value);
-  else if (name in Object.prototype) Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
-  else object[name] = value;
+  const everywhere = names.map(() => null);
+  return { exact: (columns, count) => optional(columns, everywhere, count), optional };
 }

@@ -53,9 +53,10 @@ export class SlotLoop {
     return this.#seats.map((seat) => seat.subtask);
   }
 
+  /** Whole milliseconds a subtask has spent so far. */
   times(place: number): { busyMs: number; backPressuredMs: number; idleMs: number } {
     const { busyMs, backPressuredMs, idleMs } = this.#seats[place];
-    return { busyMs, backPressuredMs, idleMs };
+    return { busyMs: Math.round(busyMs), backPressuredMs: Math.round(backPressuredMs), idleMs: Math.round(idleMs) };
   }
 
   wake(place: number): void {

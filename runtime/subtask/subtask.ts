@@ -483,7 +483,7 @@ export class Subtask {
     const barrier = this.#barriers.get(checkpointId);
     if (!afterEnd && barrier !== undefined) for (const writer of this.#writers) writer.barrier(barrier);
     for (const id of this.#barriers.keys()) if (id <= checkpointId) this.#barriers.delete(id);
-    const alignmentMs = this.#alignmentStartMs === 0 ? 0 : performance.now() - this.#alignmentStartMs;
+    const alignmentMs = this.#alignmentStartMs === 0 ? 0 : Math.round(performance.now() - this.#alignmentStartMs);
     this.#alignmentStartMs = 0;
     const sourceRecords = this.sourceRecords;
     this.#host.snapshot({ checkpointId, subtask: this.id, tasks, afterEnd, alignmentMs, sourceRecords });

@@ -1,4 +1,6 @@
 import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { StreamElement } from '../../core/stream/batch.ts';
 import { batchOf } from '../../testing/exchange/batches.ts';
@@ -7,13 +9,26 @@ import { createDataPlane } from './data-plane.ts';
 
 afterEach(closeSlots);
 
+/** Bytes of array buffers that are reachable. Sweeping them is concurrent, so a second collection waits for the first. */
+async function arrayBufferBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
+
 describe('data plane', () => {
   it('hands over every kind of element in order when written at once', async () => {
     const [sender, receiver] = await pair();
     const reader = receiver.plane.reader(0, 7, ignore);
     const writer = sender.plane.writer(1, 7, 'map', ignore);
     const elements: StreamElement[] = [
-      { kind: 'batch', batch: { ...batchOf([1, 'two', { three: 3 }]), timestamps: Float64Array.of(1, 2, 3), watermark: 2 } },
+      {
+        kind: 'batch',
+        batch: { ...batchOf([1, 'two', { three: 3 }]), timestamps: Float64Array.of(1, 2, 3), watermark: 2 },
+      },
       { kind: 'idle', idle: true },
       { kind: 'idle', idle: false },
       { kind: 'barrier', barrier: { checkpointId: 2 ** 40, triggeredAtMs: 1.5 } },
@@ -33,7 +48,9 @@ describe('data plane', () => {
     writer.write({ kind: 'end' });
     await until(() => receiver.plane.queuedBytes().inbound >= 10_000, 'the credit is used up');
     let readable = 0;
-    const reader = receiver.plane.reader(0, 3, () => void (readable += 1));
+    const reader = receiver.plane.reader(0, 3, () => {
+      readable += 1;
+    });
     await until(() => readable === 1, 'the reader is told');
     expect(valuesOf(await drain(reader, 'end'))).toEqual(Array.from({ length: written }, (_, i) => i));
   });
@@ -42,7 +59,9 @@ describe('data plane', () => {
     const sender = await slot(0);
     const receiver = await slot(1);
     let writable = 0;
-    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    const writer = sender.plane.writer(1, 0, 'map', () => {
+      writable += 1;
+    });
     expect(writer.hasRoom).toBe(false);
     writer.write({ kind: 'batch', batch: batchOf(['early']) });
     writer.write({ kind: 'end' });
@@ -55,7 +74,9 @@ describe('data plane', () => {
   it('has room at once and calls nobody back when the writer is made after connecting', async () => {
     const [sender] = await pair();
     let writable = 0;
-    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    const writer = sender.plane.writer(1, 0, 'map', () => {
+      writable += 1;
+    });
     expect([writer.hasRoom, writable]).toEqual([true, 0]);
   });
 
@@ -91,6 +112,31 @@ describe('data plane', () => {
     expect(stopped.hasRoom).toBe(true);
   });
 
+  it('keeps no more memory than credit counts when small batches wait among large ones', async () => {
+    const [sender, receiver] = await pair();
+    const stopped = sender.plane.writer(1, 0, 'slow', ignore);
+    const going = sender.plane.writer(1, 1, 'fast', ignore);
+    const reader = receiver.plane.reader(0, 1, ignore);
+    const large = batchOf([new Uint8Array(60_000)]);
+    let read = 0;
+    let sent = 0;
+    const pass = (count: number): Promise<void> =>
+      until(() => {
+        while (going.hasRoom && sent < count) {
+          stopped.write({ kind: 'batch', batch: batchOf([sent++]) });
+          going.write({ kind: 'batch', batch: large });
+        }
+        while (reader.poll() !== null) read += 1;
+        return read === count;
+      }, 'the large batches have passed');
+    await pass(200);
+    const before = await arrayBufferBytes();
+    await pass(2200);
+    expect(stopped.hasRoom).toBe(true);
+    // Each small batch came with 60 KB of its neighbour: 120 MB if it kept them.
+    expect((await arrayBufferBytes()) - before).toBeLessThan(20_000_000);
+  });
+
   it('passes a million records once and in order when four channels share a connection', async () => {
     const [sender, receiver] = await pair();
     const perChannel = 250_000;
@@ -112,7 +158,8 @@ describe('data plane', () => {
         }
         for (let element = end.reader.poll(); element !== null; element = end.reader.poll()) {
           if (element.kind === 'end') end.ended = true;
-          if (element.kind === 'batch') for (const value of element.batch.values) if (value !== end.read++) throw new Error('out of order');
+          if (element.kind === 'batch')
+            for (const value of element.batch.values) if (value !== end.read++) throw new Error('out of order');
         }
       }
       return ends.every((end) => end.ended);
@@ -124,7 +171,7 @@ describe('data plane', () => {
   it('passes a record in several frames when it is larger than a frame', async () => {
     const [sender, receiver] = await pair();
     const writer = sender.plane.writer(1, 0, 'map', ignore);
-    const record = Uint8Array.from({ length: 12_000_000 }, (_, i) => (i * 7) & 0xff);
+    const record = new Uint8Array(Buffer.alloc(12_000_000, 'seven b'));
     writer.write({ kind: 'batch', batch: batchOf([record]) });
     writer.write({ kind: 'barrier', barrier: { checkpointId: 1, triggeredAtMs: 2 } });
     const [first] = await drain(receiver.plane.reader(0, 0, ignore), 'barrier');
@@ -137,7 +184,12 @@ describe('data plane', () => {
     const writer = sender.plane.writer(1, 0, 'enrich', ignore);
     const other = sender.plane.writer(1, 1, 'other', ignore);
     const write = (): void => writer.write({ kind: 'batch', batch: batchOf(['x'.repeat(17 * 1024 * 1024)]) });
-    expect(write).toThrow(expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/enrich emitted a record of 178\d+ bytes/) }));
+    expect(write).toThrow(
+      expect.objectContaining({
+        code: 'RECORD_TOO_LARGE',
+        message: expect.stringMatching(/enrich emitted a record of 178\d+ bytes/),
+      }),
+    );
     other.write({ kind: 'batch', batch: batchOf([1]) });
     expect(valuesOf(await drain(receiver.plane.reader(0, 1, ignore), 'batch'))).toEqual([1]);
   });
@@ -147,7 +199,9 @@ describe('data plane', () => {
     const [sender] = await pair({ limits: { batchMaxBytes: 20 * 1024 * 1024 } });
     const writer = sender.plane.writer(1, 0, 'explode', ignore);
     const write = (): void => writer.write({ kind: 'batch', batch: batchOf(new Array(100).fill(text)) });
-    expect(write).toThrow(expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/operator explode/) }));
+    expect(write).toThrow(
+      expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/operator explode/) }),
+    );
   });
 
   it('reports nothing at either end when a slot that has ended its channels closes', async () => {
@@ -212,7 +266,9 @@ describe('data plane handshake', () => {
     const stranger = connect(receiver.endpoint);
     let gone = false;
     stranger.on('error', ignore);
-    stranger.on('close', () => void (gone = true));
+    stranger.on('close', () => {
+      gone = true;
+    });
     stranger.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
     await until(() => gone, 'the stranger is dropped');
     sender.plane.writer(1, 0, 'map', ignore).write({ kind: 'end' });
@@ -226,7 +282,9 @@ describe('data plane handshake', () => {
     const stranger = connect(receiver.endpoint);
     let gone = false;
     stranger.on('error', ignore);
-    stranger.on('close', () => void (gone = true));
+    stranger.on('close', () => {
+      gone = true;
+    });
     stranger.resume();
     // Half a frame header: neither refused nor welcome until the deadline.
     stranger.write(new Uint8Array(10));
@@ -240,7 +298,9 @@ describe('data plane handshake', () => {
     const gone = await slot(1);
     await gone.plane.close();
     const dialed = sender.plane.connect(new Map([[1, gone.endpoint]]));
-    const message = expect.stringMatching(new RegExp(`slot 0 cannot connect to slot 1 at 127.0.0.1:${gone.endpoint.port}`));
+    const message = expect.stringMatching(
+      new RegExp(`slot 0 cannot connect to slot 1 at 127.0.0.1:${gone.endpoint.port}`),
+    );
     await expect(dialed).rejects.toMatchObject({ code: 'TRANSPORT_FAILED', message });
     expect(sender.failures).toEqual([]);
   });
@@ -248,7 +308,8 @@ describe('data plane handshake', () => {
   it('names port and remedy when the port is in use, and takes the next of a range', async () => {
     const first = await slot(0);
     const { port } = first.endpoint;
-    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
+    const create = () =>
+      createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
     await expect(create().listen('127.0.0.1', { first: port, last: port })).rejects.toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringMatching(new RegExp(`port ${port} .*dataPortRange`)),

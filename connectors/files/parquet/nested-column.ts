@@ -1,5 +1,5 @@
 /** A nested column (list, map, struct), decoded by hyparquet, which takes the rest of the row group at once. */
-import type { ParquetScan } from 'hyparquet/src/types.js';
+import type { ParquetScan } from 'hyparquet';
 
 export class NestedColumn {
   readonly #scan: ParquetScan;
@@ -19,12 +19,19 @@ export class NestedColumn {
   }
 
   async fill(): Promise<void> {
-    this.#values = await this.#scan.readColumn({ column: this.#column, rowStart: this.#rows.start, rowEnd: this.#rows.end });
+    this.#values = await this.#scan.readColumn({
+      column: this.#column,
+      rowStart: this.#rows.start,
+      rowEnd: this.#rows.end,
+    });
     this.#taken = 0;
   }
 
   take(count: number): ArrayLike<unknown> {
+    const taken: unknown[] = new Array(count);
+    // hyparquet has undefined for some null lists; a record has null.
+    for (let row = 0; row < count; row++) taken[row] = this.#values[this.#taken + row] ?? null;
     this.#taken += count;
-    return Array.prototype.slice.call(this.#values, this.#taken - count, this.#taken);
+    return taken;
   }
 }

@@ -1,0 +1,78 @@
+/** What observers see of a running job, made from heartbeats and the newest manifest. */
+import type { JobGraph } from '../core/graph/job-graph.ts';
+import type { HeartbeatRequest, Manifest, SubtaskMetrics } from '../proto/messages.ts';
+import type { JobState } from './model/job-state.ts';
+import { subtaskKey } from './model/slot-assignment.ts';
+
+export interface JobProgress {
+  readonly state: JobState;
+  readonly attempt: number;
+  /** Records sources have handed out, across restarts and resumed runs; what is read again after a restart counts once. */
+  readonly recordsIn: number;
+  /** Records sinks have taken in this attempt. */
+  readonly recordsOut: number;
+  readonly lateRecords: number;
+  /** Lowest watermark over all subtasks; -Infinity before the first. */
+  readonly watermarkMs: number;
+  readonly lastCheckpoint: { readonly id: number; readonly completedAtMs: number; readonly bytes: number } | null;
+  /** The checkpoint this run went on from; null for a fresh start. */
+  readonly restored: { readonly checkpointId: number; readonly sourceRecords: number } | null;
+  readonly restarts: number;
+  /** Operator counters by name, summed over subtasks. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** Source records a manifest covers. */
+export function sourceRecordsOf(manifest: Manifest | null): number {
+  return (manifest?.subtasks ?? []).reduce((sum, info) => sum + info.sourceRecords, 0);
+}
+
+/** Bytes of the files a manifest names. */
+export function bytesOf(manifest: Manifest): number {
+  return manifest.files.reduce((sum, entry) => sum + entry.file.object.bytes, 0);
+}
+
+/** Newest metrics of the subtasks of one attempt. */
+export class MetricsBoard {
+  readonly #sources: ReadonlySet<string>;
+  readonly #sinks: ReadonlySet<string>;
+  #attempt = 0;
+  readonly #metrics = new Map<string, SubtaskMetrics>();
+
+  constructor(graph: JobGraph) {
+    const verticesWith = (kind: string): Set<string> =>
+      new Set(graph.vertices.filter((vertex) => vertex.operators.some((operator) => operator.kind === kind)).map((vertex) => vertex.id));
+    this.#sources = verticesWith('source-reader');
+    this.#sinks = verticesWith('sink-writer');
+  }
+
+  attemptStarted(attempt: number): void {
+    this.#attempt = attempt;
+    this.#metrics.clear();
+  }
+
+  heard(heartbeat: HeartbeatRequest): void {
+    if (heartbeat.attempt?.attempt !== this.#attempt) return;
+    for (const metrics of heartbeat.metrics) this.#metrics.set(subtaskKey(metrics.subtask), metrics);
+  }
+
+  /** Sums over subtasks. @param newest the newest complete checkpoint, which may know more than the last heartbeat */
+  totals(newest: Manifest | null): Pick<JobProgress, 'recordsIn' | 'recordsOut' | 'lateRecords' | 'watermarkMs' | 'counters'> {
+    let read = 0;
+    let recordsOut = 0;
+    let lateRecords = 0;
+    let watermarkMs = Number.POSITIVE_INFINITY;
+    const counters: Record<string, number> = {};
+    for (const metrics of this.#metrics.values()) {
+      const { vertexId } = metrics.subtask;
+      if (this.#sources.has(vertexId)) read += metrics.recordsIn;
+      if (this.#sinks.has(vertexId)) recordsOut += metrics.recordsOut;
+      lateRecords += metrics.lateRecords;
+      watermarkMs = Math.min(watermarkMs, metrics.watermarkMs);
+      for (const [name, value] of Object.entries(metrics.counters)) counters[name] = (counters[name] ?? 0) + value;
+    }
+    if (this.#metrics.size === 0) watermarkMs = Number.NEGATIVE_INFINITY;
+    const recordsIn = Math.max(read, sourceRecordsOf(newest));
+    return { recordsIn, recordsOut, lateRecords, watermarkMs, counters };
+  }
+}

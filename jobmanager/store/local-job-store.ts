@@ -1,0 +1,167 @@
+/**
+ * Job store on a local directory: the root of the object store, which one process owns (the state directory's lock).
+ *
+ *     <root>/<job>/pointer     newest complete checkpoint     replaced as a whole: temp, fsync, rename, fsync(directory)
+ *                  counters    epoch, attempt, checkpoint     advanced before use
+ *                  terminal    how the last run ended
+ *                  manifests/  objects, one a checkpoint
+ *
+ * The pointer alone says which checkpoint is the newest; other files, older or newer, are junk to it (FLINK-19816). That a
+ * pointer once existed is kept with the counters, so a lost pointer is not mistaken for a fresh start.
+ *
+ * Operations of one store run one after the other, which makes compare-and-set atomic.
+ */
+import { EngineError } from '../../core/errors.ts';
+import type { Manifest, ObjectRef } from '../../proto/messages.ts';
+import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
+import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
+import { type FileSystem, nodeFileSystem, systemErrorCode } from '../../storage/file-system.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
+import type { CheckpointPointer } from '../model/job-master-protocol.ts';
+import { decodeRecord, encodeRecord } from './durable-record.ts';
+import type { JobCounter, JobStore, TerminalRecord } from './job-store.ts';
+
+interface Counters {
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly checkpoint: number;
+  /** True once a pointer was written. */
+  readonly hasPointer: boolean;
+}
+
+const noCounters: Counters = { epoch: 0, attempt: 0, checkpoint: 0, hasPointer: false };
+
+export interface LocalJobStoreOptions {
+  /** Root directory of `objects`. Must exist. */
+  readonly directory: string;
+  readonly objects: ObjectStore;
+  readonly files?: FileSystem;
+}
+
+/** A job's name as one segment of a path: what is not plain is escaped. */
+export function jobDirectoryName(jobName: string): string {
+  return encodeURIComponent(jobName).replace(/[.*~'()!]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+export class LocalJobStore implements JobStore {
+  readonly #directory: string;
+  readonly #objects: ObjectStore;
+  readonly #files: FileSystem;
+  readonly #madeDirectories = new Set<string>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LocalJobStoreOptions) {
+    this.#directory = options.directory;
+    this.#objects = options.objects;
+    this.#files = options.files ?? nodeFileSystem;
+  }
+
+  readPointer(jobName: string): Promise<CheckpointPointer | null> {
+    return this.#inOrder(() => this.#readPointer(jobName));
+  }
+
+  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'> {
+    return this.#inOrder(async () => {
+      const found = await this.#readPointer(jobName);
+      if ((found?.checkpointId ?? null) !== expected) return 'conflict';
+      await this.#replace(jobName, 'pointer', pointer);
+      if (expected === null) await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      return 'done';
+    });
+  }
+
+  advanceCounter(jobName: string, counter: JobCounter): Promise<number> {
+    return this.#inOrder(async () => {
+      const counters = await this.#counters(jobName);
+      const value = counters[counter] + 1;
+      await this.#replace(jobName, 'counters', { ...counters, [counter]: value });
+      return value;
+    });
+  }
+
+  async writeManifest(manifest: Manifest): Promise<ObjectRef> {
+    const { jobName, attempt, checkpointId } = manifest;
+    const name = `${jobDirectoryName(jobName)}/manifests/${attempt}-${checkpointId}.manifest`;
+    return this.#objects.put(name, encodeManifest(manifest));
+  }
+
+  async readManifest(object: ObjectRef): Promise<Manifest> {
+    const bytes = await this.#objects.get(object);
+    try {
+      return decodeManifest(bytes);
+    } catch (cause) {
+      if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
+      const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
+      throw new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', cause, ids: { object: object.name } });
+    }
+  }
+
+  async deleteObjects(names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#objects.delete(name);
+  }
+
+  readTerminal(jobName: string): Promise<TerminalRecord | null> {
+    return this.#inOrder(() => this.#read<TerminalRecord>(jobName, 'terminal'));
+  }
+
+  recordTerminal(jobName: string, record: TerminalRecord): Promise<void> {
+    return this.#inOrder(() => this.#replace(jobName, 'terminal', record));
+  }
+
+  clearTerminal(jobName: string): Promise<void> {
+    return this.#inOrder(async () => {
+      try {
+        await this.#files.remove(this.#path(jobName, 'terminal'));
+        await this.#files.syncDirectory(this.#path(jobName));
+      } catch (error) {
+        if (systemErrorCode(error) !== 'ENOENT') throw error;
+      }
+    });
+  }
+
+  async #readPointer(jobName: string): Promise<CheckpointPointer | null> {
+    const pointer = await this.#read<CheckpointPointer>(jobName, 'pointer');
+    if (pointer !== null || !(await this.#counters(jobName)).hasPointer) return pointer;
+    const path = this.#path(jobName, 'pointer');
+    throw new EngineError(
+      'CHECKPOINT_UNREADABLE',
+      `${path} is missing, but job "${jobName}" had completed checkpoints; restore that file from a backup, or give the state up and start afresh`,
+      { domain: 'external', ids: { path, jobName } },
+    );
+  }
+
+  async #counters(jobName: string): Promise<Counters> {
+    return (await this.#read<Counters>(jobName, 'counters')) ?? noCounters;
+  }
+
+  async #read<T>(jobName: string, file: string): Promise<T | null> {
+    const path = this.#path(jobName, file);
+    const bytes = await readFileIfPresent(path, this.#files);
+    return bytes === null ? null : (decodeRecord(bytes, path) as T);
+  }
+
+  async #replace(jobName: string, file: string, value: object): Promise<void> {
+    await this.#makeDirectory(jobName);
+    await replaceFile(this.#path(jobName, file), encodeRecord(value), this.#files);
+  }
+
+  async #makeDirectory(jobName: string): Promise<void> {
+    if (this.#madeDirectories.has(jobName)) return;
+    await this.#files.makeDirectory(this.#path(jobName));
+    await this.#files.syncDirectory(this.#directory);
+    this.#madeDirectories.add(jobName);
+  }
+
+  #path(jobName: string, file?: string): string {
+    const directory = `${this.#directory}/${jobDirectoryName(jobName)}`;
+    return file === undefined ? directory : `${directory}/${file}`;
+  }
+
+  /** Starts an operation when the one before has ended, however it ended. */
+  #inOrder<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(operation);
+    // The caller gets the error; here only the end matters.
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
