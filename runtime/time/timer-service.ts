@@ -148,7 +148,8 @@ export class TimerService {
 
   /** Registers a timer; once, however often it is called. @throws EngineError KEY_NOT_SUPPORTED; RangeError for a time that is not a number */
   register(time: number, key: Key): void {
-    if (typeof time !== 'number' || time !== time) throw new RangeError(`a timer needs a time in ms, got ${String(time)}`);
+    if (typeof time !== 'number' || time !== time)
+      throw new RangeError(`a timer needs a time in ms, got ${String(time)}`);
     const text = timerText(time, key);
     if (this.#table.has(text)) return;
     this.#table.add(text, keyGroupOf(key, this.#owner.maxParallelism));
