@@ -98,8 +98,15 @@ module.exports = {
       name: 'no-dev-dependencies-in-the-package',
       comment: 'who installs the package does not get its devDependencies',
       severity: 'error',
-      from: { path: '^(core|proto|runtime|storage|jobmanager|taskmanager|client|connectors|cli|testing)/', pathNot: tests },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: 'node_modules/(@types|esbuild)/' },
+      from: {
+        path: '^(core|proto|runtime|storage|jobmanager|taskmanager|client|connectors|cli|testing)/',
+        pathNot: tests,
+      },
+      to: {
+        dependencyTypes: ['npm-dev'],
+        dependencyTypesNot: ['type-only'],
+        pathNot: 'node_modules/(@types|esbuild)/',
+      },
     },
     testsOnly,
     confined('rocksdb', 'taskmanager/state-host'),
@@ -111,6 +118,10 @@ module.exports = {
     exclude: { path: '(^|/)(dist|out|coverage|testdata)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'], extensions: ['.ts', '.js', '.mjs', '.json'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.mjs', '.json'],
+    },
   },
 };

@@ -35,7 +35,10 @@ const banned = 'Clock, random, timers and console come through the constructor; 
 const effects = {
   'no-restricted-globals': [
     'error',
-    ...['setTimeout', 'setInterval', 'setImmediate', 'console', 'performance'].map((name) => ({ name, message: banned })),
+    ...['setTimeout', 'setInterval', 'setImmediate', 'console', 'performance'].map((name) => ({
+      name,
+      message: banned,
+    })),
   ],
   'no-restricted-properties': [
     'error',
@@ -47,17 +50,20 @@ const effects = {
     'error',
     { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: banned },
     {
-      selector: "CallExpression[callee.property.name='randomUUID'], CallExpression[callee.name=/^random(UUID|Bytes|Int)$/]",
+      selector:
+        "CallExpression[callee.property.name='randomUUID'], CallExpression[callee.name=/^random(UUID|Bytes|Int)$/]",
       message: banned,
     },
   ],
   'no-restricted-imports': [
     'error',
     {
-      paths: ['node:timers', 'node:timers/promises', 'node:perf_hooks', 'timers', 'timers/promises', 'perf_hooks'].map((name) => ({
-        name,
-        message: banned,
-      })),
+      paths: ['node:timers', 'node:timers/promises', 'node:perf_hooks', 'timers', 'timers/promises', 'perf_hooks'].map(
+        (name) => ({
+          name,
+          message: banned,
+        }),
+      ),
     },
   ],
 };
@@ -65,7 +71,17 @@ const effects = {
 const noEffects = Object.fromEntries(Object.keys(effects).map((name) => [name, 'off']));
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'out/**', 'coverage/**', '.millrace/**', 'proto/generated/**', 'node_modules/**', '**/testdata/**'] },
+  {
+    ignores: [
+      'dist/**',
+      'out/**',
+      'coverage/**',
+      '.millrace/**',
+      'proto/generated/**',
+      'node_modules/**',
+      '**/testdata/**',
+    ],
+  },
   {
     files: ['**/*.ts'],
     plugins: { '@typescript-eslint': tseslint.plugin },

@@ -18,7 +18,14 @@ export function bidBatches(count: number): Batch[] {
   return Array.from({ length: count }, (_, batch) => {
     const values = Array.from({ length: recordsPerBatch }, (_, i) => bid(batch * recordsPerBatch + i));
     const timestamps = Float64Array.from(values, (value) => value.dateTime);
-    return { values, length: recordsPerBatch, timestamps, splitWatermarks: null, rowKinds: null, watermark: minWatermark };
+    return {
+      values,
+      length: recordsPerBatch,
+      timestamps,
+      splitWatermarks: null,
+      rowKinds: null,
+      watermark: minWatermark,
+    };
   });
 }
 

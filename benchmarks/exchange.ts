@@ -25,7 +25,10 @@ function startSlot(data: ExchangeWorkerData): Worker {
 }
 
 /** The next message of a slot, which must be of the kind that is due. */
-function expectMessage<Kind extends ExchangeWorkerMessage['kind']>(worker: Worker, kind: Kind): Promise<Extract<ExchangeWorkerMessage, { kind: Kind }>> {
+function expectMessage<Kind extends ExchangeWorkerMessage['kind']>(
+  worker: Worker,
+  kind: Kind,
+): Promise<Extract<ExchangeWorkerMessage, { kind: Kind }>> {
   return new Promise((resolve, reject) => {
     worker.once('error', reject);
     worker.once('message', (message: ExchangeWorkerMessage) => {
@@ -45,11 +48,22 @@ async function overTcp(name: string, channels: number, seconds: number): Promise
   const cpuBefore = cpuSecondsOf();
   const start = performance.now();
   sender.postMessage('go');
-  const [sent, received]: Counts[] = await Promise.all([expectMessage(sender, 'counted'), expectMessage(receiver, 'counted')]);
+  const [sent, received]: Counts[] = await Promise.all([
+    expectMessage(sender, 'counted'),
+    expectMessage(receiver, 'counted'),
+  ]);
   const elapsed = { seconds: (performance.now() - start) / 1000, cpuSeconds: cpuSecondsOf() - cpuBefore };
   await Promise.all([sender.terminate(), receiver.terminate()]);
   const checked = sent !== undefined && sent.records === received?.records && sent.price === received.price;
-  return benchmarkRow({ benchmark: 'exchange', case: name, parallelism: 2, events: received?.records ?? 0, ...elapsed, checkpoints: 0, checked });
+  return benchmarkRow({
+    benchmark: 'exchange',
+    case: name,
+    parallelism: 2,
+    events: received?.records ?? 0,
+    ...elapsed,
+    checkpoints: 0,
+    checked,
+  });
 }
 
 function withinSlot(seconds: number): BenchmarkRow {
@@ -67,9 +81,18 @@ function withinSlot(seconds: number): BenchmarkRow {
       sent += batch.length;
       channel.write({ kind: 'batch', batch });
     }
-    for (let element = channel.poll(); element !== null; element = channel.poll()) if (element.kind === 'batch') received += element.batch.length;
+    for (let element = channel.poll(); element !== null; element = channel.poll())
+      if (element.kind === 'batch') received += element.batch.length;
   }
   const elapsed = { seconds: (performance.now() - start) / 1000, cpuSeconds: cpuSecondsOf() - cpuBefore };
   const checked = sent === received;
-  return benchmarkRow({ benchmark: 'exchange', case: 'bid-7-fields same slot', parallelism: 1, events: received, ...elapsed, checkpoints: 0, checked });
+  return benchmarkRow({
+    benchmark: 'exchange',
+    case: 'bid-7-fields same slot',
+    parallelism: 1,
+    events: received,
+    ...elapsed,
+    checkpoints: 0,
+    checked,
+  });
 }

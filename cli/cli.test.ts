@@ -97,13 +97,33 @@ const badInput: readonly [string, readonly string[], number, RegExp][] = [
   ['no job file is named', ['run'], 2, /missing required argument job-file[\s\S]*→/],
   ['the job file does not exist', ['run', 'nope.ts'], 2, /there is no job file .*nope\.ts[\s\S]*→ check the path/],
   ['the job file is a directory', ['run', '.'], 2, /is not a file[\s\S]*→/],
-  ['an option is misspelt', ['run', 'job.ts', '--state-dri', 'x'], 2, /unknown option --state-dri[\s\S]*→ did you mean --state-dir\?/],
-  ['a parameter is given without --', ['run', 'job.ts', '--airport', 'ATL'], 2, /unknown option --airport[\s\S]*→ .*millrace run job\.ts -- --airport/],
+  [
+    'an option is misspelt',
+    ['run', 'job.ts', '--state-dri', 'x'],
+    2,
+    /unknown option --state-dri[\s\S]*→ did you mean --state-dir\?/,
+  ],
+  [
+    'a parameter is given without --',
+    ['run', 'job.ts', '--airport', 'ATL'],
+    2,
+    /unknown option --airport[\s\S]*→ .*millrace run job\.ts -- --airport/,
+  ],
   ['a word follows the job file', ['run', 'job.ts', 'ATL'], 2, /"ATL" is not a parameter[\s\S]*→/],
   ['a parameter is misspelt', ['run', 'job.ts', '--', '--airprot', 'ATL'], 2, /--airprot.*--airport/],
-  ['the parallelism is no number', ['run', 'job.ts', '--parallelism', 'many'], 2, /--parallelism is a whole number from 1 to 32768, not "many"/],
+  [
+    'the parallelism is no number',
+    ['run', 'job.ts', '--parallelism', 'many'],
+    2,
+    /--parallelism is a whole number from 1 to 32768, not "many"/,
+  ],
   ['the parallelism is zero', ['plan', 'job.ts', '--parallelism', '0'], 2, /--parallelism is a whole number/],
-  ['the interval has no unit', ['run', 'job.ts', '--checkpoint-interval', '5'], 2, /--checkpoint-interval is a time such as .*not "5"/],
+  [
+    'the interval has no unit',
+    ['run', 'job.ts', '--checkpoint-interval', '5'],
+    2,
+    /--checkpoint-interval is a time such as .*not "5"/,
+  ],
   ['the backend is unknown', ['run', 'job.ts', '--backend', 'rocks'], 2, /--backend is one of memory, cold/],
   ['an option lacks its value', ['run', 'job.ts', '--state-dir'], 2, /--state-dir.*argument missing/],
 ];
@@ -120,9 +140,21 @@ describe('millrace refuses', () => {
     ['exports no default', 'export const a = 1;', /has no default export[\s\S]*→ write `export default defineJob/],
     ['exports something else', 'export default () => 1;', /not a job[\s\S]*→ write `export default defineJob/],
     ['has a syntax error', 'export default ;\n', /job\.ts:1:16: Unexpected ";"/],
-    ['throws when loaded', '\nthrow new RangeError("too far");\nexport default 1;', /RangeError: too far[\s\S]*at .*job\.ts:2:7/],
-    ['imports what is not installed', 'import x from "left-pad"; export default x;', /Could not resolve "left-pad"[\s\S]*→ install it \(npm install left-pad\)/],
-    ['imports an entry point that does not exist', 'import x from "millrace/kafak"; export default x;', /millrace\/kafak[\s\S]*→ it has .*millrace\/files/],
+    [
+      'throws when loaded',
+      '\nthrow new RangeError("too far");\nexport default 1;',
+      /RangeError: too far[\s\S]*at .*job\.ts:2:7/,
+    ],
+    [
+      'imports what is not installed',
+      'import x from "left-pad"; export default x;',
+      /Could not resolve "left-pad"[\s\S]*→ install it \(npm install left-pad\)/,
+    ],
+    [
+      'imports an entry point that does not exist',
+      'import x from "millrace/kafak"; export default x;',
+      /millrace\/kafak[\s\S]*→ it has .*millrace\/files/,
+    ],
   ])('when the job file %s', async (_case, text, expected) => {
     write('job.ts', text);
     const { code, stdout, stderr } = await millrace('run', 'job.ts');
@@ -132,7 +164,10 @@ describe('millrace refuses', () => {
   });
 
   test('a definition that throws, with the line of the user', async () => {
-    write('job.ts', `import { defineJob } from 'millrace';\nexport default defineJob('x', () => {\n  null!.from();\n});\n`);
+    write(
+      'job.ts',
+      `import { defineJob } from 'millrace';\nexport default defineJob('x', () => {\n  null!.from();\n});\n`,
+    );
     const { code, stderr } = await millrace('plan', 'job.ts');
     expect(code).toBe(1);
     expect(stderr).toMatch(/definition of the job x failed[\s\S]*job\.ts:3:/);
@@ -142,7 +177,10 @@ describe('millrace refuses', () => {
     const { code, stdout, stderr } = await millrace('run', 'nope.ts', '--json');
     expect({ code, stderr }).toEqual({ code: 2, stderr: '' });
     expect(stdout.trim().split('\n')).toHaveLength(1);
-    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'USAGE', message: expect.stringContaining('nope.ts') } });
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      error: { code: 'USAGE', message: expect.stringContaining('nope.ts') },
+    });
   });
 });
 

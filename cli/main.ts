@@ -51,7 +51,8 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
   }
 }
 
-const noCommand = (): EngineError => new EngineError('USAGE', 'no command was given → millrace run <job.ts>, or millrace --help');
+const noCommand = (): EngineError =>
+  new EngineError('USAGE', 'no command was given → millrace run <job.ts>, or millrace --help');
 
 /** Prints an error, as JSON on stdout when asked for, and returns the exit code. */
 async function reportError(error: EngineError, json: boolean): Promise<number> {
@@ -60,7 +61,9 @@ async function reportError(error: EngineError, json: boolean): Promise<number> {
     process.stdout.write(`${JSON.stringify({ ok: false, error: errorJson(error) })}\n`);
   } else {
     const { errorText } = await import('./output/error-text.ts');
-    process.stderr.write(`${errorText(error, { engineDirectory: enginePackage().directory, workingDirectory: process.cwd() })}\n`);
+    process.stderr.write(
+      `${errorText(error, { engineDirectory: enginePackage().directory, workingDirectory: process.cwd() })}\n`,
+    );
   }
   return error.code === 'USAGE' || error.code === 'PARAMETER_INVALID' ? 2 : 1;
 }

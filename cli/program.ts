@@ -3,7 +3,13 @@
  * so that `--help` stays quick.
  */
 import { Command, Option } from 'commander';
-import { parseChoice, parseDuration, parseInteger, parseJobArguments, parseParallelism } from './options/parse-options.ts';
+import {
+  parseChoice,
+  parseDuration,
+  parseInteger,
+  parseJobArguments,
+  parseParallelism,
+} from './options/parse-options.ts';
 import type { PlanCommandOptions } from './plan/plan-command.ts';
 import type { RunCommandOptions } from './run/run-command.ts';
 
@@ -58,15 +64,24 @@ function addRun(program: Command, actions: Actions): void {
   const command = jobCommand(program, 'run', 'run a job in this process')
     .option('--state-dir <directory>', 'keep checkpoints here and go on from them; default: a temporary directory')
     .option('--fresh', 'drop the state and the results of earlier runs first')
-    .option('--checkpoint-interval <time>', 'time between checkpoints, for example 1s', (text) => parseDuration('--checkpoint-interval', text))
+    .option('--checkpoint-interval <time>', 'time between checkpoints, for example 1s', (text) =>
+      parseDuration('--checkpoint-interval', text),
+    )
     .option('--max-restarts <n>', 'restarts before giving up; default: as the job says, at most 3', (text) =>
       parseInteger('--max-restarts', text, { min: 0, max: 1_000_000 }),
     )
-    .addOption(new Option('--backend <name>', 'state backend').hideHelp().argParser((text) => parseChoice('--backend', text, ['memory', 'cold'])).default('memory'))
+    .addOption(
+      new Option('--backend <name>', 'state backend')
+        .hideHelp()
+        .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
+        .default('memory'),
+    )
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);
-  command.action((jobFile: string, words: readonly string[], flags: RunFlags) => actions.run(runOptions(jobFile, words, flags), flags.quiet ?? flags.json ?? false));
+  command.action((jobFile: string, words: readonly string[], flags: RunFlags) =>
+    actions.run(runOptions(jobFile, words, flags), flags.quiet ?? flags.json ?? false),
+  );
 }
 
 function runOptions(jobFile: string, words: readonly string[], flags: RunFlags): RunCommandOptions {

@@ -12,7 +12,10 @@ export function usageError(error: CommanderError): EngineError {
   if (suggestion !== undefined) return new EngineError('USAGE', `${what} → did you mean ${suggestion}?`);
   if (error.code === 'commander.unknownOption') {
     const option = /option (\S+)/.exec(what)?.[1] ?? '--name';
-    return new EngineError('USAGE', `${what} → see millrace --help; parameters of the job go after --: millrace run job.ts -- ${option} …`);
+    return new EngineError(
+      'USAGE',
+      `${what} → see millrace --help; parameters of the job go after --: millrace run job.ts -- ${option} …`,
+    );
   }
   return new EngineError('USAGE', `${what} → see millrace --help`);
 }

@@ -5,7 +5,7 @@ import type { AttemptRef, CheckpointAcknowledgement, DeploySlotsRequest, Subtask
 import { inProcessJobManager, inProcessTaskManager } from '../proto/rpc/in-process.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import { LocalDirectoryStore } from '../storage/local-directory.ts';
-import { MemoryFileSystem } from '../storage/memory-file-system.ts';
+import { MemoryFileSystem } from '../storage/memory-file-system.test-support.ts';
 import type { Clock } from './clock.ts';
 import { JobManager, type JobOutcome } from './job-manager.ts';
 import { LocalJobStore } from './store/local-job-store.ts';

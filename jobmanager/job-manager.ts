@@ -337,7 +337,7 @@ export class JobManager {
 
   #notice(job: RunningJob, notice: JobNotice): void {
     if (notice.kind === 'state-changed' && notice.to === 'deploying') {
-      job.board.attemptStarted(notice.attempt, job.master.newestCheckpoint?.manifest ?? null);
+      job.board.attemptStarted(notice.attempt);
     }
     const text = noticeText(job.name, notice);
     if (notice.kind === 'warning' || notice.kind === 'attempt-failed') this.#options.logger.warn(text);

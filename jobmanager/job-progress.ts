@@ -37,8 +37,6 @@ export class MetricsBoard {
   readonly #sources: ReadonlySet<string>;
   readonly #sinks: ReadonlySet<string>;
   #attempt = 0;
-  /** Source records covered by the checkpoint the attempt was restored from. */
-  #restoredSourceRecords = 0;
   readonly #metrics = new Map<string, SubtaskMetrics>();
 
   constructor(graph: JobGraph) {
@@ -48,9 +46,8 @@ export class MetricsBoard {
     this.#sinks = verticesWith('sink-writer');
   }
 
-  attemptStarted(attempt: number, restored: Manifest | null): void {
+  attemptStarted(attempt: number): void {
     this.#attempt = attempt;
-    this.#restoredSourceRecords = sourceRecordsOf(restored);
     this.#metrics.clear();
   }
 
@@ -75,7 +72,7 @@ export class MetricsBoard {
       for (const [name, value] of Object.entries(metrics.counters)) counters[name] = (counters[name] ?? 0) + value;
     }
     if (this.#metrics.size === 0) watermarkMs = Number.NEGATIVE_INFINITY;
-    const recordsIn = Math.max(this.#restoredSourceRecords + read, sourceRecordsOf(newest));
+    const recordsIn = Math.max(read, sourceRecordsOf(newest));
     return { recordsIn, recordsOut, lateRecords, watermarkMs, counters };
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readFileIfPresent, replaceFile } from './durable-file.ts';
-import { MemoryFileSystem } from './memory-file-system.ts';
+import { MemoryFileSystem } from './memory-file-system.test-support.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
@@ -16,7 +16,14 @@ async function withOldContents(): Promise<MemoryFileSystem> {
 test('replaceFile syncs the contents before the rename and the directory after it', async () => {
   const files = await withOldContents();
   await replaceFile('/job/pointer', text('new'), files);
-  expect(files.calls.map((call) => call.split(' ')[0])).toEqual(['create', 'append', 'sync', 'close', 'rename', 'syncDirectory']);
+  expect(files.calls.map((call) => call.split(' ')[0])).toEqual([
+    'create',
+    'append',
+    'sync',
+    'close',
+    'rename',
+    'syncDirectory',
+  ]);
   expect(await readFileIfPresent('/job/pointer', files)).toEqual(text('new'));
 });
 
@@ -24,7 +31,10 @@ test('a replaced file has old or new contents after a power cut, and new ones on
   for (let failAt = 0; failAt <= 6; failAt++) {
     const files = await withOldContents();
     files.fault = (_operation, _path, index) => (index >= failAt ? 'EIO' : null);
-    const done = await replaceFile('/job/pointer', text('new'), files).then(() => true, () => false);
+    const done = await replaceFile('/job/pointer', text('new'), files).then(
+      () => true,
+      () => false,
+    );
     files.fault = () => null;
     files.crash();
     const found = new TextDecoder().decode((await readFileIfPresent('/job/pointer', files)) ?? text('nothing'));

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { LocalDirectoryStore } from './local-directory.ts';
-import { MemoryFileSystem } from './memory-file-system.ts';
-import { collectObjectNames, inChunks } from './object-store-samples.ts';
-import { objectStoreContract } from './object-store-contract.ts';
+import { MemoryFileSystem } from './memory-file-system.test-support.ts';
+import { collectObjectNames, inChunks } from './object-store-samples.test-support.ts';
+import { objectStoreContract } from './object-store-contract.test-support.ts';
 
 const directories: string[] = [];
 const newDirectory = async (): Promise<string> => {
@@ -18,12 +18,20 @@ afterAll(async () => {
 });
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-objectStoreContract('a local directory', async () => new LocalDirectoryStore(join(await newDirectory(), 'not', 'there', 'yet')));
-objectStoreContract('a local directory over the memory file system', async () => new LocalDirectoryStore('/state', new MemoryFileSystem()));
+objectStoreContract(
+  'a local directory',
+  async () => new LocalDirectoryStore(join(await newDirectory(), 'not', 'there', 'yet')),
+);
+objectStoreContract(
+  'a local directory over the memory file system',
+  async () => new LocalDirectoryStore('/state', new MemoryFileSystem()),
+);
 
 /** Calls with the random part of temporary names left out; look-ups and closes do not matter for durability. */
 const durabilityCalls = (files: MemoryFileSystem): string[] =>
-  files.calls.map((call) => call.replace(/\.tmp-[0-9a-f-]+/, 'TEMPORARY')).filter((call) => !/^(status|close|length) /.test(call));
+  files.calls
+    .map((call) => call.replace(/\.tmp-[0-9a-f-]+/, 'TEMPORARY'))
+    .filter((call) => !/^(status|close|length) /.test(call));
 
 test('put syncs the file before the rename and the directory after it', async () => {
   const files = new MemoryFileSystem();
@@ -57,7 +65,9 @@ test('a stored object survives a power cut and an unfinished one leaves no objec
     const files = new MemoryFileSystem();
     // From one call on nothing works any more: the process dies there.
     files.fault = (_operation, _path, index) => (index >= failAt ? 'EIO' : null);
-    const stored = await new LocalDirectoryStore('/state', files).put('job/state/1', inChunks(bytes, 8)).catch(() => null);
+    const stored = await new LocalDirectoryStore('/state', files)
+      .put('job/state/1', inChunks(bytes, 8))
+      .catch(() => null);
     files.fault = () => null;
     files.crash();
     const reopened = new LocalDirectoryStore('/state', files);
@@ -74,7 +84,11 @@ test.each(['makeDirectory', 'create', 'append', 'sync', 'status', 'rename', 'syn
     const store = new LocalDirectoryStore('/state', files);
     let faults = 1;
     files.fault = (called, path) => (called === operation && path.startsWith('/state') && faults-- > 0 ? 'EIO' : null);
-    await expect(store.put('job/a', text('x'))).rejects.toMatchObject({ code: 'STORAGE_FAILED', domain: 'external', retry: 'backoff' });
+    await expect(store.put('job/a', text('x'))).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      domain: 'external',
+      retry: 'backoff',
+    });
     expect(faults).toBe(0);
     expect(files.paths).toEqual([]);
     expect(files.openFileCount).toBe(0);
@@ -97,7 +111,10 @@ test.each(['ENOSPC', 'EDQUOT'])('put names the path and the remedy when the disk
   const files = new MemoryFileSystem();
   files.fault = (operation) => (operation === 'append' ? code : null);
   const failure = new LocalDirectoryStore('/state', files).put('job/a', text('x'));
-  await expect(failure).rejects.toMatchObject({ code: 'STORAGE_FULL', message: expect.stringContaining('/state/job/a') });
+  await expect(failure).rejects.toMatchObject({
+    code: 'STORAGE_FULL',
+    message: expect.stringContaining('/state/job/a'),
+  });
   await expect(failure).rejects.toMatchObject({ message: expect.stringContaining('free space') });
 });
 
@@ -107,7 +124,10 @@ test('get names file, expected and found when the file was cut or changed', asyn
   const object = await store.put('job/manifest', text('contents'));
   const path = join(directory, 'job', 'manifest');
   await writeFile(path, text('contentS'));
-  await expect(store.get(object)).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE', message: expect.stringContaining(object.sha256) });
+  await expect(store.get(object)).rejects.toMatchObject({
+    code: 'CHECKPOINT_UNREADABLE',
+    message: expect.stringContaining(object.sha256),
+  });
   await truncate(path, 3);
   const failure = store.get(object);
   await expect(failure).rejects.toMatchObject({ message: expect.stringContaining(path) });
@@ -135,7 +155,10 @@ test('leftovers of a crashed writer are never listed and are removed by age', as
   const files = new MemoryFileSystem();
   const store = new LocalDirectoryStore('/state', files);
   await store.put('job/a', text('x'));
-  for (const [name, nowMs] of [['old', 1_000], ['new', 5_000]] as const) {
+  for (const [name, nowMs] of [
+    ['old', 1_000],
+    ['new', 5_000],
+  ] as const) {
     files.nowMs = nowMs;
     await (await files.create(`/state/job/.tmp-${name}`)).append(text('half'));
   }

@@ -56,13 +56,18 @@ export class LocalDirectoryStore implements ObjectStore {
 
   async get(object: StoredObject): Promise<Uint8Array> {
     if (object.bytes > wholeObjectBytesMax) {
-      throw new EngineError('NOT_SUPPORTED', `${object.name} has ${object.bytes} bytes: too many to be read as a whole`, { domain: 'internal' });
+      throw new EngineError(
+        'NOT_SUPPORTED',
+        `${object.name} has ${object.bytes} bytes: too many to be read as a whole`,
+        { domain: 'internal' },
+      );
     }
     const opened = await this.openRead(object);
     try {
       const bytes = await opened.read(0, object.bytes);
       const sha256 = createHash('sha256').update(bytes).digest('hex');
-      if (sha256 !== object.sha256) throw unreadable(this.#pathOf(object.name), `sha256 ${object.sha256}`, `sha256 ${sha256}`);
+      if (sha256 !== object.sha256)
+        throw unreadable(this.#pathOf(object.name), `sha256 ${object.sha256}`, `sha256 ${sha256}`);
       return bytes;
     } finally {
       await opened.close();
@@ -135,7 +140,11 @@ export class LocalDirectoryStore implements ObjectStore {
     }
   }
 
-  async #writeTemporary(temporary: string, content: Uint8Array | AsyncIterable<Uint8Array>, path: string): Promise<{ sha256: string; bytes: number }> {
+  async #writeTemporary(
+    temporary: string,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    path: string,
+  ): Promise<{ sha256: string; bytes: number }> {
     const file = await this.#files.create(temporary);
     let closed = false;
     try {
@@ -250,7 +259,8 @@ class LocalObject implements RandomAccessObject {
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     const end = offset + length;
-    if (offset < 0 || length < 0 || end > this.bytes) throw unreadable(this.#path, `bytes ${offset} to ${end}`, `${this.bytes} bytes`);
+    if (offset < 0 || length < 0 || end > this.bytes)
+      throw unreadable(this.#path, `bytes ${offset} to ${end}`, `${this.bytes} bytes`);
     const target = new Uint8Array(new ArrayBuffer(length));
     let filled: number;
     try {

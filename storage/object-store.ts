@@ -84,7 +84,8 @@ function nameProblem(name: string): string | null {
   for (const segment of name.split('/')) {
     if (segment === '') return 'it has an empty segment';
     if (segment === '.' || segment === '..') return `it has the segment "${segment}"`;
-    if (segment.startsWith(temporaryPrefix)) return `a segment starts with "${temporaryPrefix}", which is kept for files being written`;
+    if (segment.startsWith(temporaryPrefix))
+      return `a segment starts with "${temporaryPrefix}", which is kept for files being written`;
     if (Buffer.byteLength(segment) > segmentBytesMax) return `a segment has more than ${segmentBytesMax} bytes`;
   }
   return null;

@@ -11,7 +11,8 @@ const remedies: Readonly<Record<string, string>> = {
   EMFILE: 'the process has too many open files: raise the limit (ulimit -n)',
   ENFILE: 'the machine has too many open files: raise its limit',
   ENOTDIR: 'a part of the path is a file: choose another directory',
-  EEXIST: 'something else wrote a file of this name: objects are never overwritten; check that no other engine uses this directory',
+  EEXIST:
+    'something else wrote a file of this name: objects are never overwritten; check that no other engine uses this directory',
 };
 
 /**

@@ -14,9 +14,15 @@ import { EngineError } from '../core/errors.ts';
 export function workerEntry(moduleUrl: string, name: string): URL {
   const isSource = moduleUrl.endsWith('.ts');
   const folder = new URL('.', moduleUrl).pathname.split('/').at(-2) ?? '';
-  const entry = isSource ? new URL(`../../dist/taskmanager/${folder}/${name}.js`, moduleUrl) : new URL(`./${name}.js`, moduleUrl);
+  const entry = isSource
+    ? new URL(`../../dist/taskmanager/${folder}/${name}.js`, moduleUrl)
+    : new URL(`./${name}.js`, moduleUrl);
   if (existsSync(fileURLToPath(entry))) return entry;
-  throw new EngineError('INTERNAL', `the worker thread file ${fileURLToPath(entry)} does not exist; build the package first (npm run build)`, {
-    domain: 'internal',
-  });
+  throw new EngineError(
+    'INTERNAL',
+    `the worker thread file ${fileURLToPath(entry)} does not exist; build the package first (npm run build)`,
+    {
+      domain: 'internal',
+    },
+  );
 }

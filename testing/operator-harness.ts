@@ -73,6 +73,32 @@ export class CheckpointImage {
   }
 }
 
+/** Encodes one frozen set in as many slices as a test wants. */
+export class SnapshotReader {
+  readonly #task: SnapshotTask | null;
+  readonly #blocks: RowBlock[] = [];
+  readonly #writer = new RowBlockWriter((block) => this.#blocks.push(block), 4096);
+  #done: boolean;
+
+  constructor(task: SnapshotTask | null) {
+    this.#task = task;
+    this.#done = task === null;
+  }
+
+  /** One slice without time: the least the task does. True when all is written. */
+  slice(): boolean {
+    if (!this.#done) this.#done = this.#task?.encode(this.#writer, 0) ?? true;
+    return this.#done;
+  }
+
+  /** All rows. */
+  finish(): RestoredRow[] {
+    while (!this.#done) this.#done = this.#task?.encode(this.#writer, Number.POSITIVE_INFINITY) ?? true;
+    this.#writer.flush();
+    return this.#blocks.flatMap(rowsOf);
+  }
+}
+
 export class OperatorHarness<Kind extends OperatorKind> {
   readonly operator: Operator;
   readonly outputs: OutputRecord[] = [];
@@ -205,15 +231,9 @@ export class OperatorHarness<Kind extends OperatorKind> {
     return this.operator.freeze(checkpointId);
   }
 
-  /** The rows of a frozen set. @param slices how often to call `encode` without time before finishing it */
-  encode(task: SnapshotTask | null, slices: number = 0): RestoredRow[] {
-    const blocks: RowBlock[] = [];
-    const writer = new RowBlockWriter((block) => blocks.push(block), 4096);
-    let done = task === null;
-    for (let slice = 0; slice < slices && !done; slice++) done = task?.encode(writer, 0) ?? true;
-    if (!done) task?.encode(writer, Number.POSITIVE_INFINITY);
-    writer.flush();
-    return blocks.flatMap(rowsOf);
+  /** The rows of a frozen set. */
+  encode(task: SnapshotTask | null): RestoredRow[] {
+    return new SnapshotReader(task).finish();
   }
 
   /** Freezes, encodes and completes a checkpoint. */

@@ -46,6 +46,7 @@ export class SlotHarness {
   readonly #subtaskCount: number;
   #blocks: RowBlock[] = [];
   #waiting: { checkpointId: number; done: (subtasks: readonly EncodedSnapshot[]) => void } | null = null;
+  #running = 0;
   #ended = 0;
   #finished = 0;
   #failure: { error: unknown } | null = null;
@@ -83,7 +84,7 @@ export class SlotHarness {
       },
       remote: noPeers,
       events: {
-        running: () => {},
+        running: () => this.#count('running'),
         inputEnded: () => this.#count('ended'),
         finished: () => this.#count('finished'),
         failed: (_, error) => {
@@ -103,9 +104,11 @@ export class SlotHarness {
     return this.#newest;
   }
 
+  /** Restores, opens, and waits until every subtask runs (side inputs are read): no checkpoint may start before. */
   async start(): Promise<this> {
     for (const block of this.#restore?.blocks ?? []) this.runtime.restoreBlock(block);
     await this.runtime.open();
+    await this.#until(() => this.#running >= this.#subtaskCount);
     return this;
   }
 
@@ -164,8 +167,9 @@ export class SlotHarness {
     await this.runtime.close();
   }
 
-  #count(what: 'ended' | 'finished'): void {
-    if (what === 'ended') this.#ended++;
+  #count(what: 'running' | 'ended' | 'finished'): void {
+    if (what === 'running') this.#running++;
+    else if (what === 'ended') this.#ended++;
     else this.#finished++;
     this.#changed();
   }
@@ -183,14 +187,15 @@ export class SlotHarness {
   }
 }
 
-/** Subtasks that are not started again: their vertex and all upstream had finished. */
+/** Subtasks that are not started again: their vertex and all upstream had finished. Committers always start, to commit again. */
 function finishedVertices(job: PlannedJob, finished: readonly SubtaskId[]): SubtaskId[] {
   const ended = new Set(finished.map((subtask) => subtask.vertexId));
   const result: SubtaskId[] = [];
   const gone = new Set<string>();
   for (const vertex of job.graph.vertices) {
     const upstreamGone = job.graph.edges.every((edge) => edge.targetVertex !== vertex.id || gone.has(edge.sourceVertex));
-    if (!ended.has(vertex.id) || !upstreamGone) continue;
+    const committer = vertex.operators.some((operator) => operator.kind === 'sink-committer');
+    if (committer || !ended.has(vertex.id) || !upstreamGone) continue;
     gone.add(vertex.id);
     result.push({ vertexId: vertex.id, subtaskIndex: 0 });
   }

@@ -2,7 +2,7 @@
  * A TCP proxy that spoils what passes from the dialing to the listening side, at exact byte offsets. What comes back is
  * passed on unharmed. Faults of real networks for tests of real sockets, repeatable because they count bytes, not time.
  */
-import { createServer, type Server, Socket, connect } from 'node:net';
+import { createServer, type Server, type Socket, connect } from 'node:net';
 
 export type TcpFault =
   | { readonly kind: 'none' }
@@ -29,7 +29,10 @@ export interface TcpFaultProxy {
 }
 
 /** Listens on a free loopback port and passes connections on to `target`, with one fault each. */
-export async function startTcpFaultProxy(target: { host: string; port: number }, fault: TcpFault): Promise<TcpFaultProxy> {
+export async function startTcpFaultProxy(
+  target: { host: string; port: number },
+  fault: TcpFault,
+): Promise<TcpFaultProxy> {
   const pipes = new Set<FaultyPipe>();
   const server: Server = createServer((client) => {
     const pipe = new FaultyPipe(client, connect(target), fault);
@@ -77,7 +80,8 @@ class FaultyPipe {
     client.on('data', (chunk) => this.#forward(chunk));
     client.on('end', () => this.#end());
     upstream.pipe(client);
-    if (fault.kind !== 'none' && 'afterBytes' in fault && fault.afterBytes === 0) upstream.once('connect', () => this.#trip());
+    if (fault.kind !== 'none' && 'afterBytes' in fault && fault.afterBytes === 0)
+      upstream.once('connect', () => this.#trip());
   }
 
   heal(): void {

@@ -1,10 +1,19 @@
 /**
  * Builds dist/: tsc output in the folder layout of the sources, and the generated wire code beside it. Skips when no source
- * is newer than the last build; `--force` builds anyway.
+ * is newer than the last build; `--force` builds everything anyway.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -33,10 +42,26 @@ function lastBuild() {
   }
 }
 
+/** Removes outputs whose source is gone: a deleted module must not go on working, nor be published. */
+function pruneOutputs(directory) {
+  for (const entry of readdirSync(directory, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    const source = path.match(/^(.*)\.(?:js|d\.ts|js\.map)$/)?.[1];
+    if (!entry.isFile() || source === undefined) continue;
+    const from = join(root, relative(join(root, 'dist'), source));
+    if (!existsSync(`${from}.ts`) && !existsSync(`${from}.js`)) rmSync(path);
+  }
+}
+
 const inputs = fingerprint();
 if (!process.argv.includes('--force') && lastBuild() === inputs) process.exit(0);
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
-const result = spawnSync(process.execPath, [tsc, '-p', root], { cwd: root, stdio: 'inherit' });
+mkdirSync(join(root, 'dist'), { recursive: true });
+pruneOutputs(join(root, 'dist'));
+const buildInfo = join(root, 'dist/.tsbuildinfo');
+if (process.argv.includes('--force')) rmSync(buildInfo, { force: true });
+const args = [tsc, '-p', root, '--incremental', '--tsBuildInfoFile', buildInfo];
+const result = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
 if (result.status !== 0) process.exit(result.status ?? 1);
 mkdirSync(join(root, 'dist/proto/generated'), { recursive: true });
 for (const name of readdirSync(join(root, 'proto/generated'))) {

@@ -33,7 +33,13 @@ function plant(path: string, ...imports: readonly string[]): void {
 }
 
 interface Report {
-  readonly summary: { readonly violations: readonly { readonly from: string; readonly to: string; readonly rule: { readonly name: string } }[] };
+  readonly summary: {
+    readonly violations: readonly {
+      readonly from: string;
+      readonly to: string;
+      readonly rule: { readonly name: string };
+    }[];
+  };
 }
 
 /** `rule: from` of each violation, sorted. */

@@ -17,7 +17,9 @@ function step(name, script, args = []) {
   process.stdout.write(`--- ${name}\n`);
   const started = performance.now();
   const result = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });
-  process.stdout.write(`--- ${name}: ${result.status === 0 ? 'ok' : 'FAILED'} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
+  process.stdout.write(
+    `--- ${name}: ${result.status === 0 ? 'ok' : 'FAILED'} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`,
+  );
   if (result.status !== 0) failures.push(name);
   return result.status === 0;
 }
@@ -26,7 +28,9 @@ function step(name, script, args = []) {
 function readReport(path) {
   if (!existsSync(path)) return null;
   const report = JSON.parse(readFileSync(path, 'utf8'));
-  const broken = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  const broken = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  ).length;
   return { passed: report.numPassedTests, failed: report.numFailedTests + broken };
 }
 
@@ -34,7 +38,12 @@ function runTests() {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-test-'));
   try {
     const path = join(directory, 'report.json');
-    step('tests', 'node_modules/vitest/vitest.mjs', ['run', '--reporter=dot', '--reporter=json', `--outputFile.json=${path}`]);
+    step('tests', 'node_modules/vitest/vitest.mjs', [
+      'run',
+      '--reporter=dot',
+      '--reporter=json',
+      `--outputFile.json=${path}`,
+    ]);
     return readReport(path);
   } finally {
     rmSync(directory, { recursive: true, force: true });

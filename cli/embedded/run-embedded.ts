@@ -42,7 +42,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     jobManager: inProcessJobManager(jobManager.gateway),
     store: objects,
     storeDirectory: directory,
-    artifactDirectory: join(directory, '..', 'artifacts', 'loaded'),
+    artifactDirectory: join(directory, 'local', 'artifacts'),
     workingDirectory: options.workingDirectory,
     backend: options.backend,
     clusterId: randomBytes(32).toString('hex'),

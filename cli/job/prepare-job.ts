@@ -47,7 +47,12 @@ async function planArtifact(path: string, options: PrepareOptions): Promise<Plan
   const definition = await loadJobDefinition(path);
   const { arguments: jobArguments, environment, parallelism } = options;
   try {
-    return definition.plan({ arguments: jobArguments, environment, options: options.options, ...(parallelism === undefined ? {} : { parallelism }) });
+    return definition.plan({
+      arguments: jobArguments,
+      environment,
+      options: options.options,
+      ...(parallelism === undefined ? {} : { parallelism }),
+    });
   } catch (cause) {
     if (isEngineError(cause)) throw cause;
     const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);

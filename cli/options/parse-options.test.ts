@@ -13,15 +13,21 @@ describe('parseDuration', () => {
     expect(parseDuration('--x', text)).toBe(ms);
   });
 
-  test.each(['5', '', '-1s', '0s', '1 s', 's', '1e3s', '1s2', '99999999999999999d'])('refuses %j, naming the option', (text) => {
-    expect(() => parseDuration('--checkpoint-interval', text)).toThrow(/--checkpoint-interval/);
-  });
+  test.each(['5', '', '-1s', '0s', '1 s', 's', '1e3s', '1s2', '99999999999999999d'])(
+    'refuses %j, naming the option',
+    (text) => {
+      expect(() => parseDuration('--checkpoint-interval', text)).toThrow(/--checkpoint-interval/);
+    },
+  );
 });
 
 describe('parseInteger', () => {
-  test.each(['0', '11', '1.5', '', 'x', '-1', '0x3', ' 3'])('refuses %j when it is no whole number within bounds', (text) => {
-    expect(() => parseInteger('--n', text, { min: 1, max: 10 })).toThrow(/--n is a whole number from 1 to 10/);
-  });
+  test.each(['0', '11', '1.5', '', 'x', '-1', '0x3', ' 3'])(
+    'refuses %j when it is no whole number within bounds',
+    (text) => {
+      expect(() => parseInteger('--n', text, { min: 1, max: 10 })).toThrow(/--n is a whole number from 1 to 10/);
+    },
+  );
 });
 
 describe('parseJobArguments', () => {

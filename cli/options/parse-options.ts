@@ -23,7 +23,8 @@ export function parseInteger(option: string, text: string, bounds: { min: number
   throw usage(`${option} is a whole number from ${bounds.min} to ${bounds.max}, not "${text}"`, option);
 }
 
-export const parseParallelism = (text: string): number => parseInteger('--parallelism', text, { min: 1, max: maxParallelismLimit });
+export const parseParallelism = (text: string): number =>
+  parseInteger('--parallelism', text, { min: 1, max: maxParallelismLimit });
 
 /** One of a closed list of words. */
 export function parseChoice<T extends string>(option: string, text: string, choices: readonly T[]): T {

@@ -12,14 +12,19 @@ function withStack<T extends Error>(error: T, frames: readonly string[]): T {
 
 describe('errorText', () => {
   test('puts what happened first and what to do last when the message has both', () => {
-    const lines = errorText(new EngineError('USAGE', 'no such file → check the path', { ids: { file: '/x/job.ts' } }), options).split('\n');
+    const lines = errorText(
+      new EngineError('USAGE', 'no such file → check the path', { ids: { file: '/x/job.ts' } }),
+      options,
+    ).split('\n');
     expect(lines[0]).toBe('error: no such file');
     expect(lines.join('\n')).toMatch(/file +\/x\/job\.ts/);
     expect(lines.at(-1)).toBe('→ check the path');
   });
 
   test('takes the remedy of the code when the message has none', () => {
-    expect(errorText(new EngineError('STORAGE_FULL', 'disk is full'), options).split('\n').at(-1)).toBe(`→ ${remedyOf('STORAGE_FULL')}`);
+    expect(errorText(new EngineError('STORAGE_FULL', 'disk is full'), options).split('\n').at(-1)).toBe(
+      `→ ${remedyOf('STORAGE_FULL')}`,
+    );
   });
 
   test('keeps only frames of the user when a function of the job failed, also after it crossed threads', () => {
@@ -31,7 +36,10 @@ describe('errorText', () => {
       'async load (/app/node_modules/csv/index.js:1:2)',
     ];
     const cause = withStack(new TypeError('x is undefined'), frames);
-    const error = new EngineError('USER_FUNCTION_FAILED', "the function of operator 'parse' threw", { ids: { operator: 'parse', subtask: 3 }, cause });
+    const error = new EngineError('USER_FUNCTION_FAILED', "the function of operator 'parse' threw", {
+      ids: { operator: 'parse', subtask: 3 },
+      cause,
+    });
     const text = errorText(fromWireError(toWireError(withStack(error, frames.slice(1)))), options);
     expect(text).toContain('caused by TypeError: x is undefined');
     expect(text).toContain('at parse (src/parse.ts:12:5)');
@@ -40,14 +48,18 @@ describe('errorText', () => {
   });
 
   test('shows the whole stack when the error is one of the engine', () => {
-    const error = withStack(new EngineError('INTERNAL', 'broken', { domain: 'internal' }), ['f (file:///app/node_modules/millrace/dist/core/x.js:1:1)']);
+    const error = withStack(new EngineError('INTERNAL', 'broken', { domain: 'internal' }), [
+      'f (file:///app/node_modules/millrace/dist/core/x.js:1:1)',
+    ]);
     expect(errorText(error, options)).toContain('dist/core/x.js:1:1');
   });
 
   test('ends when an error is its own cause', () => {
     const error = new Error('loop');
     error.cause = error;
-    expect(errorText(new EngineError('INTERNAL', 'outer', { cause: error }), options)).toContain('caused by Error: loop');
+    expect(errorText(new EngineError('INTERNAL', 'outer', { cause: error }), options)).toContain(
+      'caused by Error: loop',
+    );
   });
 });
 

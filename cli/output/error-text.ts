@@ -14,7 +14,21 @@ export interface ErrorTextOptions {
 
 const causeDepthMax = 4;
 const framesMax = 8;
-const engineFolders = ['bin', 'cli', 'client', 'connectors', 'core', 'dist', 'jobmanager', 'node_modules', 'proto', 'runtime', 'storage', 'taskmanager', 'testing'];
+const engineFolders = [
+  'bin',
+  'cli',
+  'client',
+  'connectors',
+  'core',
+  'dist',
+  'jobmanager',
+  'node_modules',
+  'proto',
+  'runtime',
+  'storage',
+  'taskmanager',
+  'testing',
+];
 
 /** Lines of text for any error. */
 export function errorText(error: EngineError, options: ErrorTextOptions): string {
@@ -38,10 +52,19 @@ function splitRemedy(message: string): readonly [string, string | null] {
 function idLines(error: EngineError, what: string): readonly string[] {
   const shown = Object.entries(error.ids).filter(([, value]) => !what.includes(String(value)));
   const width = Math.max(0, ...shown.map(([name]) => name.length));
-  return [`  code${' '.repeat(Math.max(0, width - 4))}  ${error.code}`, ...shown.map(([name, value]) => `  ${name.padEnd(Math.max(4, width))}  ${value}`)];
+  return [
+    `  code${' '.repeat(Math.max(0, width - 4))}  ${error.code}`,
+    ...shown.map(([name, value]) => `  ${name.padEnd(Math.max(4, width))}  ${value}`),
+  ];
 }
 
-function causeLines(cause: unknown, shown: string, wholeStack: boolean, options: ErrorTextOptions, depth = 0): readonly string[] {
+function causeLines(
+  cause: unknown,
+  shown: string,
+  wholeStack: boolean,
+  options: ErrorTextOptions,
+  depth = 0,
+): readonly string[] {
   if (!(cause instanceof Error) || depth >= causeDepthMax) return [];
   const [message] = splitRemedy(cause.message);
   // Wrappers repeat the text of what they wrap; its frames are still news.

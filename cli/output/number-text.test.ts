@@ -10,7 +10,14 @@ test('recordsText says record when there is one', () => {
 });
 
 test('rateText keeps three digits when a rate is large', () => {
-  expect([0, 812.4, 41_300, 999_400, 999_600, 1_260_000].map(rateText)).toEqual(['0', '812', '41.3 K', '999 K', '1.00 M', '1.26 M']);
+  expect([0, 812.4, 41_300, 999_400, 999_600, 1_260_000].map(rateText)).toEqual([
+    '0',
+    '812',
+    '41.3 K',
+    '999 K',
+    '1.00 M',
+    '1.26 M',
+  ]);
 });
 
 test('bytesText changes the unit when three digits are not enough', () => {
@@ -22,6 +29,12 @@ test('spanText changes the unit when a span is long', () => {
 });
 
 test('eventTimeText shows a watermark that is no time as a word', () => {
-  const watermarks = [Number.NEGATIVE_INFINITY, Number.NaN, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER, 978_307_200_000];
+  const watermarks = [
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Number.MAX_SAFE_INTEGER,
+    978_307_200_000,
+  ];
   expect(watermarks.map(eventTimeText)).toEqual(['-', '-', 'end', 'end', '2001-01-01 00:00:00']);
 });

@@ -15,7 +15,9 @@ export function recordsText(value: number): string {
 /** Records per second with three digits: `812`, `41.3 K`, `1.26 M`. */
 export function rateText(perSecond: number): string {
   if (perSecond < 1_000) return perSecond.toFixed(0);
-  return perSecond < 999_500 ? `${(perSecond / 1_000).toPrecision(3)} K` : `${(perSecond / 1_000_000).toPrecision(3)} M`;
+  return perSecond < 999_500
+    ? `${(perSecond / 1_000).toPrecision(3)} K`
+    : `${(perSecond / 1_000_000).toPrecision(3)} M`;
 }
 
 /** Bytes in decimal units: `512 B`, `1.3 KB`, `84 MB`. */

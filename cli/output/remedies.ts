@@ -6,7 +6,8 @@ import type { ErrorCode } from '../../core/errors.ts';
 const remedies: Readonly<Record<ErrorCode, string>> = {
   USAGE: 'see millrace --help',
   JOB_INVALID: 'mend the job definition; millrace plan <job.ts> checks it without running it',
-  JOB_NOT_DETERMINISTIC: 'a definition must give the same graph each time: move clocks, random numbers and reads of the environment into parameters',
+  JOB_NOT_DETERMINISTIC:
+    'a definition must give the same graph each time: move clocks, random numbers and reads of the environment into parameters',
   GRAPH_CHANGED: 'undo the change, name another --state-dir, or drop state and results with --fresh',
   PARAMETER_INVALID: 'millrace plan <job.ts> lists the parameters of the job; write them as --name value after --',
   INPUT_NOT_FOUND: 'check the path; it is resolved against the directory the job was started in',
@@ -20,7 +21,8 @@ const remedies: Readonly<Record<ErrorCode, string>> = {
   STATE_DIRECTORY_IN_USE: 'wait for the other run or stop it, or name another --state-dir',
   STATE_DIRECTORY_FOREIGN: 'give each job a state directory of its own',
   STATE_DIRECTORY_VERSION: 'run it with the version that wrote it or a later one',
-  CHECKPOINT_UNREADABLE: 'the newest checkpoint must be readable, because results may rest on it: restore its files from a backup, or start again with --fresh',
+  CHECKPOINT_UNREADABLE:
+    'the newest checkpoint must be readable, because results may rest on it: restore its files from a backup, or start again with --fresh',
   CHECKPOINT_FAILED: 'look at the cause above; the job can go on from the checkpoint before',
   STORAGE_FAILED: 'check that the disk works and the directory is writable, then run the same command again',
   STORAGE_FULL: 'make room on the disk, then run the same command again; the last checkpoint is kept',

@@ -14,7 +14,11 @@ export interface PlanCommandOptions {
 }
 
 /** Prints the job graph as text, or as one JSON line. @throws EngineError what is wrong with the job */
-export async function planCommand(options: PlanCommandOptions, terminal: Terminal, environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+export async function planCommand(
+  options: PlanCommandOptions,
+  terminal: Terminal,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
   const overrides: Partial<JobOptions> = {};
   const job = await prepareJob({ ...options, arguments: options.jobArguments, environment, options: overrides });
   for (const warning of job.warnings) terminal.note(`warning: ${warning}`);

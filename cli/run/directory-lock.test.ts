@@ -7,7 +7,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { acquireDirectoryLock, type ClaimView, judgeClaim, type LockClaim } from './directory-lock.ts';
 
 const self: LockClaim = { pid: 10, startTime: '100', bootId: 'boot', pidNamespace: 'pid:[1]', host: 'here' };
-const view = (running: Readonly<Record<number, string>>): ClaimView => ({ self, startTimeOf: (pid) => running[pid] ?? null });
+const view = (running: Readonly<Record<number, string>>): ClaimView => ({
+  self,
+  startTimeOf: (pid) => running[pid] ?? null,
+});
 
 describe('judgeClaim', () => {
   const claim: LockClaim = { ...self, pid: 20, startTime: '200' };
@@ -68,7 +71,10 @@ describe('acquireDirectoryLock', () => {
 
   test('names the pid when another holds it', async () => {
     const lock = await acquireDirectoryLock(directory);
-    await expect(acquireDirectoryLock(directory)).rejects.toMatchObject({ code: 'STATE_DIRECTORY_IN_USE', ids: { pid: process.pid } });
+    await expect(acquireDirectoryLock(directory)).rejects.toMatchObject({
+      code: 'STATE_DIRECTORY_IN_USE',
+      ids: { pid: process.pid },
+    });
     lock.release();
   });
 
@@ -79,7 +85,10 @@ describe('acquireDirectoryLock', () => {
     const stat = process.platform === 'linux' ? readFileSync(`/proc/${child.pid}/stat`, 'utf8') : '';
     const startTime = stat === '' ? '' : (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] as string);
     plantClaim({ pid: child.pid as number, startTime }, own);
-    await expect(acquireDirectoryLock(directory)).rejects.toMatchObject({ code: 'STATE_DIRECTORY_IN_USE', ids: { pid: child.pid } });
+    await expect(acquireDirectoryLock(directory)).rejects.toMatchObject({
+      code: 'STATE_DIRECTORY_IN_USE',
+      ids: { pid: child.pid },
+    });
     child.kill('SIGKILL');
     await once(child, 'exit');
     const lock = await acquireDirectoryLock(directory);

@@ -19,7 +19,11 @@ export function sinksOf(functions: ReadonlyMap<string, OperatorFunctions>): Read
  * Makes the destinations of all sinks free for a run from the beginning.
  * @throws EngineError OUTPUT_OCCUPIED when one is not and `fresh` is false; nothing was removed then
  */
-export async function prepareOutputs(sinks: ReadonlyMap<string, Sink<never>>, workingDirectory: string, fresh: boolean): Promise<void> {
+export async function prepareOutputs(
+  sinks: ReadonlyMap<string, Sink<never>>,
+  workingDirectory: string,
+  fresh: boolean,
+): Promise<void> {
   const occupied = [];
   for (const [operator, sink] of sinks) {
     const occupation = await sink.occupation(workingDirectory);
@@ -40,5 +44,7 @@ export async function prepareOutputs(sinks: ReadonlyMap<string, Sink<never>>, wo
 
 /** Where a person finds the results, in the order of the graph. */
 export function destinationsOf(sinks: ReadonlyMap<string, Sink<never>>): readonly string[] {
-  return [...new Set([...sinks.values()].map((sink) => sink.destination).filter((destination) => destination !== null))];
+  return [
+    ...new Set([...sinks.values()].map((sink) => sink.destination).filter((destination) => destination !== null)),
+  ];
 }

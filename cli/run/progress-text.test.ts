@@ -13,16 +13,25 @@ const progress: RunProgress = {
   restarts: 0,
   counters: {},
 };
-const sample = (elapsedMs: number, changes: Partial<RunProgress> = {}) => ({ progress: { ...progress, ...changes }, elapsedMs, nowMs: 5_400 });
+const sample = (elapsedMs: number, changes: Partial<RunProgress> = {}) => ({
+  progress: { ...progress, ...changes },
+  elapsedMs,
+  nowMs: 5_400,
+});
 
 describe('progressText', () => {
   test('shows counts, rate since the last sample, event time and checkpoint', () => {
     const text = progressText(sample(12_000), sample(11_000, { recordsIn: 824_567 }));
-    expect(text).toBe('12.0 s  1,234,567 in  1,234 out  410 K records/s  event time 2001-01-01 00:00:00  checkpoint 11 (1.2 MB, 0.40 s ago)');
+    expect(text).toBe(
+      '12.0 s  1,234,567 in  1,234 out  410 K records/s  event time 2001-01-01 00:00:00  checkpoint 11 (1.2 MB, 0.40 s ago)',
+    );
   });
 
   test('adds what is unusual only when there is some', () => {
-    const text = progressText(sample(1_000, { lateRecords: 3, restarts: 2, state: 'restarting', lastCheckpoint: null }), null);
+    const text = progressText(
+      sample(1_000, { lateRecords: 3, restarts: 2, state: 'restarting', lastCheckpoint: null }),
+      null,
+    );
     expect(text).toMatch(/no checkpoint yet {2}3 late {2}2 restarts {2}restarting$/);
   });
 });

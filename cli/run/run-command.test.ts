@@ -50,7 +50,11 @@ const progress: RunProgress = {
   restarts: 0,
   counters: { malformedRecords: 3 },
 };
-const outcome = (state: RunOutcome['state'], error: EngineError | null = null): RunOutcome => ({ state, error, progress: { ...progress, state } });
+const outcome = (state: RunOutcome['state'], error: EngineError | null = null): RunOutcome => ({
+  state,
+  error,
+  progress: { ...progress, state },
+});
 
 const options: RunCommandOptions = {
   jobFile: 'job.ts',
@@ -67,9 +71,16 @@ const options: RunCommandOptions = {
 };
 
 /** Runs the command; gives what the engine was handed, null when it was not called. */
-async function run(changes: Partial<RunCommandOptions> = {}, engine: RunEmbedded = () => Promise.resolve(outcome('finished'))) {
+async function run(
+  changes: Partial<RunCommandOptions> = {},
+  engine: RunEmbedded = () => Promise.resolve(outcome('finished')),
+) {
   let handed: RunEmbeddedOptions | null = null;
-  const terminal = new Terminal({ write: (text) => out.push(text) }, { write: (text) => err.push(text) }, { quiet: false });
+  const terminal = new Terminal(
+    { write: (text) => out.push(text) },
+    { write: (text) => err.push(text) },
+    { quiet: false },
+  );
   const result = await runCommand(
     { ...options, ...changes, jobFile: join(directory, 'job.ts') },
     {
@@ -88,9 +99,18 @@ async function run(changes: Partial<RunCommandOptions> = {}, engine: RunEmbedded
 
 describe('millrace run', () => {
   test('hands the planned job to the engine', async () => {
-    const { handed } = await run({ jobArguments: { factor: '5' }, parallelism: 3, checkpointIntervalMs: 700, backend: 'cold' });
+    const { handed } = await run({
+      jobArguments: { factor: '5' },
+      parallelism: 3,
+      checkpointIntervalMs: 700,
+      backend: 'cold',
+    });
     expect(handed).toMatchObject({ slots: 3, backend: 'cold', resume: false, workingDirectory: directory });
-    expect(handed?.graph).toMatchObject({ name: 'numbers', parameters: { factor: 5 }, options: { checkpointIntervalMs: 700 } });
+    expect(handed?.graph).toMatchObject({
+      name: 'numbers',
+      parameters: { factor: 5 },
+      options: { checkpointIntervalMs: 700 },
+    });
     expect(handed?.graphHash).toMatch(/^[0-9a-f]{64}$/);
   });
 
@@ -107,7 +127,14 @@ describe('millrace run', () => {
     await run();
     const text = out.join('');
     expect(text).toMatch(/^numbers finished after /);
-    for (const line of [/in +1,200 records/, /out +40 records/, /late +7 records/, /malformedRecords +3/, /results +out\/numbers/]) expect(text).toMatch(line);
+    for (const line of [
+      /in +1,200 records/,
+      /out +40 records/,
+      /late +7 records/,
+      /malformedRecords +3/,
+      /results +out\/numbers/,
+    ])
+      expect(text).toMatch(line);
   });
 
   test('prints collected values as they come, once each', async () => {
@@ -126,7 +153,13 @@ describe('millrace run', () => {
       return Promise.resolve(outcome('finished'));
     });
     expect(out).toHaveLength(1);
-    expect(JSON.parse(out[0] as string)).toMatchObject({ ok: true, state: 'finished', recordsIn: 1_200, watermarkMs: null, results: { top: [1, 2] } });
+    expect(JSON.parse(out[0] as string)).toMatchObject({
+      ok: true,
+      state: 'finished',
+      recordsIn: 1_200,
+      watermarkMs: null,
+      results: { top: [1, 2] },
+    });
   });
 
   test('goes on from its state directory after a stop, and says when there is nothing left to do', async () => {
@@ -150,7 +183,10 @@ describe('millrace run', () => {
 
   test('refuses to start over results of an earlier run, and removes them with --fresh', async () => {
     writeFileSync(join(directory, 'occupied'), '');
-    await expect(run()).rejects.toMatchObject({ code: 'OUTPUT_OCCUPIED', message: expect.stringMatching(/3 files.*--fresh/s) });
+    await expect(run()).rejects.toMatchObject({
+      code: 'OUTPUT_OCCUPIED',
+      message: expect.stringMatching(/3 files.*--fresh/s),
+    });
     expect(existsSync(join(directory, 'occupied'))).toBe(true);
     expect((await run({ fresh: true })).handed?.resume).toBe(false);
     expect(existsSync(join(directory, 'occupied'))).toBe(false);
@@ -168,7 +204,9 @@ describe('millrace run', () => {
 
   test('gives the state directory back when the engine could not be started', async () => {
     const stateDirectory = join(directory, 'state');
-    await expect(run({ stateDirectory }, () => Promise.reject(new EngineError('PORT_IN_USE', 'port taken')))).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    await expect(
+      run({ stateDirectory }, () => Promise.reject(new EngineError('PORT_IN_USE', 'port taken'))),
+    ).rejects.toMatchObject({ code: 'PORT_IN_USE' });
     expect((await run({ stateDirectory })).handed?.resume).toBe(true);
   });
 
@@ -188,7 +226,10 @@ describe('withRestartLimit', () => {
   const graph = { formatVersion: 1, name: 'x', parameters: {}, options: jobOptionsDefault, vertices: [], edges: [] };
 
   test('bounds a strategy that never gives up', () => {
-    expect(withRestartLimit(graph, undefined).options.restart).toMatchObject({ kind: 'exponential-delay', attemptsMax: 3 });
+    expect(withRestartLimit(graph, undefined).options.restart).toMatchObject({
+      kind: 'exponential-delay',
+      attemptsMax: 3,
+    });
     expect(withRestartLimit(graph, 7).options.restart).toMatchObject({ attemptsMax: 7 });
     expect(withRestartLimit(graph, 0).options.restart).toEqual({ kind: 'none' });
   });

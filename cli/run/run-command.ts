@@ -68,7 +68,12 @@ export async function runCommand(options: RunCommandOptions, context: RunCommand
   };
   process.once('exit', removeTemporary);
   try {
-    return await runInDirectory(temporary ?? resolve(context.workingDirectory, options.stateDirectory ?? ''), job, options, context);
+    return await runInDirectory(
+      temporary ?? resolve(context.workingDirectory, options.stateDirectory ?? ''),
+      job,
+      options,
+      context,
+    );
   } finally {
     process.off('exit', removeTemporary);
     removeTemporary();
@@ -79,7 +84,12 @@ function optionOverrides(options: RunCommandOptions): Partial<JobOptions> {
   return options.checkpointIntervalMs === undefined ? {} : { checkpointIntervalMs: options.checkpointIntervalMs };
 }
 
-async function runInDirectory(path: string, job: PreparedJob, options: RunCommandOptions, context: RunCommandContext): Promise<RunResult> {
+async function runInDirectory(
+  path: string,
+  job: PreparedJob,
+  options: RunCommandOptions,
+  context: RunCommandContext,
+): Promise<RunResult> {
   const sinks = sinksOf(job.functions);
   const wanted = { ...job, engineVersion: context.engineVersion, workingDirectory: context.workingDirectory };
   const directory = await openStateDirectory(path, wanted, {
@@ -103,16 +113,30 @@ async function runInDirectory(path: string, job: PreparedJob, options: RunComman
 
 function sayFinished(jobName: string, options: RunCommandOptions, terminal: Terminal): void {
   if (options.json) {
-    terminal.line(JSON.stringify({ ok: true, job: jobName, state: 'finished', alreadyFinished: true, stateDirectory: options.stateDirectory }));
+    terminal.line(
+      JSON.stringify({
+        ok: true,
+        job: jobName,
+        state: 'finished',
+        alreadyFinished: true,
+        stateDirectory: options.stateDirectory,
+      }),
+    );
     return;
   }
   terminal.line(`${jobName} has already finished; nothing to do`);
   terminal.note(`to run it again from the beginning: --fresh, or another --state-dir than ${options.stateDirectory}`);
 }
 
-async function runOpened(directory: StateDirectory, job: PreparedJob, options: RunCommandOptions, context: RunCommandContext): Promise<RunResult> {
+async function runOpened(
+  directory: StateDirectory,
+  job: PreparedJob,
+  options: RunCommandOptions,
+  context: RunCommandContext,
+): Promise<RunResult> {
   const { terminal } = context;
-  for (const change of directory.changes) terminal.note(`note: ${change} since the state was made; going on with it as it is now`);
+  for (const change of directory.changes)
+    terminal.note(`note: ${change} since the state was made; going on with it as it is now`);
   if (directory.workingDirectory !== context.workingDirectory) {
     terminal.note(`note: relative paths are resolved against ${directory.workingDirectory}, where the job was started`);
   }
@@ -178,7 +202,8 @@ function progressReporter(terminal: Terminal): (progress: RunProgress) => void {
   let shown: ProgressSample | null = null;
   return (progress) => {
     const sample = { progress, elapsedMs: performance.now() - begun, nowMs: Date.now() };
-    const due = shown === null || sample.elapsedMs - shown.elapsedMs >= periodMs || shown.progress.state !== progress.state;
+    const due =
+      shown === null || sample.elapsedMs - shown.elapsedMs >= periodMs || shown.progress.state !== progress.state;
     if (!due) return;
     terminal.progress(progressText(sample, shown));
     shown = sample;
@@ -207,7 +232,9 @@ function limitRestarts(strategy: RestartStrategyOptions, restartsMax: number | u
     case 'fixed-delay':
       return { ...strategy, attemptsMax: restartsMax ?? strategy.attemptsMax };
     case 'failure-rate':
-      return restartsMax === undefined ? strategy : { kind: 'fixed-delay', delayMs: strategy.delayMs, attemptsMax: restartsMax };
+      return restartsMax === undefined
+        ? strategy
+        : { kind: 'fixed-delay', delayMs: strategy.delayMs, attemptsMax: restartsMax };
     case 'none':
       return restartsMax === undefined ? strategy : { kind: 'fixed-delay', delayMs: 1_000, attemptsMax: restartsMax };
   }

@@ -20,15 +20,32 @@ const identity: DirectoryIdentity = {
   workingDirectory: '/jobs',
   phase: 'active',
 };
-const wanted: WantedRun = { directory: '/state', jobName: 'delays', graphHash: 'hash-1', functionsFingerprint: { map: '1' }, fresh: false };
+const wanted: WantedRun = {
+  directory: '/state',
+  jobName: 'delays',
+  graphHash: 'hash-1',
+  functionsFingerprint: { map: '1' },
+  fresh: false,
+};
 const none = (): readonly string[] => [];
 
-function decide(found: DirectoryContent, changes: Partial<WantedRun> = {}, differences: () => readonly string[] = none) {
+function decide(
+  found: DirectoryContent,
+  changes: Partial<WantedRun> = {},
+  differences: () => readonly string[] = none,
+) {
   return decideStart(found, { ...wanted, ...changes }, differences);
 }
-const found = (changes: Partial<DirectoryIdentity> = {}): DirectoryContent => ({ kind: 'identity', identity: { ...identity, ...changes } });
+const found = (changes: Partial<DirectoryIdentity> = {}): DirectoryContent => ({
+  kind: 'identity',
+  identity: { ...identity, ...changes },
+});
 
-function refusal(found: DirectoryContent, changes: Partial<WantedRun> = {}, differences: () => readonly string[] = none) {
+function refusal(
+  found: DirectoryContent,
+  changes: Partial<WantedRun> = {},
+  differences: () => readonly string[] = none,
+) {
   const decision = decide(found, changes, differences);
   if (decision.kind !== 'refuse') throw new Error(`expected a refusal, got ${decision.kind}`);
   return decision.error;
@@ -39,9 +56,12 @@ describe('a state directory', () => {
     expect(decide({ kind: 'empty' })).toEqual({ kind: 'start', clear: false });
   });
 
-  test.each(['active', 'stopped', 'failed', 'canceled'] as const)('is resumed from when its last run is %s', (phase) => {
-    expect(decide(found({ phase }))).toEqual({ kind: 'resume', changedFunctions: [] });
-  });
+  test.each(['active', 'stopped', 'failed', 'canceled'] as const)(
+    'is resumed from when its last run is %s',
+    (phase) => {
+      expect(decide(found({ phase }))).toEqual({ kind: 'resume', changedFunctions: [] });
+    },
+  );
 
   test('is resumed from, naming the operator, when only function bodies changed', () => {
     const decision = decide(found(), { functionsFingerprint: { map: '2' } });
@@ -64,7 +84,10 @@ describe('a state directory', () => {
   });
 
   test('is refused with the differences when the graph changed', () => {
-    const error = refusal(found(), { graphHash: 'hash-2' }, () => ["operator 'a' was removed", "operator 'b' was added"]);
+    const error = refusal(found(), { graphHash: 'hash-2' }, () => [
+      "operator 'a' was removed",
+      "operator 'b' was added",
+    ]);
     expect(error.code).toBe('GRAPH_CHANGED');
     expect(error.message).toContain("operator 'a' was removed");
     expect(error.message).toContain("operator 'b' was added");
@@ -112,7 +135,10 @@ describe('parseIdentity', () => {
     for (const name of Object.keys(identity)) {
       const rest: Record<string, unknown> = { ...identity };
       delete rest[name];
-      expect(parseIdentity(JSON.stringify(rest)), name).toEqual({ kind: 'unreadable', reason: expect.stringContaining(name) });
+      expect(parseIdentity(JSON.stringify(rest)), name).toEqual({
+        kind: 'unreadable',
+        reason: expect.stringContaining(name),
+      });
     }
   });
 

@@ -10,7 +10,14 @@ export const stateDirectoryFormatVersion = 1;
 /** Where a run in this directory stands. `clearing` is written before anything is deleted, so a crash half-way shows. */
 export type DirectoryPhase = 'active' | 'clearing' | 'finished' | 'stopped' | 'failed' | 'canceled';
 
-const directoryPhases: readonly string[] = ['active', 'clearing', 'finished', 'stopped', 'failed', 'canceled'] satisfies DirectoryPhase[];
+const directoryPhases: readonly string[] = [
+  'active',
+  'clearing',
+  'finished',
+  'stopped',
+  'failed',
+  'canceled',
+] satisfies DirectoryPhase[];
 
 /** Content of `millrace.json`, written only by replacing the whole file. */
 export interface DirectoryIdentity {
@@ -59,7 +66,11 @@ export type StartDecision =
  * What a run has to do with what it found in its state directory.
  * @param differences how the stored graph differs from the wanted one, in words; asked only when the hashes differ
  */
-export function decideStart(found: DirectoryContent, wanted: WantedRun, differences: () => readonly string[]): StartDecision {
+export function decideStart(
+  found: DirectoryContent,
+  wanted: WantedRun,
+  differences: () => readonly string[],
+): StartDecision {
   switch (found.kind) {
     case 'empty':
       return { kind: 'start', clear: false };
@@ -70,13 +81,24 @@ export function decideStart(found: DirectoryContent, wanted: WantedRun, differen
     case 'headless':
       return refuse('STATE_DIRECTORY_FOREIGN', wanted, 'holds state, but its millrace.json is missing', removeItself);
     case 'unreadable':
-      return refuse('STATE_DIRECTORY_FOREIGN', wanted, `has an unreadable millrace.json (${found.reason})`, removeItself);
+      return refuse(
+        'STATE_DIRECTORY_FOREIGN',
+        wanted,
+        `has an unreadable millrace.json (${found.reason})`,
+        removeItself,
+      );
     case 'newer':
-      return refuse('STATE_DIRECTORY_VERSION', wanted, newerText(found), 'run it with that version or a later one, or name another directory');
+      return refuse(
+        'STATE_DIRECTORY_VERSION',
+        wanted,
+        newerText(found),
+        'run it with that version or a later one, or name another directory',
+      );
   }
 }
 
-const removeItself = 'restore that file, or name another directory; to give the state up, remove the directory yourself';
+const removeItself =
+  'restore that file, or name another directory; to give the state up, remove the directory yourself';
 
 function foreignText(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');
@@ -87,7 +109,11 @@ function newerText(found: { formatVersion: number; engineVersion: string }): str
   return `was written by millrace ${found.engineVersion} in format ${found.formatVersion}; this version reads up to format ${stateDirectoryFormatVersion}`;
 }
 
-function decideWithIdentity(identity: DirectoryIdentity, wanted: WantedRun, differences: () => readonly string[]): StartDecision {
+function decideWithIdentity(
+  identity: DirectoryIdentity,
+  wanted: WantedRun,
+  differences: () => readonly string[],
+): StartDecision {
   if (identity.jobName !== wanted.jobName) {
     const what = `belongs to the job ${identity.jobName}, not to ${wanted.jobName}`;
     return refuse('STATE_DIRECTORY_FOREIGN', wanted, what, 'give each job a state directory of its own');
@@ -96,7 +122,10 @@ function decideWithIdentity(identity: DirectoryIdentity, wanted: WantedRun, diff
   if (wanted.fresh || identity.phase === 'clearing') return { kind: 'start', clear: true };
   if (identity.graphHash !== wanted.graphHash) return refuseChangedGraph(wanted, differences());
   if (identity.phase === 'finished') return { kind: 'already-finished' };
-  return { kind: 'resume', changedFunctions: describeFunctionDifference(identity.functionsFingerprint, wanted.functionsFingerprint) };
+  return {
+    kind: 'resume',
+    changedFunctions: describeFunctionDifference(identity.functionsFingerprint, wanted.functionsFingerprint),
+  };
 }
 
 function refuseChangedGraph(wanted: WantedRun, differences: readonly string[]): StartDecision {
@@ -109,7 +138,12 @@ function refuseChangedGraph(wanted: WantedRun, differences: readonly string[]): 
   return { kind: 'refuse', error };
 }
 
-function refuse(code: 'STATE_DIRECTORY_FOREIGN' | 'STATE_DIRECTORY_VERSION', wanted: WantedRun, what: string, remedy: string): StartDecision {
+function refuse(
+  code: 'STATE_DIRECTORY_FOREIGN' | 'STATE_DIRECTORY_VERSION',
+  wanted: WantedRun,
+  what: string,
+  remedy: string,
+): StartDecision {
   const error = new EngineError(code, `the state directory ${wanted.directory} ${what} → ${remedy}`, {
     ids: { directory: wanted.directory },
   });
@@ -130,7 +164,8 @@ export function parseIdentity(text: string): DirectoryContent {
   if (typeof parsed !== 'object' || parsed === null) return { kind: 'unreadable', reason: 'it is not a JSON object' };
   const record = parsed as Record<string, unknown>;
   const version = record.formatVersion;
-  if (typeof version !== 'number' || !Number.isInteger(version)) return { kind: 'unreadable', reason: 'it has no formatVersion' };
+  if (typeof version !== 'number' || !Number.isInteger(version))
+    return { kind: 'unreadable', reason: 'it has no formatVersion' };
   // Fields of a later format are not ours to judge.
   if (version > stateDirectoryFormatVersion) {
     return { kind: 'newer', formatVersion: version, engineVersion: String(record.engineVersion ?? 'unknown') };

@@ -15,14 +15,34 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true, force: true }));
 
-function jobNamed(name: string, changes: { kind?: string; functions?: string; code?: string; parameters?: JobGraph['parameters'] } = {}): DirectoryJob {
-  const operator = { id: 'numbers', kind: 'source-reader', name: 'numbers', idExplicit: true, stateful: true, upstreamIndex: -1, upstreamTag: null } as const;
+function jobNamed(
+  name: string,
+  changes: { kind?: string; functions?: string; code?: string; parameters?: JobGraph['parameters'] } = {},
+): DirectoryJob {
+  const operator = {
+    id: 'numbers',
+    kind: 'source-reader',
+    name: 'numbers',
+    idExplicit: true,
+    stateful: true,
+    upstreamIndex: -1,
+    upstreamTag: null,
+  } as const;
   const graph: JobGraph = {
     formatVersion: 1,
     name,
     parameters: changes.parameters ?? {},
     options: jobOptionsDefault,
-    vertices: [{ id: 'numbers', name: 'numbers', parallelism: 1, operators: [{ ...operator, config: { source: changes.kind ?? 'generator', options: {}, boundedness: 'bounded' } }] }],
+    vertices: [
+      {
+        id: 'numbers',
+        name: 'numbers',
+        parallelism: 1,
+        operators: [
+          { ...operator, config: { source: changes.kind ?? 'generator', options: {}, boundedness: 'bounded' } },
+        ],
+      },
+    ],
     edges: [],
   };
   const code = Buffer.from(changes.code ?? 'export default 1;');
@@ -37,7 +57,8 @@ function jobNamed(name: string, changes: { kind?: string; functions?: string; co
 }
 
 const freeOutputs = (): Promise<void> => Promise.resolve();
-const open = (job: DirectoryJob, options: Partial<OpenOptions> = {}) => openStateDirectory(directory, job, { fresh: false, prepareOutputs: freeOutputs, ...options });
+const open = (job: DirectoryJob, options: Partial<OpenOptions> = {}) =>
+  openStateDirectory(directory, job, { fresh: false, prepareOutputs: freeOutputs, ...options });
 
 async function runOnce(job: DirectoryJob, phase: 'finished' | 'stopped' = 'stopped'): Promise<void> {
   const opened = await open(job);
@@ -51,7 +72,10 @@ describe('a state directory on disk', () => {
     const opened = await open(jobNamed('delays'));
     expect(opened?.resume).toBe(false);
     expect(readFileSync(opened?.artifactPath as string, 'utf8')).toBe('export default 1;');
-    expect(JSON.parse(readFileSync(join(directory, 'millrace.json'), 'utf8'))).toMatchObject({ jobName: 'delays', phase: 'active' });
+    expect(JSON.parse(readFileSync(join(directory, 'millrace.json'), 'utf8'))).toMatchObject({
+      jobName: 'delays',
+      phase: 'active',
+    });
     opened?.close();
   });
 

@@ -15,7 +15,11 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { EngineError } from '../../core/errors.ts';
-import { describeGraphDifference, describeParameterDifference, type FunctionsFingerprint } from '../../core/graph/graph-hash.ts';
+import {
+  describeGraphDifference,
+  describeParameterDifference,
+  type FunctionsFingerprint,
+} from '../../core/graph/graph-hash.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { canonicalJson, type JsonValue } from '../../core/plain-data.ts';
 import { replaceFile } from '../../storage/durable-file.ts';
@@ -61,7 +65,10 @@ export class StateDirectory {
   readonly #lock: DirectoryLock;
   #identity: DirectoryIdentity;
 
-  constructor(directory: string, start: { resume: boolean; changes: readonly string[]; identity: DirectoryIdentity; lock: DirectoryLock }) {
+  constructor(
+    directory: string,
+    start: { resume: boolean; changes: readonly string[]; identity: DirectoryIdentity; lock: DirectoryLock },
+  ) {
     this.directory = directory;
     this.resume = start.resume;
     this.changes = start.changes;
@@ -100,7 +107,11 @@ export class StateDirectory {
  * @throws EngineError STATE_DIRECTORY_IN_USE, STATE_DIRECTORY_FOREIGN, STATE_DIRECTORY_VERSION, GRAPH_CHANGED, and what
  * `prepareOutputs` throws
  */
-export async function openStateDirectory(path: string, job: DirectoryJob, options: OpenOptions): Promise<StateDirectory | null> {
+export async function openStateDirectory(
+  path: string,
+  job: DirectoryJob,
+  options: OpenOptions,
+): Promise<StateDirectory | null> {
   const directory = resolve(path);
   await requireUsable(directory);
   const lock = await acquireDirectoryLock(directory);
@@ -118,7 +129,9 @@ export async function openStateDirectory(path: string, job: DirectoryJob, option
 async function requireUsable(directory: string): Promise<void> {
   const found = await stat(directory).catch(() => null);
   if (found !== null && !found.isDirectory()) {
-    throw new EngineError('STATE_DIRECTORY_FOREIGN', `${directory} is not a directory → name another --state-dir`, { ids: { directory } });
+    throw new EngineError('STATE_DIRECTORY_FOREIGN', `${directory} is not a directory → name another --state-dir`, {
+      ids: { directory },
+    });
   }
   const content = found === null ? null : await readContent(directory);
   if (content?.kind === 'foreign') throw foreignError(directory, content.names);
@@ -133,11 +146,17 @@ async function requireUsable(directory: string): Promise<void> {
 function foreignError(directory: string, names: readonly string[]): EngineError {
   const wanted = { directory, jobName: '', graphHash: '', functionsFingerprint: {}, fresh: false };
   const decision = decideStart({ kind: 'foreign', names }, wanted, () => []);
-  if (decision.kind !== 'refuse') throw new EngineError('INTERNAL', 'a foreign directory was not refused', { domain: 'internal' });
+  if (decision.kind !== 'refuse')
+    throw new EngineError('INTERNAL', 'a foreign directory was not refused', { domain: 'internal' });
   return decision.error;
 }
 
-async function openLocked(directory: string, job: DirectoryJob, options: OpenOptions, lock: DirectoryLock): Promise<StateDirectory | null> {
+async function openLocked(
+  directory: string,
+  job: DirectoryJob,
+  options: OpenOptions,
+  lock: DirectoryLock,
+): Promise<StateDirectory | null> {
   const content = await readContent(directory);
   const stored = content.kind === 'identity' ? content.identity : null;
   const storedGraph = stored === null ? null : await readGraph(directory, stored);
@@ -156,12 +175,23 @@ async function openLocked(directory: string, job: DirectoryJob, options: OpenOpt
     case 'resume': {
       const identity = await writeJob(directory, job, stored?.workingDirectory ?? job.workingDirectory);
       const parameters = storedGraph === null ? [] : describeParameterDifference(storedGraph, job.graph);
-      return new StateDirectory(directory, { resume: true, changes: [...decision.changedFunctions, ...parameters], identity, lock });
+      return new StateDirectory(directory, {
+        resume: true,
+        changes: [...decision.changedFunctions, ...parameters],
+        identity,
+        lock,
+      });
     }
   }
 }
 
-function decide(directory: string, content: DirectoryContent, storedGraph: JobGraph | null, job: DirectoryJob, fresh: boolean): StartDecision {
+function decide(
+  directory: string,
+  content: DirectoryContent,
+  storedGraph: JobGraph | null,
+  job: DirectoryJob,
+  fresh: boolean,
+): StartDecision {
   const { graphHash, functionsFingerprint } = job;
   return decideStart(content, { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh }, () => {
     if (storedGraph === null) return ['the stored graph cannot be read any more'];
@@ -223,11 +253,11 @@ async function writeJob(directory: string, job: DirectoryJob, workingDirectory: 
   return identity;
 }
 
-/** Removes the files of a folder that do not belong to the one in use; localized copies of it stay. */
+/** Removes what a folder holds of earlier artifacts or graphs; localized copies of the one in use stay. */
 async function removeOthers(folder: string, keptName: string): Promise<void> {
   const kept = keptName.slice(keptName.indexOf('/') + 1).replace(/\.[^.]*$/, '');
   for (const name of await readdir(folder)) {
-    if (!name.startsWith(kept)) await rm(join(folder, name), { force: true });
+    if (!name.startsWith(kept)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }
 

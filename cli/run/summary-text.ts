@@ -17,7 +17,10 @@ export interface RunSummary {
 export function summaryText(summary: RunSummary): string {
   const { progress } = summary.outcome;
   const before = progress.restored?.sourceRecords ?? 0;
-  const restored = progress.restored === null ? '' : `, ${countText(before)} of them before checkpoint ${progress.restored.checkpointId}, which this run went on from`;
+  const restored =
+    progress.restored === null
+      ? ''
+      : `, ${countText(before)} of them before checkpoint ${progress.restored.checkpointId}, which this run went on from`;
   const perSecond = (Math.max(0, progress.recordsIn - before) / Math.max(1, summary.elapsedMs)) * 1_000;
   const rows: [string, string][] = [
     ['in', `${recordsText(progress.recordsIn)}${restored} (${rateText(perSecond)}/s)`],
@@ -32,7 +35,11 @@ export function summaryText(summary: RunSummary): string {
   if (summary.destinations.length > 0) rows.push(['results', summary.destinations.join(', ')]);
   if (summary.stateDirectory !== null) rows.push(['state', summary.stateDirectory]);
   const width = Math.max(...rows.map(([name]) => name.length));
-  return [headline(summary), ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`), ...nextStep(summary)].join('\n');
+  return [
+    headline(summary),
+    ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`),
+    ...nextStep(summary),
+  ].join('\n');
 }
 
 function headline({ jobName, outcome, elapsedMs }: RunSummary): string {

@@ -24,7 +24,10 @@ function runBundle(code: Uint8Array): string {
   mkdirSync(join(directory, 'elsewhere'), { recursive: true });
   const path = join(directory, 'elsewhere', 'artifact.mjs');
   writeFileSync(path, code);
-  return execFileSync(process.execPath, ['--enable-source-maps', path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(process.execPath, ['--enable-source-maps', path], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 test('a bundle holds what the job imports, CommonJS packages with require included', async () => {
@@ -71,7 +74,9 @@ test('the hash is the same when nothing changed, another when a function changed
 });
 
 test('the engine stays outside', async () => {
-  const entry = write({ 'job.ts': `import { defineJob } from 'millrace'; import { files } from 'millrace/files'; export default [defineJob, files];` });
+  const entry = write({
+    'job.ts': `import { defineJob } from 'millrace'; import { files } from 'millrace/files'; export default [defineJob, files];`,
+  });
   const text = Buffer.from((await bundleJob(entry)).code).toString();
   expect(text).toMatch(/from "millrace"/);
   expect(text).toMatch(/from "millrace\/files"/);
@@ -79,7 +84,10 @@ test('the engine stays outside', async () => {
 
 test('a mistake in the job is one error with file and line', async () => {
   const entry = write({ 'job.ts': 'export const a = 1;\nexport const b = ;\n' });
-  await expect(bundleJob(entry)).rejects.toMatchObject({ code: 'JOB_INVALID', message: expect.stringMatching(/job\.ts:2:18: Unexpected ";"/) });
+  await expect(bundleJob(entry)).rejects.toMatchObject({
+    code: 'JOB_INVALID',
+    message: expect.stringMatching(/job\.ts:2:18: Unexpected ";"/),
+  });
 });
 
 test('a package that is not installed is named with the command that installs it', async () => {
@@ -111,13 +119,18 @@ test('a native module is refused when it is found only at run time', async () =>
 
 test('a native module stays outside when it is declared in package.json or on the command line', async () => {
   const files = { ...nativePackage, 'job.ts': `import db from 'fast-db'; export default db;` };
-  expect(Buffer.from((await bundleJob(write(files), { externals: ['fast-db'] })).code).toString()).toMatch(/from "fast-db"/);
+  expect(Buffer.from((await bundleJob(write(files), { externals: ['fast-db'] })).code).toString()).toMatch(
+    /from "fast-db"/,
+  );
   const entry = write({ ...files, 'package.json': '{"millrace":{"externals":["fast-db"]}}' });
   expect(Buffer.from((await bundleJob(entry)).code).toString()).toMatch(/from "fast-db"/);
 });
 
 test('a job file that is missing or a directory is wrong usage', async () => {
-  await expect(bundleJob(join(directory, 'nope.ts'))).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('nope.ts') });
+  await expect(bundleJob(join(directory, 'nope.ts'))).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringContaining('nope.ts'),
+  });
   await expect(bundleJob(directory)).rejects.toMatchObject({ code: 'USAGE' });
 });
 
@@ -128,7 +141,10 @@ test('no helper process is left behind when bundling is done, also of two at a t
     await Promise.all([bundleJob('${entry}'), bundleJob('${entry}')]);
     const { execFileSync } = await import('node:child_process');
     console.log(execFileSync('ps', ['-o', 'args=', '--ppid', String(process.pid)], { encoding: 'utf8' }));`;
-  const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8', timeout: 20_000 });
+  const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
   // An ended child may not have been reaped yet.
   const running = output.split('\n').filter((line) => line !== '' && !line.includes('<defunct>'));
   expect(running).toEqual([expect.stringContaining('ps -o')]);

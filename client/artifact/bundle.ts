@@ -77,14 +77,22 @@ export async function bundleJob(entryPath: string, options: BundleOptions = {}):
 function requireFile(entry: string): void {
   const found = statSync(entry, { throwIfNoEntry: false });
   if (found === undefined) {
-    throw new EngineError('USAGE', `there is no job file ${entry} → check the path; it is resolved against ${process.cwd()}`, {
-      ids: { file: entry },
-    });
+    throw new EngineError(
+      'USAGE',
+      `there is no job file ${entry} → check the path; it is resolved against ${process.cwd()}`,
+      {
+        ids: { file: entry },
+      },
+    );
   }
   if (!found.isFile()) {
-    throw new EngineError('USAGE', `${entry} is not a file → name the job file itself, for example ${join(entry, 'job.ts')}`, {
-      ids: { file: entry },
-    });
+    throw new EngineError(
+      'USAGE',
+      `${entry} is not a file → name the job file itself, for example ${join(entry, 'job.ts')}`,
+      {
+        ids: { file: entry },
+      },
+    );
   }
 }
 
@@ -170,9 +178,13 @@ function externalsOf(path: string): readonly string[] {
   const content = parseJson(path) as { millrace?: { externals?: unknown } } | null;
   const externals = content?.millrace?.externals ?? [];
   if (!Array.isArray(externals) || externals.some((name) => typeof name !== 'string')) {
-    throw new EngineError('JOB_INVALID', `"millrace.externals" in ${path} is not a list of package names → write ["name", …]`, {
-      ids: { file: path },
-    });
+    throw new EngineError(
+      'JOB_INVALID',
+      `"millrace.externals" in ${path} is not a list of package names → write ["name", …]`,
+      {
+        ids: { file: path },
+      },
+    );
   }
   return externals as string[];
 }
@@ -190,7 +202,9 @@ function parseJson(path: string): unknown {
 
 function refuseNativeLoaders(metafile: Metafile | undefined, directory: string): void {
   for (const [path, input] of Object.entries(metafile?.inputs ?? {})) {
-    const loader = input.imports.map((entry) => packageOf(entry.path)).find((name) => name !== null && nativeLoaders.includes(name));
+    const loader = input.imports
+      .map((entry) => packageOf(entry.path))
+      .find((name) => name !== null && nativeLoaders.includes(name));
     const owner = packageOf(path);
     if (loader === undefined || owner === null || nativeLoaders.includes(owner)) continue;
     throw nativeModuleError(owner, relative(directory, join(directory, path)));
@@ -224,10 +238,14 @@ function bundleError(error: unknown, entry: string): EngineError {
   const messages = isBuildFailure(error) ? error.errors : [];
   const [first] = messages;
   if (first === undefined) {
-    return new EngineError('JOB_INVALID', `bundling ${entry} failed: ${String(error)}`, { ids: { file: entry }, cause: error });
+    return new EngineError('JOB_INVALID', `bundling ${entry} failed: ${String(error)}`, {
+      ids: { file: entry },
+      cause: error,
+    });
   }
   const native = /No loader is configured for "\.node" files: (.*)/.exec(first.text);
-  if (native !== null) return nativeModuleError(packageOf(native[1] ?? '') ?? (native[1] as string), first.location?.file ?? entry);
+  if (native !== null)
+    return nativeModuleError(packageOf(native[1] ?? '') ?? (native[1] as string), first.location?.file ?? entry);
   const more = messages.length > 1 ? ` (and ${messages.length - 1} more)` : '';
   const message = `the job cannot be bundled: ${describeMessage(first, dirname(entry))}${more} → ${remedyFor(first.text)}`;
   return new EngineError('JOB_INVALID', message, { ids: { file: entry } });

@@ -44,7 +44,8 @@ class PrintWriter<T> implements SinkWriter<T> {
   }
 
   async drained(): Promise<void> {
-    while (this.#pending !== null) await this.#pending;
+    // Once: a pending write is cleared by its own flush, which was waiting for it before us.
+    if (this.#pending !== null) await this.#pending;
     if (this.#error !== null) throw this.#error;
   }
 
@@ -60,19 +61,18 @@ class PrintWriter<T> implements SinkWriter<T> {
   }
 
   /** Never rejects: the error is kept for `drained`. */
-  #flush(): Promise<void> {
-    if (this.#buffer === '') return Promise.resolve();
+  async #flush(): Promise<void> {
+    if (this.#buffer === '') return;
     const text = this.#buffer;
     this.#buffer = '';
-    const written = new Promise<void>((resolve) => {
+    this.#pending = new Promise<void>((resolve) => {
       process.stdout.write(text, (error) => {
         if (error !== null && error !== undefined) this.#error ??= error;
-        this.#pending = null;
         resolve();
       });
     });
-    this.#pending = written;
-    return written;
+    await this.#pending;
+    this.#pending = null;
   }
 }
 

@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { ConnectorContext } from '../../core/connector/index.ts';
 import { collectSink } from './collect.ts';
+import { printSink } from './print.ts';
 
 interface Delivery {
   channel: string;
@@ -52,5 +53,61 @@ describe('the collect sink', () => {
   test('hands over nothing when nothing was written', async () => {
     const writer = collectSink('results').createWriter(contextWith([]));
     expect(await writer.prepareCommit(1, false)).toEqual({ committables: [], state: [] });
+  });
+});
+
+describe('the print sink', () => {
+  /** Runs `write` with standard output kept instead of shown. */
+  async function outputOf(write: () => Promise<void>): Promise<string> {
+    let text = '';
+    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk, encodingOrDone?: unknown, done?: (error?: Error | null) => void) => {
+      text += String(chunk);
+      (typeof encodingOrDone === 'function' ? (encodingOrDone as (error?: Error | null) => void) : done)?.(null);
+      return true;
+    });
+    try {
+      await write();
+    } finally {
+      spy.mockRestore();
+    }
+    return text;
+  }
+
+  test('writes a line of JSON per record in order when a checkpoint comes', async () => {
+    const text = await outputOf(async () => {
+      const writer = printSink<unknown>('>').createWriter(contextWith([]));
+      for (const value of [{ a: 1, b: [2n] }, 'x\ny', undefined]) writer.write(value, Number.NaN, 0);
+      await writer.prepareCommit(1, true);
+    });
+    expect(text).toBe('> {"a":1,"b":["2"]}\n> "x\\ny"\n> undefined\n');
+  });
+
+  test('loses nothing when more is written than its buffer holds', async () => {
+    const line = 'x'.repeat(1000);
+    const text = await outputOf(async () => {
+      const writer = printSink<string>('').createWriter(contextWith([]));
+      for (let index = 0; index < 500; index++) {
+        if (!writer.hasRoom) await writer.drained();
+        writer.write(`${index}${line}`, Number.NaN, 0);
+      }
+      await writer.prepareCommit(1, true);
+    });
+    expect(text).toBe(Array.from({ length: 500 }, (_, index) => `"${index}${line}"\n`).join(''));
+  });
+
+  test('keeps the first error when standard output is closed', async () => {
+    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((_chunk, done?: unknown) => {
+      (done as (error: Error) => void)(new Error('EPIPE'));
+      return false;
+    });
+    try {
+      const writer = printSink<string>('').createWriter(contextWith([]));
+      writer.write('x', Number.NaN, 0);
+      await expect(writer.prepareCommit(1, false)).rejects.toThrow('EPIPE');
+      expect(writer.hasRoom).toBe(false);
+      await expect(writer.drained()).rejects.toThrow('EPIPE');
+    } finally {
+      spy.mockRestore();
+    }
   });
 });

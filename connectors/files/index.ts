@@ -1,7 +1,9 @@
 /** `millrace/files`: files as sources and sinks. Documented in docs/connectors/files.md. */
+import { csv } from './csv.ts';
 import { jsonl } from './jsonl.ts';
 import { parquetSource } from './parquet/parquet-source.ts';
 
+export type { CsvOptions } from './csv.ts';
 export type { FileFormat } from './file-format.ts';
 export type { FileSplit } from './input-file.ts';
 export type { JsonLinesOptions } from './jsonl.ts';
@@ -11,8 +13,9 @@ export { committedFiles, manifestName } from './sink/manifest.ts';
 export type { CommittedFile } from './sink/manifest.ts';
 export { readCommitted } from './sink/read-committed.ts';
 export type { CommittedLine } from './sink/read-committed.ts';
+export type { CsvType } from './text/csv-format.ts';
 export type { OnMalformed } from './text/malformed-policy.ts';
 export type { TextSourceOptions } from './text/text-source.ts';
 
 /** File formats by name. */
-export const files = { jsonl, parquet: parquetSource } as const;
+export const files = { csv, jsonl, parquet: parquetSource } as const;

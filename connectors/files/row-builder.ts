@@ -3,9 +3,10 @@
  * no row costs a loop over names. Names reach the generated code only as arguments: text from a file never becomes code, and a
  * column called `__proto__` is an ordinary property, because computed keys define.
  *
- * Two things about V8 decide whether this takes 20 or 530 ns a row (both measured with five columns):
+ * Three things about V8 decide whether this takes 20 or 530 ns a row (both measured with five columns):
  * - The hidden class must hold any value from the start. When a column turns from small integers to fractions V8 replaces the class,
  *   and code that has seen two classes stays slow for good. So a twin of the loop makes a row of nulls first.
+ * - Names must be strings V8 uses as property names already.
  * - Functions made from equal text share what V8 learned of them, across different names too. So every text gets a number.
  */
 
@@ -47,7 +48,12 @@ function generate(names: readonly string[]): BuildRows {
     for (let row = from; row < to; row++) rows[row - from] = { ${all.map((index) => `[n${index}]: c${index}[row]`).join(', ')} };
     return rows;
   };`;
-  return (new Function(...all.map((index) => `n${index}`), body) as (...names: string[]) => BuildRows)(...names);
+  return (new Function(...all.map((index) => `n${index}`), body) as (...names: string[]) => BuildRows)(...names.map(internalized));
+}
+
+/** The same text as V8 keeps it for property names; text cut from a file would be looked up anew for every row. */
+function internalized(name: string): string {
+  return Object.keys({ [name]: null })[0] as string;
 }
 
 function slowRowsBuilder(names: readonly string[]): BuildRows {

@@ -62,8 +62,9 @@ export class GeneratorCursor<T> implements SplitCursor<T> {
 
   poll(recordsMax: number): SourceBatch<T> | null {
     const length = Math.min(recordsMax, this.#dueCount() - this.#next);
-    this.#batchStart = this.#next;
+    // A poll without records leaves the last batch, and so its positions, as they were.
     if (length <= 0) return null;
+    this.#batchStart = this.#next;
     const values = this.#make(length);
     const timestamps = this.#plan.timestampOf === null ? null : this.#timestamps(values, this.#plan.timestampOf);
     this.#next += length;

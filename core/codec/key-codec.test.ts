@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isEngineError } from '../errors.ts';
 import type { Key } from '../operators.ts';
-import { anyKey, difference } from './arbitraries.test-support.ts';
+import { anyKey, difference } from './arbitraries.test.support.ts';
 import { ByteWriter } from './byte-sink.ts';
 import { compareBytes, decodeKey, encodeKey, encodeKeyToBytes } from './key-codec.ts';
 
@@ -136,7 +136,10 @@ describe('key codec', () => {
   });
 
   test('decoded key encodes to the bytes it came from when bytes are random', () => {
-    const tagged = fc.tuple(fc.constantFrom(0x10, 0x20, 0x28, 0x29, 0x30, 0x40, 0x50, 0x60, 7), fc.uint8Array({ maxLength: 24 }));
+    const tagged = fc.tuple(
+      fc.constantFrom(0x10, 0x20, 0x28, 0x29, 0x30, 0x40, 0x50, 0x60, 7),
+      fc.uint8Array({ maxLength: 24 }),
+    );
     fc.assert(
       fc.property(tagged, ([tag, rest]) => {
         const bytes = Uint8Array.of(tag, ...rest);

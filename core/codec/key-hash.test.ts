@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Key } from '../operators.ts';
-import { anyKey, anyNumber, anyString } from './arbitraries.test-support.ts';
+import { anyKey, anyNumber, anyString } from './arbitraries.test.support.ts';
 import { encodeKeyToBytes } from './key-codec.ts';
 import { hashBytes, hashKey, keyGroupOf } from './key-hash.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isEngineError } from '../errors.ts';
-import { anyValue, difference, objectOf } from './arbitraries.test-support.ts';
+import { anyValue, difference, objectOf } from './arbitraries.test.support.ts';
 import { ByteWriter } from './byte-sink.ts';
 import { decodeValue, encodeValue, encodeValueToBytes } from './value-codec.ts';
 
@@ -36,7 +36,9 @@ describe('value codec', () => {
   });
 
   test('buffer becomes a Uint8Array and an object without prototype a plain one', () => {
-    const decoded = decodeValue(encodeValueToBytes([Buffer.from('hi'), Object.assign(Object.create(null), { a: 1 })])) as unknown[];
+    const decoded = decodeValue(
+      encodeValueToBytes([Buffer.from('hi'), Object.assign(Object.create(null), { a: 1 })]),
+    ) as unknown[];
     expect(decoded).toStrictEqual([Uint8Array.of(104, 105), { a: 1 }]);
   });
 
@@ -67,24 +69,29 @@ describe('value codec', () => {
     expect((error as Error).message).toContain('contains itself');
   });
 
-  test.each(['array', 'object', 'map', 'set'])('value survives at depth 64 and is refused at 65 when nested in %s', (kind) => {
-    const nest = (depth: number): unknown => {
-      let value: unknown = 'leaf';
-      for (let level = 0; level < depth; level++) {
-        value = { array: [value], object: { a: value }, map: new Map([[value, value]]), set: new Set([value]) }[kind];
-        if (kind === 'map') value = new Map([['k', (value as Map<unknown, unknown>).values().next().value]]);
-      }
-      return value;
-    };
-    expect(decodeValue(encodeValueToBytes(nest(64)))).toStrictEqual(nest(64));
-    expect(thrownBy(() => encodeValueToBytes(nest(65)))).toMatchObject({ code: 'VALUE_NOT_ENCODABLE' });
-  });
+  test.each(['array', 'object', 'map', 'set'])(
+    'value survives at depth 64 and is refused at 65 when nested in %s',
+    (kind) => {
+      const nest = (depth: number): unknown => {
+        let value: unknown = 'leaf';
+        for (let level = 0; level < depth; level++) {
+          value = { array: [value], object: { a: value }, map: new Map([[value, value]]), set: new Set([value]) }[kind];
+          if (kind === 'map') value = new Map([['k', (value as Map<unknown, unknown>).values().next().value]]);
+        }
+        return value;
+      };
+      expect(decodeValue(encodeValueToBytes(nest(64)))).toStrictEqual(nest(64));
+      expect(thrownBy(() => encodeValueToBytes(nest(65)))).toMatchObject({ code: 'VALUE_NOT_ENCODABLE' });
+    },
+  );
 
   test('every truncation is refused', () => {
     fc.assert(
       fc.property(anyValue, fc.nat(), (value, at) => {
         const bytes = encodeValueToBytes(value);
-        expect(thrownBy(() => decodeValue(bytes, 0, at % bytes.length))).toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
+        expect(thrownBy(() => decodeValue(bytes, 0, at % bytes.length))).toMatchObject({
+          code: 'CHECKPOINT_UNREADABLE',
+        });
       }),
       runs,
     );
@@ -93,7 +100,9 @@ describe('value codec', () => {
   test('bytes after the value and another version are refused', () => {
     const bytes = encodeValueToBytes('x');
     expect(thrownBy(() => decodeValue(Uint8Array.of(...bytes, 0)))).toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
-    expect(thrownBy(() => decodeValue(Uint8Array.of(9, ...bytes.subarray(1))))).toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
+    expect(thrownBy(() => decodeValue(Uint8Array.of(9, ...bytes.subarray(1))))).toMatchObject({
+      code: 'CHECKPOINT_UNREADABLE',
+    });
   });
 
   test('random bytes give a value or an engine error, never anything else', () => {

@@ -25,17 +25,21 @@ export function encodeValue(value: unknown, sink: ByteSink): void {
   throw valueNotEncodable(value);
 }
 
-const scratch = new ByteWriter(1024);
+/** A larger scratch buffer, from one huge value, is not kept. */
+const scratchBytesMax = 1024 * 1024;
+let scratch = new ByteWriter(1024);
 
 /** The encoded value in bytes of its own. @throws EngineError VALUE_NOT_ENCODABLE */
 export function encodeValueToBytes(value: unknown): Uint8Array {
   // A getter of the value may encode something itself, so the scratch is not simply reset.
-  const start = scratch.position;
+  const sink = scratch;
+  const start = sink.position;
   try {
-    encodeValue(value, scratch);
-    return scratch.buffer.slice(start, scratch.position);
+    encodeValue(value, sink);
+    return sink.buffer.slice(start, sink.position);
   } finally {
-    scratch.position = start;
+    sink.position = start;
+    if (start === 0 && sink.buffer.length > scratchBytesMax) scratch = new ByteWriter(1024);
   }
 }
 

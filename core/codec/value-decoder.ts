@@ -47,7 +47,8 @@ export class ValueReader {
     this.#bytes = bytes;
     this.#end = end;
     this.position = start;
-    if (start < 0 || end > bytes.length || start > end) throw this.unreadable(`range ${start}..${end} outside the bytes`);
+    if (start < 0 || end > bytes.length || start > end)
+      throw this.unreadable(`range ${start}..${end} outside the bytes`);
     return this;
   }
 
@@ -105,14 +106,20 @@ export class ValueReader {
   }
 
   varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
+    const first = this.byte();
+    return first < 0x80 ? first : this.#longVarint(first & 0x7f);
+  }
+
+  #longVarint(first: number): number {
+    let value = first;
+    let scale = 0x80;
+    for (let count = 1; count < 5; count++) {
       const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) {
-        if (value > 0xffff_ffff || (byte === 0 && shift > 0)) break;
-        return value;
-      }
+      value += (byte & 0x7f) * scale;
+      scale *= 0x80;
+      if (byte >= 0x80) continue;
+      if (value > 0xffff_ffff || byte === 0) break;
+      return value;
     }
     throw this.unreadable('a number that is not a varint of 32 bits');
   }
@@ -135,7 +142,8 @@ export class ValueReader {
   /** Number of elements: each takes `elementBytes` at least, so a count beyond the rest of the input is refused at once. */
   #count(elementBytes: number, count: number, depth: number): number {
     if (depth >= valueDepthMax) throw this.unreadable(`values nested deeper than ${valueDepthMax}`);
-    if (count * elementBytes > this.#end - this.position) throw this.unreadable(`a count of ${count} beyond the end of the bytes`);
+    if (count * elementBytes > this.#end - this.position)
+      throw this.unreadable(`a count of ${count} beyond the end of the bytes`);
     return count;
   }
 

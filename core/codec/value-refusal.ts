@@ -46,7 +46,8 @@ function findRefusal(value: unknown, path: string, ancestors: readonly object[])
 
 function findRefusedChild(value: object, path: string, ancestors: readonly object[]): Refusal | undefined {
   for (const [child, childPath] of childrenOf(value, path)) {
-    const refusal = child === hole ? { path: childPath, what: 'a hole of an array' } : findRefusal(child, childPath, ancestors);
+    const refusal =
+      child === hole ? { path: childPath, what: 'a hole of an array' } : findRefusal(child, childPath, ancestors);
     if (refusal !== undefined) return refusal;
   }
   return undefined;
@@ -56,7 +57,8 @@ const hole: unique symbol = Symbol('hole');
 
 function* childrenOf(value: object, path: string): Generator<readonly [unknown, string]> {
   if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index++) yield [index in value ? value[index] : hole, `${path}[${index}]`];
+    for (let index = 0; index < value.length; index++)
+      yield [index in value ? value[index] : hole, `${path}[${index}]`];
   } else if (value instanceof Map) {
     let index = 0;
     for (const [key, entry] of value) {
@@ -68,12 +70,21 @@ function* childrenOf(value: object, path: string): Generator<readonly [unknown, 
     for (const element of value) yield [element, `${path}.values()[${index++}]`];
   } else {
     for (const key of Object.keys(value)) {
-      yield [(value as Record<string, unknown>)[key], plainName.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`];
+      yield [
+        (value as Record<string, unknown>)[key],
+        plainName.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`,
+      ];
     }
   }
 }
 
-const containers: readonly unknown[] = [Array.prototype, Date.prototype, Map.prototype, Set.prototype, Uint8Array.prototype];
+const containers: readonly unknown[] = [
+  Array.prototype,
+  Date.prototype,
+  Map.prototype,
+  Set.prototype,
+  Uint8Array.prototype,
+];
 
 /** What a refused object is, or undefined when objects of its kind are accepted. */
 function refusedObject(value: object): string | undefined {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Manifest } from '../../proto/messages.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
-import { MemoryFileSystem } from '../../storage/memory-file-system.ts';
+import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import { jobDirectoryName, LocalJobStore } from './local-job-store.ts';
 

@@ -38,10 +38,28 @@ class Pair {
     const frames = new FrameWriter(this.#output);
     const encoder = { encode: (b: Batch, sink: ByteSink) => encodeValue(b.values, sink) };
     const decoder = { decode: (bytes: Uint8Array) => batchOf(decodeValue(bytes) as unknown[]) };
-    const onWritable = (): void => void (this.calls.writable += 1);
-    this.writer = new OutboundChannel({ channelId: 4, operatorName: 'enrich', limits, encoder, frames, gate, creditBytes: 0, onWritable });
-    this.reader = new InboundChannel({ channelId: 4, limits, decoder, grants: { grant: (_, bytes) => void this.grants.push(bytes) } });
-    this.reader.attach(() => void (this.calls.readable += 1));
+    const onWritable = (): void => {
+      this.calls.writable += 1;
+    };
+    this.writer = new OutboundChannel({
+      channelId: 4,
+      operatorName: 'enrich',
+      limits,
+      encoder,
+      frames,
+      gate,
+      creditBytes: 0,
+      onWritable,
+    });
+    this.reader = new InboundChannel({
+      channelId: 4,
+      limits,
+      decoder,
+      grants: { grant: (_, bytes) => void this.grants.push(bytes) },
+    });
+    this.reader.attach(() => {
+      this.calls.readable += 1;
+    });
     this.#parser = new FrameParser(
       { payloadMaxBytes: limits.frameMaxBytes, channelsMax: 1 },
       { frame: (_, kind, payload) => this.reader.accept(kind, payload) },
@@ -67,7 +85,12 @@ const small = { ...defaultExchangeLimits, channelCreditBytes: 300, frameMaxBytes
 const element: fc.Arbitrary<StreamElement> = fc.oneof(
   { weight: 4, arbitrary: fc.array(fc.string({ maxLength: 40 }), { maxLength: 8 }).map((values) => batch(...values)) },
   { weight: 1, arbitrary: fc.boolean().map((idle) => ({ kind: 'idle' as const, idle })) },
-  { weight: 1, arbitrary: fc.nat().map((checkpointId) => ({ kind: 'barrier' as const, barrier: { checkpointId, triggeredAtMs: 5 } })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .nat()
+      .map((checkpointId) => ({ kind: 'barrier' as const, barrier: { checkpointId, triggeredAtMs: 5 } })),
+  },
 );
 
 describe('channel over the wire', () => {
@@ -117,7 +140,11 @@ describe('channel over the wire', () => {
     pair.writer.write({ kind: 'barrier', barrier: { checkpointId: 1, triggeredAtMs: 0 } });
     pair.writer.write({ kind: 'end' });
     pair.deliver();
-    expect([pair.reader.poll(), pair.reader.poll(), pair.reader.poll()].map((e) => e?.kind)).toEqual(['batch', 'barrier', 'end']);
+    expect([pair.reader.poll(), pair.reader.poll(), pair.reader.poll()].map((e) => e?.kind)).toEqual([
+      'batch',
+      'barrier',
+      'end',
+    ]);
   });
 
   it('tells the writer once when room comes back, not when the gate is closed', () => {
@@ -163,7 +190,10 @@ describe('channel over the wire', () => {
   it('refuses a record naming operator and size when it is too large, and all writes after it', () => {
     const pair = new Pair({ ...defaultExchangeLimits, recordMaxBytes: 1000 });
     pair.writer.connected(1000);
-    const expected = { code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/operator enrich emitted a record of 15\d\d bytes/) };
+    const expected = {
+      code: 'RECORD_TOO_LARGE',
+      message: expect.stringMatching(/operator enrich emitted a record of 15\d\d bytes/),
+    };
     expect(() => pair.writer.write(batch('x'.repeat(1500)))).toThrow(expect.objectContaining(expected));
     expect(() => pair.writer.write(batch('y'))).toThrow(expect.objectContaining(expected));
     expect(pair.wireBytes).toBe(0);
@@ -173,7 +203,9 @@ describe('channel over the wire', () => {
     const pair = new Pair({ ...defaultExchangeLimits, recordMaxBytes: 1000 });
     pair.writer.connected(1_000_000);
     pair.writer.write(batch(...new Array(10).fill('x'.repeat(500))));
-    expect(() => pair.writer.write(batch('x', 'y'.repeat(1200)))).toThrow(/operator enrich emitted a record of 12\d\d bytes/);
+    expect(() => pair.writer.write(batch('x', 'y'.repeat(1200)))).toThrow(
+      /operator enrich emitted a record of 12\d\d bytes/,
+    );
   });
 
   it('fails the writer naming the operator when one step emits more than may wait', () => {

@@ -8,10 +8,11 @@
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { tryWriteValue } from '../../core/codec/value-codec.ts';
 import { writeVarint } from '../../core/codec/varint.ts';
-import { absent, columnDepthMax, columnKinds, simpleValues } from './columnar-layout.ts';
+import { columnDepthMax, columnKinds } from './columnar-layout.ts';
+import { LeafColumns, writeByte } from './leaf-columns.ts';
 import { type EncoderField, type EncoderShape, EncoderShapes } from './shapes.ts';
 import type { Row } from './shape-code.ts';
-import { writeLengths, writeText } from './text-columns.ts';
+import { writeLengths } from './text-columns.ts';
 
 /** Classes of a mixed column; shapes get the numbers from `firstShape` on. */
 const classes = { number: 0, text: 1, simple: 2, date: 3, array: 4, other: 5, firstShape: 6 } as const;
@@ -30,9 +31,7 @@ export class ColumnEncoder {
   #sink!: ByteSink;
   /** Object.prototype has enumerable fields: `for in` would show them, so no shapes. */
   #prototypePolluted = false;
-  #float64 = new Float64Array(512);
-  #int32 = new Int32Array(512);
-  #lengths = new Uint32Array(512);
+  readonly #leaves = new LeafColumns();
 
   constructor(shapesMax: number) {
     this.#shapes = new EncoderShapes(shapesMax);
@@ -61,68 +60,25 @@ export class ColumnEncoder {
   #column(values: readonly unknown[], depth: number): boolean {
     switch (typeof values[0]) {
       case 'number':
-        if (this.#tryNumbers(values)) return true;
+        if (this.#leaves.tryNumbers(this.#sink, values)) return true;
         break;
       case 'string':
-        if (this.#tryTexts(values)) return true;
+        if (this.#leaves.tryTexts(this.#sink, values)) return true;
         break;
       case 'object':
         if (depth < columnDepthMax && isPlain(values[0]) && !this.#prototypePolluted) {
           const shape = this.#shapes.shapeOf(values[0]);
-          if (shape !== null && allExactly(values, shape)) return this.#objects(values as readonly Row[], { shape, exact: true }, depth);
+          if (shape !== null && this.#shapes.exact && allExactly(values, shape)) {
+            return this.#objects(values as readonly Row[], { shape, exact: true }, depth);
+          }
         }
     }
     return this.#classified(values, depth);
   }
 
-  #tryNumbers(values: readonly unknown[]): boolean {
-    const count = values.length;
-    const numbers = this.#float64Scratch(count);
-    for (let row = 0; row < count; row++) {
-      const value = values[row];
-      if (typeof value !== 'number') return false;
-      numbers[row] = value;
-    }
-    this.#numbers(numbers, count);
-    return true;
-  }
-
-  #numbers(numbers: Float64Array, count: number): void {
-    const integers = this.#int32Scratch(count);
-    for (let row = 0; row < count; row++) {
-      const value = numbers[row] as number;
-      const integer = value | 0;
-      if (integer !== value || (integer === 0 && 1 / value < 0)) return this.#typed(columnKinds.float64, numbers, count);
-      integers[row] = integer;
-    }
-    this.#typed(columnKinds.int32, integers, count);
-  }
-
-  #typed(kind: number, elements: Float64Array | Int32Array, count: number): void {
-    const bytes = count * elements.BYTES_PER_ELEMENT;
-    this.#sink.ensure(bytes + 1);
-    this.#sink.buffer[this.#sink.position++] = kind;
-    this.#sink.buffer.set(new Uint8Array(elements.buffer, 0, bytes), this.#sink.position);
-    this.#sink.position += bytes;
-  }
-
-  #tryTexts(values: readonly unknown[]): boolean {
-    const count = values.length;
-    const lengths = this.#lengthScratch(count);
-    let text = '';
-    for (let row = 0; row < count; row++) {
-      const value = values[row];
-      if (typeof value !== 'string') return false;
-      text += value;
-      lengths[row] = value.length;
-    }
-    writeText(this.#sink, text, lengths, count);
-    return true;
-  }
-
   #objects(rows: readonly Row[], group: ShapeGroup, depth: number): boolean {
     const { shape, exact } = group;
-    this.#kind(columnKinds.objects);
+    writeByte(this.#sink, columnKinds.objects);
     this.#shapeReference(shape);
     if (!exact) return this.#optionalFields(rows, shape, depth);
     for (let index = 0; index < shape.fields.length; index++) {
@@ -140,36 +96,9 @@ export class ColumnEncoder {
     for (const name of shape.names) tryWriteValue(name, this.#sink);
   }
 
-  /** One field of all rows, by the kind its values had so far. */
   #field(rows: readonly Row[], field: EncoderField, depth: number): boolean {
-    const count = rows.length;
-    if (field.kind === 'unknown') field.kind = kindOf((rows[0] as Row)[field.name]);
-    if (field.kind === 'int32') {
-      const integers = this.#int32Scratch(count);
-      if (field.gathers.int32(rows, integers) === count) {
-        this.#typed(columnKinds.int32, integers, count);
-        return true;
-      }
-      field.kind = 'float64';
-    }
-    if (field.kind === 'float64') {
-      const numbers = this.#float64Scratch(count);
-      if (field.gathers.float64(rows, numbers) === count) {
-        this.#typed(columnKinds.float64, numbers, count);
-        return true;
-      }
-      field.kind = 'any';
-    }
-    if (field.kind === 'text') {
-      const lengths = this.#lengthScratch(count);
-      const text = field.gathers.text(rows, lengths);
-      if (text !== null) {
-        writeText(this.#sink, text, lengths, count);
-        return true;
-      }
-      field.kind = 'any';
-    }
-    const values = new Array<unknown>(count);
+    if (this.#leaves.tryField(this.#sink, rows, field)) return true;
+    const values = new Array<unknown>(rows.length);
     field.gathers.any(rows, values);
     return this.#column(values, depth + 1);
   }
@@ -177,17 +106,29 @@ export class ColumnEncoder {
   /** Rows of which some leave fields out: walks each row once along the names of the shape. */
   #optionalFields(rows: readonly Row[], shape: EncoderShape, depth: number): boolean {
     const names = shape.names;
-    const columns = names.map(() => new Array<unknown>(rows.length));
-    for (let row = 0; row < rows.length; row++) {
+    const count = rows.length;
+    const present = new Uint8Array(count * names.length);
+    const columns: unknown[][] = names.map(() => []);
+    for (let row = 0; row < count; row++) {
       const object = rows[row] as Row;
       let index = 0;
       for (const name in object) {
-        while (names[index] !== name) (columns[index++] as unknown[])[row] = absent;
-        (columns[index++] as unknown[])[row] = object[name];
+        while (names[index] !== name) index++;
+        present[index * count + row] = 1;
+        (columns[index++] as unknown[]).push(object[name]);
       }
-      while (index < names.length) (columns[index++] as unknown[])[row] = absent;
     }
-    return columns.every((column) => this.#column(column, depth + 1));
+    return columns.every((column, index) => {
+      if (column.length < count) this.#sparse(present.subarray(index * count, index * count + count));
+      return this.#column(column, depth + 1);
+    });
+  }
+
+  #sparse(present: Uint8Array): void {
+    writeByte(this.#sink, columnKinds.sparse);
+    this.#sink.ensure(present.length);
+    this.#sink.buffer.set(present, this.#sink.position);
+    this.#sink.position += present.length;
   }
 
   /** A column of which nothing is known: gives each row a class, and each class a column. */
@@ -202,7 +143,8 @@ export class ColumnEncoder {
       classRows[tag] = (classRows[tag] as number) + 1;
     }
     const first = tags[0] as number;
-    if (count === 0 || classRows[first] === count) return this.#class(count === 0 ? classes.simple : first, values, groups, depth);
+    if (count === 0 || classRows[first] === count)
+      return this.#class(count === 0 ? classes.simple : first, values, groups, depth);
     return this.#mixed(values, tags, classRows, groups, depth);
   }
 
@@ -215,8 +157,6 @@ export class ColumnEncoder {
       case 'undefined':
       case 'boolean':
         return classes.simple;
-      case 'symbol':
-        return value === absent ? classes.simple : classes.other;
       case 'object':
         return value === null ? classes.simple : this.#classOfObject(value, groups, depth);
       default:
@@ -225,7 +165,8 @@ export class ColumnEncoder {
   }
 
   #classOfObject(value: object, groups: ShapeGroup[], depth: number): number {
-    if (isPlain(value)) return depth < columnDepthMax && !this.#prototypePolluted ? this.#classOfPlain(value, groups) : classes.other;
+    if (isPlain(value))
+      return depth < columnDepthMax && !this.#prototypePolluted ? this.#classOfPlain(value, groups) : classes.other;
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Date.prototype && value instanceof Date) return classes.date;
     if (prototype === Array.prototype && Array.isArray(value) && depth < columnDepthMax) return classes.array;
@@ -235,19 +176,25 @@ export class ColumnEncoder {
   #classOfPlain(value: Row, groups: ShapeGroup[]): number {
     const shape = this.#shapes.shapeOf(value);
     if (shape === null) return classes.other;
+    const exact = this.#shapes.exact;
     let index = 0;
     while (index < groups.length && (groups[index] as ShapeGroup).shape !== shape) index++;
     if (index === groups.length) {
       if (classes.firstShape + index >= classesMax) return classes.other;
-      groups.push({ shape, exact: true });
+      groups.push({ shape, exact });
     }
-    const group = groups[index] as ShapeGroup;
-    if (shape.optional && group.exact && !shape.matchesExactly(value)) group.exact = false;
+    if (!exact) (groups[index] as ShapeGroup).exact = false;
     return classes.firstShape + index;
   }
 
   /** Classes are numbered anew in order of their first row, so that a frame says how many there are and no more. */
-  #mixed(values: readonly unknown[], tags: Uint8Array, classRows: Uint32Array, groups: ShapeGroup[], depth: number): boolean {
+  #mixed(
+    values: readonly unknown[],
+    tags: Uint8Array,
+    classRows: Uint32Array,
+    groups: ShapeGroup[],
+    depth: number,
+  ): boolean {
     const parts: unknown[][] = [];
     const partClasses: number[] = [];
     const partOfClass = new Int16Array(classesMax + 1).fill(-1);
@@ -278,42 +225,26 @@ export class ColumnEncoder {
   #class(tag: number, values: readonly unknown[], groups: readonly ShapeGroup[], depth: number): boolean {
     switch (tag) {
       case classes.number:
-        return this.#tryNumbers(values);
+        return this.#leaves.tryNumbers(this.#sink, values);
       case classes.text:
-        return this.#tryTexts(values);
+        return this.#leaves.tryTexts(this.#sink, values);
       case classes.simple:
-        return this.#simple(values);
+        this.#leaves.simple(this.#sink, values);
+        return true;
       case classes.date:
-        return this.#dates(values as readonly Date[]);
+        this.#leaves.dates(this.#sink, values as readonly Date[]);
+        return true;
       case classes.array:
         return this.#arrays(values as readonly (readonly unknown[])[], depth);
       case classes.other:
-        return this.#values(values, depth);
+        return this.#leaves.tryValues(this.#sink, values, depth);
       default:
         return this.#objects(values as readonly Row[], groups[tag - classes.firstShape] as ShapeGroup, depth);
     }
   }
 
-  #simple(values: readonly unknown[]): boolean {
-    this.#sink.ensure(values.length + 1);
-    const buffer = this.#sink.buffer;
-    let position = this.#sink.position;
-    buffer[position++] = columnKinds.simple;
-    for (let row = 0; row < values.length; row++) buffer[position++] = simpleCode(values[row]);
-    this.#sink.position = position;
-    return true;
-  }
-
-  #dates(values: readonly Date[]): boolean {
-    const count = values.length;
-    const times = this.#float64Scratch(count);
-    for (let row = 0; row < count; row++) times[row] = (values[row] as Date).getTime();
-    this.#typed(columnKinds.date, times, count);
-    return true;
-  }
-
   #arrays(values: readonly (readonly unknown[])[], depth: number): boolean {
-    const lengths = this.#lengthScratch(values.length);
+    const lengths = this.#leaves.lengthScratch(values.length);
     const elements: unknown[] = [];
     for (let row = 0; row < values.length; row++) {
       const array = values[row] as readonly unknown[];
@@ -324,38 +255,9 @@ export class ColumnEncoder {
         elements.push(element);
       }
     }
-    this.#kind(columnKinds.arrays);
+    writeByte(this.#sink, columnKinds.arrays);
     writeLengths(this.#sink, lengths, values.length, elements.length);
     return this.#column(elements, depth + 1);
-  }
-
-  /** The fallback: each value by the stored-value codec. */
-  #values(values: readonly unknown[], depth: number): boolean {
-    this.#kind(columnKinds.values);
-    for (let row = 0; row < values.length; row++) {
-      if (!tryWriteValue(values[row], this.#sink, depth)) return false;
-    }
-    return true;
-  }
-
-  #kind(kind: number): void {
-    this.#sink.ensure(1);
-    this.#sink.buffer[this.#sink.position++] = kind;
-  }
-
-  #float64Scratch(count: number): Float64Array {
-    if (this.#float64.length < count) this.#float64 = new Float64Array(count * 2);
-    return this.#float64;
-  }
-
-  #int32Scratch(count: number): Int32Array {
-    if (this.#int32.length < count) this.#int32 = new Int32Array(count * 2);
-    return this.#int32;
-  }
-
-  #lengthScratch(count: number): Uint32Array {
-    if (this.#lengths.length < count) this.#lengths = new Uint32Array(count * 2);
-    return this.#lengths;
   }
 }
 
@@ -376,24 +278,4 @@ function allExactly(values: readonly unknown[], shape: EncoderShape): boolean {
 function hasEnumerableFields(object: object): boolean {
   for (const _name in object) return true;
   return false;
-}
-
-function kindOf(value: unknown): EncoderField['kind'] {
-  if (typeof value === 'number') return 'int32';
-  return typeof value === 'string' ? 'text' : 'any';
-}
-
-function simpleCode(value: unknown): number {
-  switch (value) {
-    case undefined:
-      return simpleValues.undefined;
-    case null:
-      return simpleValues.null;
-    case false:
-      return simpleValues.false;
-    case true:
-      return simpleValues.true;
-    default:
-      return simpleValues.absent;
-  }
 }

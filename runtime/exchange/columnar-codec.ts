@@ -101,7 +101,8 @@ export class BatchDecoder {
     const flags = reader.byte();
     const length = reader.varint();
     if (flags > 15 || length > bytes.length) throw reader.unreadable(`a frame of ${length} rows, flags ${flags}`);
-    const watermark = (flags & frameFlags.watermark) === 0 ? minWatermark : (readFloat64s(bytes, reader, 1)[0] as number);
+    const watermark =
+      (flags & frameFlags.watermark) === 0 ? minWatermark : (readFloat64s(bytes, reader, 1)[0] as number);
     const timestamps = (flags & frameFlags.timestamps) === 0 ? null : readFloat64s(bytes, reader, length);
     const splitWatermarks = (flags & frameFlags.splitWatermarks) === 0 ? null : readFloat64s(bytes, reader, length);
     const rowKinds = (flags & frameFlags.rowKinds) === 0 ? null : readRowKinds(bytes, reader, length);

@@ -10,17 +10,18 @@
  *   float64  f64[rows]
  *   ascii    lengths | one byte a unit, all strings joined
  *   utf16    lengths | two bytes a unit, all strings joined
- *   simple   u8[rows]: undefined, null, false, true, absent
+ *   simple   u8[rows]: undefined, null, false, true
  *   date     f64[rows], NaN when invalid
  *   objects  shape varint (a new one is followed by: count varint, names as values) | a column for each field
  *   mixed    classes u8 | class of each row u8[rows] | a column for each class, of its rows only
  *   values   bytes varint | rows values of the stored-value codec, without version bytes
  *   arrays   lengths | a column of all elements
+ *   sparse   present u8[rows]: 0 or 1 | a column of the rows that are present (only as the column of a field)
  * lengths   width u8 (1 or 4) | total varint | u8 or u32 [rows]
  * ```
  *
  * Every row costs at least a byte, so the number of rows is checked against the frame before anything is allocated. An
- * optional field is a field whose column has `absent` values; a nullable one has `null`; both come out as a mixed column.
+ * optional field that some rows leave out is a sparse column; a nullable one comes out as a mixed column.
  */
 
 export const frameFlags = { timestamps: 1, splitWatermarks: 2, rowKinds: 4, watermark: 8 } as const;
@@ -36,12 +37,10 @@ export const columnKinds = {
   mixed: 7,
   values: 8,
   arrays: 9,
+  sparse: 10,
 } as const;
 
-export const simpleValues = { undefined: 0, null: 1, false: 2, true: 3, absent: 4 } as const;
-
-/** Stands in a column where the object has no such field. Never seen by user code. */
-export const absent: unique symbol = Symbol('absent');
+export const simpleValues = { undefined: 0, null: 1, false: 2, true: 3 } as const;
 
 /** Shapes a channel learns; objects of further shapes travel as stored values. */
 export const shapesMaxDefault = 64;

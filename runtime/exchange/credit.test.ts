@@ -62,7 +62,9 @@ describe('credit', () => {
           } else link[action.kind]();
           expect(link.receiver.queuedBytes).toBe(sum(link.queue));
           expect(link.receiver.queuedBytes + sum(link.dataWire)).toBeLessThan(windowBytes + Math.max(largest, 1));
-          expect(link.sender.available).toBe(link.receiver.outstandingBytes + sum(link.dataWire) * -1 - sum(link.creditWire));
+          expect(link.sender.available).toBe(
+            link.receiver.outstandingBytes + sum(link.dataWire) * -1 - sum(link.creditWire),
+          );
         }
       }),
     );

@@ -47,10 +47,14 @@ export class SenderCredit {
    */
   grant(bytes: number): void {
     if (bytes <= 0 || this.#available + bytes > this.#window) {
-      throw new EngineError('PROTOCOL', `credit of ${bytes} bytes exceeds what is outstanding (${this.#window - this.#available})`, {
-        domain: 'internal',
-        retry: 'backoff',
-      });
+      throw new EngineError(
+        'PROTOCOL',
+        `credit of ${bytes} bytes exceeds what is outstanding (${this.#window - this.#available})`,
+        {
+          domain: 'internal',
+          retry: 'backoff',
+        },
+      );
     }
     this.#available += bytes;
   }
@@ -90,10 +94,14 @@ export class ReceiverCredit {
    */
   received(bytes: number, continued: boolean): void {
     if (!continued && this.#outstanding <= 0) {
-      throw new EngineError('PROTOCOL', `a batch of ${bytes} bytes came without credit (${this.#outstanding} bytes outstanding)`, {
-        domain: 'internal',
-        retry: 'backoff',
-      });
+      throw new EngineError(
+        'PROTOCOL',
+        `a batch of ${bytes} bytes came without credit (${this.#outstanding} bytes outstanding)`,
+        {
+          domain: 'internal',
+          retry: 'backoff',
+        },
+      );
     }
     this.#outstanding -= bytes;
     this.#queued += bytes;

@@ -37,7 +37,8 @@ export function decodeControl(kind: FrameKind, payload: Uint8Array): ControlElem
     return { kind: 'barrier', barrier: { checkpointId, triggeredAtMs: view.getFloat64(8, true) } };
   }
   const flag = payload[0];
-  if (kind === frameKind.idle && payload.length === 1 && (flag === 0 || flag === 1)) return { kind: 'idle', idle: flag === 1 };
+  if (kind === frameKind.idle && payload.length === 1 && (flag === 0 || flag === 1))
+    return { kind: 'idle', idle: flag === 1 };
   if (kind === frameKind.end && payload.length === 0) return { kind: 'end' };
   throw protocolError(`a frame of kind ${kind} with ${payload.length} bytes came, which is no stream element`);
 }
@@ -50,7 +51,9 @@ export function encodeCredit(bytes: number): Uint8Array {
 
 /** @throws EngineError PROTOCOL */
 export function decodeCredit(payload: Uint8Array): number {
-  const bytes = payload.length === 8 ? new DataView(payload.buffer, payload.byteOffset, 8).getFloat64(0, true) : Number.NaN;
-  if (!Number.isSafeInteger(bytes)) throw new EngineError('PROTOCOL', 'a credit frame is malformed', { domain: 'external', retry: 'backoff' });
+  const bytes =
+    payload.length === 8 ? new DataView(payload.buffer, payload.byteOffset, 8).getFloat64(0, true) : Number.NaN;
+  if (!Number.isSafeInteger(bytes))
+    throw new EngineError('PROTOCOL', 'a credit frame is malformed', { domain: 'external', retry: 'backoff' });
   return bytes;
 }

@@ -26,7 +26,9 @@ function wireOf(frames: readonly Frame[]): Uint8Array {
 
 function parse(chunks: Iterable<Uint8Array>, parserLimits = limits): Frame[] {
   const frames: Frame[] = [];
-  const parser = new FrameParser(parserLimits, { frame: (channelId, kind, payload) => void frames.push({ channelId, kind, payload }) });
+  const parser = new FrameParser(parserLimits, {
+    frame: (channelId, kind, payload) => void frames.push({ channelId, kind, payload }),
+  });
   for (const chunk of chunks) {
     parser.push(chunk);
     // Sockets use their memory again: a frame must not point into it.
@@ -73,13 +75,19 @@ describe('frame parser', () => {
   });
 
   it('delivers whole frames only when the connection is cut at any byte', () => {
-    const frames: Frame[] = [1, 2, 3].map((n) => ({ channelId: n, kind: frameKind.batch, payload: new Uint8Array(n * 10).fill(n) }));
+    const frames: Frame[] = [1, 2, 3].map((n) => ({
+      channelId: n,
+      kind: frameKind.batch,
+      payload: new Uint8Array(n * 10).fill(n),
+    }));
     const wire = wireOf(frames);
     const ends = [0, 34, 78, 132];
     for (let length = 0; length <= wire.length; length++) {
       const whole = ends.filter((end) => end > 0 && end <= length).length;
       const seen: Frame[] = [];
-      const parser = new FrameParser(limits, { frame: (channelId, kind, payload) => void seen.push({ channelId, kind, payload }) });
+      const parser = new FrameParser(limits, {
+        frame: (channelId, kind, payload) => void seen.push({ channelId, kind, payload }),
+      });
       parser.push(wire.slice(0, length));
       expect(seen).toEqual(frames.slice(0, whole));
       expect(parser.atBoundary).toBe(ends.includes(length));
@@ -119,7 +127,11 @@ describe('frame parser', () => {
   });
 
   it('refuses a channel when there are more than the limit', () => {
-    const frames = Array.from({ length: 6 }, (_, channelId) => ({ channelId, kind: frameKind.end, payload: new Uint8Array(0) }));
+    const frames = Array.from({ length: 6 }, (_, channelId) => ({
+      channelId,
+      kind: frameKind.end,
+      payload: new Uint8Array(0),
+    }));
     expect(parse([wireOf(frames.slice(0, 5))])).toHaveLength(5);
     expect(() => parse([wireOf(frames)])).toThrow(/more than 4 channels/);
   });

@@ -45,7 +45,10 @@ const noBytes = new Uint8Array(new ArrayBuffer(0));
 
 /** The error of a peer, or a network, that breaks the protocol. */
 export function protocolError(message: string): EngineError {
-  return new EngineError('PROTOCOL', `${message}; the connection is given up`, { domain: 'external', retry: 'backoff' });
+  return new EngineError('PROTOCOL', `${message}; the connection is given up`, {
+    domain: 'external',
+    retry: 'backoff',
+  });
 }
 
 /** Mixes the first 20 bytes of a header. Each step is a bijection, so a change within one word never goes unnoticed. */
@@ -187,7 +190,8 @@ export class FrameParser {
     let offset = 0;
     try {
       while (offset < chunk.length && !this.#stopped) {
-        offset = this.#headerFilled < frameHeaderBytes ? this.#pushHeader(chunk, offset) : this.#pushPayload(chunk, offset);
+        offset =
+          this.#headerFilled < frameHeaderBytes ? this.#pushHeader(chunk, offset) : this.#pushPayload(chunk, offset);
       }
     } catch (error) {
       this.#stopped = true;
@@ -209,7 +213,8 @@ export class FrameParser {
     if (view.getUint32(20, true) !== headerCheck(view, 0)) throw protocolError('a frame header is damaged');
     const word = view.getUint32(12, true);
     const kind = word & 0xff;
-    if (word >>> 8 !== frameMagic || kind < 1 || kind > frameKindMax) throw protocolError(`a frame of unknown kind ${word} came`);
+    if (word >>> 8 !== frameMagic || kind < 1 || kind > frameKindMax)
+      throw protocolError(`a frame of unknown kind ${word} came`);
     const payloadBytes = view.getUint32(0, true);
     if (payloadBytes > this.payloadMaxBytes) {
       throw protocolError(`a frame of ${payloadBytes} bytes came, ${this.payloadMaxBytes} are allowed`);

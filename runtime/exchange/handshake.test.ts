@@ -17,7 +17,13 @@ const identity = { clusterId: 'secret', jobName: 'späte Züge', attempt: 7 };
 describe('handshake', () => {
   it('welcomes a slot when cluster, job, attempt and address agree', () => {
     const hello = decodeHello(encodeHello(identity, 3, 5));
-    expect(hello).toMatchObject({ version: dataPlaneProtocolVersion, jobName: 'späte Züge', attempt: 7, from: 3, to: 5 });
+    expect(hello).toMatchObject({
+      version: dataPlaneProtocolVersion,
+      jobName: 'späte Züge',
+      attempt: 7,
+      from: 3,
+      to: 5,
+    });
     expect(checkHello(hello, identity, 5)).toBe(null);
   });
 
@@ -38,7 +44,10 @@ describe('handshake', () => {
 
   it('refuses a slot when its release speaks another version', () => {
     const hello = { ...decodeHello(encodeHello(identity, 3, 5)), version: dataPlaneProtocolVersion + 1 };
-    expect(checkHello(hello, identity, 5)).toEqual({ code: 'PROTOCOL', reason: expect.stringMatching(/run one release everywhere/) });
+    expect(checkHello(hello, identity, 5)).toEqual({
+      code: 'PROTOCOL',
+      reason: expect.stringMatching(/run one release everywhere/),
+    });
   });
 
   it('carries credit and refusals', () => {
@@ -58,6 +67,8 @@ describe('handshake', () => {
         }
       }),
     );
-    expect(() => decodeHello(encodeHello(identity, 1, 2).subarray(0, 50))).toThrow(expect.objectContaining({ code: 'PROTOCOL' }));
+    expect(() => decodeHello(encodeHello(identity, 1, 2).subarray(0, 50))).toThrow(
+      expect.objectContaining({ code: 'PROTOCOL' }),
+    );
   });
 });

@@ -46,13 +46,17 @@ export interface Refusal {
   readonly reason: string;
 }
 
-const hashOf = (clusterId: string): Uint8Array => createHash('sha256').update(`millrace-data-plane\0${clusterId}`).digest();
+const hashOf = (clusterId: string): Uint8Array =>
+  createHash('sha256').update(`millrace-data-plane\0${clusterId}`).digest();
 
 /** Payload of the hello frame from slot `from` to slot `to`. */
 export function encodeHello(identity: ExchangeIdentity, from: number, to: number): Uint8Array {
   const jobName = new TextEncoder().encode(identity.jobName);
   if (jobName.length > jobNameMaxBytes) {
-    throw new EngineError('JOB_INVALID', `the job name has ${jobName.length} bytes; ${jobNameMaxBytes} are allowed: shorten it`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `the job name has ${jobName.length} bytes; ${jobNameMaxBytes} are allowed: shorten it`,
+    );
   }
   const bytes = new Uint8Array(helloFixedBytes + jobName.length);
   const view = new DataView(bytes.buffer);
@@ -69,7 +73,11 @@ export function encodeHello(identity: ExchangeIdentity, from: number, to: number
 /** @throws EngineError PROTOCOL when the bytes are no hello */
 export function decodeHello(bytes: Uint8Array): Hello {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length < helloFixedBytes || bytes.length > helloFixedBytes + jobNameMaxBytes || view.getUint32(0, true) !== helloMagic) {
+  if (
+    bytes.length < helloFixedBytes ||
+    bytes.length > helloFixedBytes + jobNameMaxBytes ||
+    view.getUint32(0, true) !== helloMagic
+  ) {
     throw protocolError('the peer does not speak the data-plane protocol');
   }
   return {
@@ -88,11 +96,13 @@ export function checkHello(hello: Hello, identity: ExchangeIdentity, self: numbe
     const reason = `slot ${self} speaks data-plane version ${dataPlaneProtocolVersion}, the peer ${hello.version}: run one release everywhere`;
     return { code: 'PROTOCOL', reason };
   }
-  if (!timingSafeEqual(hello.clusterHash, hashOf(identity.clusterId))) return { code: 'PROTOCOL', reason: 'wrong cluster' };
+  if (!timingSafeEqual(hello.clusterHash, hashOf(identity.clusterId)))
+    return { code: 'PROTOCOL', reason: 'wrong cluster' };
   if (hello.jobName !== identity.jobName) {
     return { code: 'PROTOCOL', reason: `slot ${self} works for job "${identity.jobName}", not for "${hello.jobName}"` };
   }
-  if (hello.to !== self) return { code: 'PROTOCOL', reason: `this is slot ${self}, not slot ${hello.to}: the address is out of date` };
+  if (hello.to !== self)
+    return { code: 'PROTOCOL', reason: `this is slot ${self}, not slot ${hello.to}: the address is out of date` };
   if (hello.attempt !== identity.attempt) {
     const older = hello.attempt < identity.attempt;
     const reason = `slot ${self} runs attempt ${identity.attempt}, slot ${hello.from} attempt ${hello.attempt}, which ${older ? 'is over' : 'has not begun here'}`;
@@ -134,6 +144,9 @@ function decodeText(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new EngineError('PROTOCOL', 'a handshake contains text that is not UTF-8', { domain: 'external', cause: error });
+    throw new EngineError('PROTOCOL', 'a handshake contains text that is not UTF-8', {
+      domain: 'external',
+      cause: error,
+    });
   }
 }

@@ -97,7 +97,9 @@ export class InboundChannel implements ChannelReader {
     const cost = frameHeaderBytes + payload.length;
     this.#credit.received(cost, this.#partCost > 0);
     if (this.#partBytes + payload.length > this.#limits.batchMaxBytes) {
-      throw protocolError(`a batch of more than ${this.#limits.batchMaxBytes} bytes came on channel ${this.#channelId}`);
+      throw protocolError(
+        `a batch of more than ${this.#limits.batchMaxBytes} bytes came on channel ${this.#channelId}`,
+      );
     }
     if (kind === frameKind.batch && this.#partCost === 0) {
       this.#enqueue(payload, cost);

@@ -16,7 +16,17 @@ const batch = (values: readonly unknown[]): StreamElement => ({ kind: 'batch', b
 
 function channel(limits = defaultExchangeLimits) {
   const calls = { readable: 0, writable: 0 };
-  const local = new LocalChannel({ onReadable: () => void (calls.readable += 1), onWritable: () => void (calls.writable += 1) }, limits);
+  const local = new LocalChannel(
+    {
+      onReadable: () => {
+        calls.readable += 1;
+      },
+      onWritable: () => {
+        calls.writable += 1;
+      },
+    },
+    limits,
+  );
   return { local, calls };
 }
 
@@ -46,7 +56,11 @@ describe('local channel', () => {
   });
 
   it('has no room when the estimated bytes exceed the credit, and tells the writer when it has again', () => {
-    const { local, calls } = channel({ ...defaultExchangeLimits, channelCreditBytes: 100_000, localBatchesMax: 1_000_000 });
+    const { local, calls } = channel({
+      ...defaultExchangeLimits,
+      channelCreditBytes: 100_000,
+      localBatchesMax: 1_000_000,
+    });
     let written = 0;
     while (local.hasRoom) {
       local.write(batch([{ text: 'x'.repeat(1000) }]));
@@ -78,13 +92,9 @@ describe('local channel', () => {
     local.write({ kind: 'barrier', barrier: { checkpointId: 1, triggeredAtMs: 0 } });
     local.write({ kind: 'end' });
     expect(local.queuedBytes).toBe(queued);
-    expect([local.poll(), local.poll(), local.poll(), local.poll(), local.poll()].map((element) => element?.kind)).toEqual([
-      'batch',
-      'idle',
-      'barrier',
-      'end',
-      undefined,
-    ]);
+    expect(
+      [local.poll(), local.poll(), local.poll(), local.poll(), local.poll()].map((element) => element?.kind),
+    ).toEqual(['batch', 'idle', 'barrier', 'end', undefined]);
   });
 
   it('tells the reader once when elements arrive in an empty channel', () => {

@@ -50,7 +50,7 @@ export class OutboundChannel implements ChannelWriter {
   #hadRoom = false;
   #ended = false;
   /** Set when an element could not be encoded: the peer's decoder would miss what the encoder learned from it. */
-  #broken: unknown = null;
+  #broken: Error | null = null;
 
   constructor(options: OutboundChannelOptions) {
     this.#options = options;
@@ -78,7 +78,10 @@ export class OutboundChannel implements ChannelWriter {
 
   write(element: StreamElement): void {
     if (this.#broken !== null) throw this.#broken;
-    assert(!this.#ended, `operator ${this.#options.operatorName} wrote to channel ${this.#options.channelId} after its end`);
+    assert(
+      !this.#ended,
+      `operator ${this.#options.operatorName} wrote to channel ${this.#options.channelId} after its end`,
+    );
     if (element.kind === 'batch') this.#writeBatch(element.batch);
     else this.#writeControl(element);
     this.#hadRoom = this.hasRoom;
@@ -179,9 +182,13 @@ export class OutboundChannel implements ChannelWriter {
       largest > limits.recordMaxBytes
         ? `a record of ${largest} bytes, more than recordMaxBytes (${limits.recordMaxBytes})`
         : `a batch of ${batch.length} records with ${payloadBytes} bytes in one step, more than ${limits.batchMaxBytes}`;
-    throw new EngineError('RECORD_TOO_LARGE', `operator ${operatorName} emitted ${what}: emit smaller records, or a reference to the data`, {
-      ids: { operator: operatorName, bytes: Math.max(largest, payloadBytes) },
-    });
+    throw new EngineError(
+      'RECORD_TOO_LARGE',
+      `operator ${operatorName} emitted ${what}: emit smaller records, or a reference to the data`,
+      {
+        ids: { operator: operatorName, bytes: Math.max(largest, payloadBytes) },
+      },
+    );
   }
 
   #checkPending(): void {
@@ -196,14 +203,19 @@ export class OutboundChannel implements ChannelWriter {
   }
 
   /** Errors of the encoder know the path within the value, not who emitted it. */
-  #withOperator(error: unknown): unknown {
+  #withOperator(error: unknown): Error {
     const { operatorName } = this.#options;
-    if (!(error instanceof EngineError) || error.message.includes(operatorName)) return error;
-    return new EngineError(error.code, `operator ${operatorName} emitted a value that cannot be sent: ${error.message}`, {
-      domain: error.domain,
-      retry: error.retry,
-      cause: error,
-      ids: { ...error.ids, operator: operatorName },
-    });
+    if (!(error instanceof EngineError)) return error instanceof Error ? error : new Error(String(error));
+    if (error.ids['operator'] === operatorName) return error;
+    return new EngineError(
+      error.code,
+      `operator ${operatorName} emitted a value that cannot be sent: ${error.message}`,
+      {
+        domain: error.domain,
+        retry: error.retry,
+        cause: error,
+        ids: { ...error.ids, operator: operatorName },
+      },
+    );
   }
 }

@@ -4,7 +4,11 @@ import { approximateRecordBytes } from './record-size.ts';
 
 describe('record size', () => {
   it('is within a factor of three of JSON when records are plain', () => {
-    const record = fc.record({ id: fc.uuid(), price: fc.double({ noNaN: true }), tags: fc.array(fc.uuid(), { minLength: 1, maxLength: 300 }) });
+    const record = fc.record({
+      id: fc.uuid(),
+      price: fc.double({ noNaN: true }),
+      tags: fc.array(fc.uuid(), { minLength: 1, maxLength: 300 }),
+    });
     fc.assert(
       fc.property(record, (value) => {
         const json = JSON.stringify(value).length;

@@ -6,7 +6,6 @@
  * Architecture invariant: no text from the wire or from user data ever becomes part of generated code.
  */
 import { asPropertyKey, defineField } from '../../core/codec/field-names.ts';
-import { absent } from './columnar-layout.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
@@ -80,8 +79,8 @@ export function makeExactMatch(names: readonly string[]): (object: Row) => boole
 export interface ObjectBuilder {
   /** All fields present in all rows. */
   exact(columns: readonly ArrayLike<unknown>[], count: number): Row[];
-  /** Fields whose value is `absent` are left out. */
-  optional(columns: readonly ArrayLike<unknown>[], count: number): Row[];
+  /** Fields are left out where `present` is 0 (null: nowhere); their columns hold only the rows that have them. */
+  optional(columns: readonly ArrayLike<unknown>[], present: readonly (Uint8Array | null)[], count: number): Row[];
 }
 
 /** Fields up to which code is generated. */
@@ -109,7 +108,7 @@ function makeBuilder(decodedNames: readonly string[]): ObjectBuilder {
   // Assigning a name that Object.prototype has would call a setter (__proto__) or fail where the prototype is frozen.
   const plain = names.every((name) => !(name in Object.prototype));
   if (!plain || names.length > generatedFieldsMax) return definingBuilder(names);
-  return new Function('names', 'absent', 'prototype', builderText(names.length))(names, absent, Object.prototype) as ObjectBuilder;
+  return new Function('names', 'prototype', builderText(names.length))(names, Object.prototype) as ObjectBuilder;
 }
 
 /** `this[name] = value` in a constructor makes objects of one hidden class without field names in the text. */
@@ -131,13 +130,12 @@ function builderText(fieldCount: number): string {
         }
         return rows;
       },
-      optional(columns, count) {
-        ${each((index) => `const column${index} = columns[${index}];`)}
+      optional(columns, present, count) {
+        ${each((index) => `const column${index} = columns[${index}], present${index} = present[${index}]; let at${index} = 0;`)}
         const rows = new Array(count);
         for (let row = 0; row < count; row++) {
           const object = {};
-          let value;
-          ${each((index) => `value = column${index}[row]; if (value !== absent) object[name${index}] = value;`)}
+          ${each((index) => `if (present${index} === null || present${index}[row] === 1) object[name${index}] = column${index}[at${index}++];`)}
           rows[row] = object;
         }
         return rows;
@@ -147,17 +145,21 @@ function builderText(fieldCount: number): string {
 
 /** Slow and right for every name. */
 function definingBuilder(names: readonly string[]): ObjectBuilder {
-  const build = (columns: readonly ArrayLike<unknown>[], count: number): Row[] => {
+  const optional: ObjectBuilder['optional'] = (columns, present, count) => {
+    const next = new Array<number>(names.length).fill(0);
     const rows: Row[] = [];
     for (let row = 0; row < count; row++) {
       const object: Record<string, unknown> = {};
       for (let index = 0; index < names.length; index++) {
-        const value = (columns[index] as ArrayLike<unknown>)[row];
-        if (value !== absent) defineField(object, names[index] as string, value);
+        if (present[index]?.[row] === 0) continue;
+        const at = next[index] as number;
+        defineField(object, names[index] as string, (columns[index] as ArrayLike<unknown>)[at]);
+        next[index] = at + 1;
       }
       rows.push(object);
     }
     return rows;
   };
-  return { exact: build, optional: build };
+  const everywhere = names.map(() => null);
+  return { exact: (columns, count) => optional(columns, everywhere, count), optional };
 }

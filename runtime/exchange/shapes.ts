@@ -32,17 +32,17 @@ export class EncoderShape {
     this.matchesExactly = makeExactMatch(names);
   }
 
-  /** True when the object's fields are fields of the shape in the same order, and one in `share` of them or more is present. */
-  matchesSubsequence(object: Row, share: number = presentShare): boolean {
+  /** How many fields of the shape the object has, when it has no others and has them in order; else -1. */
+  countPresent(object: Row): number {
     const names = this.names;
     let index = 0;
     let present = 0;
     for (const name in object) {
-      while (names[index] !== name) if (++index >= names.length) return false;
+      while (names[index] !== name) if (++index >= names.length) return -1;
       index++;
       present++;
     }
-    return present * share >= names.length;
+    return present;
   }
 }
 
@@ -54,6 +54,8 @@ export class EncoderShapes {
   #shapes: EncoderShape[] = [];
   #learned = 0;
   #last: EncoderShape | null = null;
+  /** Whether the object last asked about has all fields of the shape that was returned for it. */
+  exact = false;
   readonly #byFirstName = new Map<string, EncoderShape[]>();
 
   constructor(shapesMax: number) {
@@ -63,37 +65,43 @@ export class EncoderShapes {
   /** The shape of a plain object, perhaps newly learned; null when it has none and must travel as a stored value. */
   shapeOf(object: Row): EncoderShape | null {
     const last = this.#last;
-    if (last !== null && (last.matchesExactly(object) || (last.optional && last.matchesSubsequence(object)))) return last;
+    if (last !== null && (last.optional ? this.#fits(last, object, presentShare) : last.matchesExactly(object))) {
+      if (!last.optional) this.exact = true;
+      return last;
+    }
     const shape = this.#known(object) ?? this.#unknown(object);
     if (shape !== null) this.#last = shape;
     return shape;
   }
 
+  #fits(shape: EncoderShape, object: Row, share: number): boolean {
+    const present = shape.countPresent(object);
+    if (present * share < shape.names.length) return false;
+    this.exact = present === shape.names.length;
+    return true;
+  }
+
   #known(object: Row): EncoderShape | null {
     for (const first in object) {
-      const candidates = this.#byFirstName.get(first);
-      if (candidates === undefined) break;
-      for (const shape of candidates) if (shape.matchesExactly(object)) return shape;
-      for (const shape of candidates) if (shape.optional && shape.matchesSubsequence(object)) return shape;
+      for (const shape of this.#byFirstName.get(first) ?? []) {
+        if (!shape.matchesExactly(object)) continue;
+        this.exact = true;
+        return shape;
+      }
       break;
     }
-    for (const shape of this.#shapes) {
-      if (!shape.matchesSubsequence(object)) continue;
-      shape.optional = true;
-      return shape;
-    }
-    return null;
+    return this.#fitting(object, presentShare);
   }
 
   #unknown(object: Row): EncoderShape | null {
+    // When half of the shapes are spent, sparse objects use any shape that has all their fields.
     const spent = this.#learned * 2 >= this.#shapesMax;
-    return (spent ? this.#stretched(object) : null) ?? this.#learn(object);
+    return (spent ? this.#fitting(object, shapeFieldsMax) : null) ?? this.#learn(object);
   }
 
-  /** When half of the shapes are spent, sparse objects use a shape that has all their fields, however many others it has. */
-  #stretched(object: Row): EncoderShape | null {
+  #fitting(object: Row, share: number): EncoderShape | null {
     for (const shape of this.#shapes) {
-      if (!shape.matchesSubsequence(object, shapeFieldsMax)) continue;
+      if (!this.#fits(shape, object, share)) continue;
       shape.optional = true;
       return shape;
     }
@@ -105,6 +113,7 @@ export class EncoderShapes {
     const names = Object.keys(object);
     if (names.length === 0 || names.length > shapeFieldsMax) return null;
     const shape = this.#widened(names) ?? this.#add(new EncoderShape(names));
+    this.exact = shape.names.length === names.length;
     this.#learned++;
     return shape;
   }
@@ -135,7 +144,10 @@ export class EncoderShapes {
   #remove(shape: EncoderShape): void {
     this.#shapes = this.#shapes.filter((other) => other !== shape);
     const first = shape.names[0] as string;
-    this.#byFirstName.set(first, (this.#byFirstName.get(first) ?? []).filter((other) => other !== shape));
+    this.#byFirstName.set(
+      first,
+      (this.#byFirstName.get(first) ?? []).filter((other) => other !== shape),
+    );
     if (this.#last === shape) this.#last = null;
   }
 }

@@ -5,7 +5,7 @@
  * The strings cut out share one parent. That is why whoever keeps one beyond its batch copies it (`ownString`).
  */
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
-import { writeAscii, writeUtf16 } from '../../core/codec/string-bytes.ts';
+import { writeAscii, writeLatin1, writeUtf16 } from '../../core/codec/string-bytes.ts';
 import { varintBytesMax, writeVarint } from '../../core/codec/varint.ts';
 import { columnKinds } from './columnar-layout.ts';
 
@@ -15,11 +15,31 @@ export function writeText(sink: ByteSink, text: string, lengths: Uint32Array, co
   sink.ensure(1);
   const kindPosition = sink.position++;
   writeLengths(sink, lengths, count, units);
-  sink.ensure(units * 3);
-  const ascii = writeAscii(sink.buffer, sink.position, text);
+  const ascii = units > onePassUnitsMax ? writeLargeAscii(sink, text) : writeSmallAscii(sink, text);
   sink.buffer[kindPosition] = ascii ? columnKinds.ascii : columnKinds.utf16;
-  if (!ascii) writeUtf16(sink.buffer, sink.position, text);
-  sink.position += ascii ? units : units * 2;
+  if (ascii) {
+    sink.position += units;
+    return;
+  }
+  sink.ensure(units * 2);
+  writeUtf16(sink.buffer, sink.position, text);
+  sink.position += units * 2;
+}
+
+/** Up to here the room one pass needs for the worst case, three bytes a unit, is taken without looking. */
+const onePassUnitsMax = 256 * 1024;
+
+function writeSmallAscii(sink: ByteSink, text: string): boolean {
+  sink.ensure(text.length * 3);
+  return writeAscii(sink.buffer, sink.position, text);
+}
+
+/** Looks first: a record of 16 MiB must not take 48 MiB. */
+function writeLargeAscii(sink: ByteSink, text: string): boolean {
+  if (Buffer.byteLength(text, 'utf8') !== text.length) return false;
+  sink.ensure(text.length);
+  writeLatin1(sink.buffer, sink.position, text);
+  return true;
 }
 
 /** Writes the lengths of strings or arrays; `total` is their sum. */

@@ -224,6 +224,7 @@ export class SourceReaderOperator implements Operator {
     const cursor = split.cursor as SplitCursor<unknown>;
     this.#time.current = split.time;
     if (split.batch === null || split.next >= split.batch.values.length) {
+      this.#leaveBatch(split, cursor);
       const batch = cursor.ended ? null : cursor.poll(batchRecordsMax);
       if (batch === null) return this.#ranDry(split, cursor);
       split.batch = batch;
@@ -234,6 +235,14 @@ export class SourceReaderOperator implements Operator {
     if (!finished) return 'stop';
     if (cursor.ended) this.#ranDry(split, cursor);
     return 'read';
+  }
+
+  /** The position after a batch is asked before the next poll: afterwards it would be that of another batch. */
+  #leaveBatch(split: ReadingSplit, cursor: SplitCursor<unknown>): void {
+    if (split.batch === null) return;
+    split.position = cursor.position(split.next);
+    split.batch = null;
+    split.next = 0;
   }
 
   /** Emits from `split.next` on; false when time or room ran out before the end of the batch. */

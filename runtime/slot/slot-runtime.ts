@@ -250,10 +250,13 @@ export class SlotRuntime {
       inputEnded: () => events.inputEnded(this.#placed[place].subtask.id),
       finished: () => {
         this.#finishedCount++;
+        this.#encoder.subtaskFinished(this.#placed[place].subtask.id);
+        this.#loop.encodeSoon();
         events.finished(this.#placed[place].subtask.id);
       },
       snapshot: (snapshot: Parameters<SnapshotEncoder['add']>[0]) => {
-        this.#encoder.add(snapshot, this.#placed.length - this.#finishedCount);
+        const live = this.#placed.filter(({ subtask }) => subtask.phase !== 'finished').map(({ subtask }) => subtask.id);
+        this.#encoder.add(snapshot, live);
         this.#loop.encodeSoon();
       },
       sideRead: () => this.#reportRunning(this.#placed[place]),

@@ -25,8 +25,8 @@ export interface SnapshotSink {
 interface PendingCheckpoint {
   readonly checkpointId: number;
   readonly queue: SubtaskSnapshot[];
-  /** Subtasks that have not frozen their state yet. */
-  missing: number;
+  /** Subtasks that have not frozen their state yet, by identity. */
+  readonly missing: Set<SubtaskId>;
   readonly encoded: EncodedSnapshot[];
   readonly writer: RowBlockWriter;
 }
@@ -48,17 +48,17 @@ export class SnapshotEncoder {
     return false;
   }
 
-  /** @param subtaskCount subtasks of this slot that have not finished */
-  add(snapshot: SubtaskSnapshot, subtaskCount: number): void {
+  /** @param live subtasks of this slot that have not finished; each contributes to the checkpoint or finishes */
+  add(snapshot: SubtaskSnapshot, live: readonly SubtaskId[]): void {
     const { checkpointId } = snapshot;
     if (checkpointId <= this.#settledId) return;
     let checkpoint = this.#pending.get(checkpointId);
     if (checkpoint === undefined) {
       const writer = new RowBlockWriter((block) => this.#sink.sendBlock(checkpointId, block));
-      checkpoint = { checkpointId, queue: [], missing: subtaskCount, encoded: [], writer };
+      checkpoint = { checkpointId, queue: [], missing: new Set(live), encoded: [], writer };
       this.#pending.set(checkpointId, checkpoint);
     }
-    checkpoint.missing--;
+    checkpoint.missing.delete(snapshot.subtask);
     checkpoint.queue.push(snapshot);
   }
 
@@ -67,13 +67,18 @@ export class SnapshotEncoder {
     if (checkpointId > this.#settledId) this.#settledId = checkpointId;
   }
 
+  /** A subtask has left: pending checkpoints do not wait for it any more. */
+  subtaskFinished(subtask: SubtaskId): void {
+    for (const checkpoint of this.#pending.values()) checkpoint.missing.delete(subtask);
+  }
+
   /** Encodes until `deadlineMs` of `performance.now()`. */
   encode(deadlineMs: number): void {
     for (const checkpoint of this.#pending.values()) {
       while (checkpoint.queue.length > 0) {
         if (!this.#sink.hasCredit || !this.#encodeFirst(checkpoint, deadlineMs)) return;
       }
-      if (checkpoint.missing === 0) this.#finish(checkpoint);
+      if (checkpoint.missing.size === 0) this.#finish(checkpoint);
     }
   }
 

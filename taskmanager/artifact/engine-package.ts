@@ -24,12 +24,17 @@ export function enginePackage(): EnginePackage {
 function findPackage(): EnginePackage {
   for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
     const content = readPackage(directory);
-    if (content !== null && content.name === 'millrace') return { directory, version: content.version, exports: content.exports };
+    if (content !== null && content.name === 'millrace')
+      return { directory, version: content.version, exports: content.exports };
     if (dirname(directory) === directory) break;
   }
-  throw new EngineError('INTERNAL', `the package.json of millrace is missing above ${import.meta.url} → install millrace again`, {
-    domain: 'internal',
-  });
+  throw new EngineError(
+    'INTERNAL',
+    `the package.json of millrace is missing above ${import.meta.url} → install millrace again`,
+    {
+      domain: 'internal',
+    },
+  );
 }
 
 function readPackage(directory: string): { name: string; version: string; exports: EnginePackage['exports'] } | null {

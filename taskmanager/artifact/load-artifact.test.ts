@@ -18,7 +18,11 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Bundles a job file of this text and puts the artifact into a folder of its own. */
-async function artifact(text: string, files: Readonly<Record<string, string>> = {}, externals: readonly string[] = []): Promise<string> {
+async function artifact(
+  text: string,
+  files: Readonly<Record<string, string>> = {},
+  externals: readonly string[] = [],
+): Promise<string> {
   for (const [name, content] of Object.entries({ ...files, 'job.ts': text })) {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), content);
@@ -37,7 +41,10 @@ test('the default export of an artifact is its job', async () => {
 });
 
 test('an artifact uses the very engine that runs it, whatever the job has installed', async () => {
-  const decoy = { 'node_modules/millrace/package.json': '{"name":"millrace","main":"i.js"}', 'node_modules/millrace/i.js': 'throw new Error("decoy");' };
+  const decoy = {
+    'node_modules/millrace/package.json': '{"name":"millrace","main":"i.js"}',
+    'node_modules/millrace/i.js': 'throw new Error("decoy");',
+  };
   const text = `import * as engine from 'millrace'; export default Object.assign(Object.create(null), engine.defineJob('x', () => undefined), { engine, dynamic: await import('millrace') });`;
   const path = await artifact(text, decoy);
   const loaded = (await loadJobDefinition(path)) as unknown as { engine: object; dynamic: object };
@@ -56,7 +63,10 @@ test('slots that load one artifact at the same time share one localized copy', a
 });
 
 test('a declared external is loaded from where the job is', async () => {
-  const files = { 'node_modules/native/package.json': '{"name":"native","main":"i.js"}', 'node_modules/native/i.js': `exports.name = 'from-native';` };
+  const files = {
+    'node_modules/native/package.json': '{"name":"native","main":"i.js"}',
+    'node_modules/native/i.js': `exports.name = 'from-native';`,
+  };
   const text = `import native from 'native'; import { defineJob } from 'millrace'; export default defineJob(native.name, () => undefined);`;
   expect((await loadJobDefinition(await artifact(text, files, ['native']))).name).toBe('from-native');
 });
@@ -73,7 +83,10 @@ test('an entry point the engine does not have is named with those it has', async
 
 test.each([
   ['export const a = 1;', /job\.ts has no default export/],
-  [`import { defineJob } from 'millrace'; export const delays = defineJob('delays', () => undefined);`, /exports the job as `delays`/],
+  [
+    `import { defineJob } from 'millrace'; export const delays = defineJob('delays', () => undefined);`,
+    /exports the job as `delays`/,
+  ],
   ['export default function build() {}', /the function build/],
   ['export default { name: 1 };', /an object with name/],
   ['export default Promise.resolve(1);', /a promise/],
@@ -81,23 +94,31 @@ test.each([
   ['export default null;', /is null/],
 ])('an artifact is refused, saying what it exports, when that is %s', async (text, expected) => {
   const path = await artifact(text);
-  await expect(loadJobDefinition(path)).rejects.toMatchObject({ code: 'JOB_INVALID', message: expect.stringMatching(expected) });
+  await expect(loadJobDefinition(path)).rejects.toMatchObject({
+    code: 'JOB_INVALID',
+    message: expect.stringMatching(expected),
+  });
   await expect(loadJobDefinition(path)).rejects.toThrow(/export default defineJob/);
 });
 
 test('an error at the top level of a job keeps its message and its place', async () => {
-  const path = await artifact(`const settings: { port?: { value: number } } = {};\n\nexport default settings.port!.value;\n`);
+  const path = await artifact(
+    `const settings: { port?: { value: number } } = {};\n\nexport default settings.port!.value;\n`,
+  );
   const error = await loadJobDefinition(path).then(
     () => null,
     (reason: unknown) => reason as Error,
   );
   expect(error).toMatchObject({ code: 'JOB_INVALID', message: expect.stringContaining('TypeError') });
-  expect((error?.cause as Error).stack).toContain('job.ts:3:');
+  expect((error?.cause as Error | undefined)?.stack).toContain('job.ts:3:');
 });
 
 test('a file that is no artifact is refused', async () => {
   const path = join(directory, 'other.mjs');
   writeFileSync(path, 'export default 1;');
-  await expect(loadJobDefinition(path)).rejects.toMatchObject({ code: 'JOB_INVALID', message: expect.stringContaining('not an artifact') });
+  await expect(loadJobDefinition(path)).rejects.toMatchObject({
+    code: 'JOB_INVALID',
+    message: expect.stringContaining('not an artifact'),
+  });
   await expect(loadJobDefinition(join(directory, 'gone.mjs'))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
 });

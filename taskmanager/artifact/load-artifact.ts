@@ -43,7 +43,11 @@ async function readArtifact(path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (cause) {
     const options = { domain: 'external', ids: { file: path }, cause } as const;
-    throw new EngineError('STORAGE_FAILED', `the artifact ${path} cannot be read → check that it still exists and is readable`, options);
+    throw new EngineError(
+      'STORAGE_FAILED',
+      `the artifact ${path} cannot be read → check that it still exists and is readable`,
+      options,
+    );
   }
 }
 
@@ -51,9 +55,13 @@ function readHeader(text: string, path: string): ArtifactHeader {
   const match = headerPattern.exec(text);
   const header = match === null ? null : (JSON.parse(match[1] as string) as ArtifactHeader);
   if (header === null || header.format !== 1) {
-    throw new EngineError('JOB_INVALID', `${path} is not an artifact of this engine → bundle the job file with the millrace that runs it`, {
-      ids: { file: path },
-    });
+    throw new EngineError(
+      'JOB_INVALID',
+      `${path} is not an artifact of this engine → bundle the job file with the millrace that runs it`,
+      {
+        ids: { file: path },
+      },
+    );
   }
   return header;
 }
@@ -111,9 +119,13 @@ function externalUrl(specifier: string, header: ArtifactHeader): string {
       // Not installed as seen from here; the next place is asked, and the error below names them all.
     }
   }
-  throw new EngineError('JOB_INVALID', `${header.entry} needs the external package ${specifier}, which is not installed → npm install ${specifier} where the job runs`, {
-    ids: { file: header.entry, package: specifier, searchedFrom: bases.map((base) => dirname(base)).join(', ') },
-  });
+  throw new EngineError(
+    'JOB_INVALID',
+    `${header.entry} needs the external package ${specifier}, which is not installed → npm install ${specifier} where the job runs`,
+    {
+      ids: { file: header.entry, package: specifier, searchedFrom: bases.map((base) => dirname(base)).join(', ') },
+    },
+  );
 }
 
 /** Writes the copy unless it is there already, and returns its path. */
@@ -130,7 +142,11 @@ async function writeLocalized(artifactPath: string, text: string): Promise<strin
   } catch (cause) {
     await rm(temporary, { force: true });
     const options = { domain: 'external', ids: { file: path }, cause } as const;
-    throw new EngineError('STORAGE_FAILED', `the artifact cannot be prepared at ${path} → check that the disk has room and the folder is writable`, options);
+    throw new EngineError(
+      'STORAGE_FAILED',
+      `the artifact cannot be prepared at ${path} → check that the disk has room and the folder is writable`,
+      options,
+    );
   }
   return path;
 }
@@ -141,14 +157,19 @@ async function importModule(path: string, header: ArtifactHeader): Promise<Recor
   } catch (cause) {
     if (isEngineError(cause)) throw cause;
     const message = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    throw new EngineError('JOB_INVALID', `loading ${header.entry} failed: ${message}`, { ids: { file: header.entry }, cause });
+    throw new EngineError('JOB_INVALID', `loading ${header.entry} failed: ${message}`, {
+      ids: { file: header.entry },
+      cause,
+    });
   }
 }
 
 function definitionOf(module: Record<string, unknown>, header: ArtifactHeader): JobDefinition {
   if (isJobDefinition(module.default)) return module.default;
   const remedy = `write \`export default defineJob('name', (env) => { … })\` in ${header.entry}`;
-  throw new EngineError('JOB_INVALID', `${describeExports(module, header.entry)} → ${remedy}`, { ids: { file: header.entry } });
+  throw new EngineError('JOB_INVALID', `${describeExports(module, header.entry)} → ${remedy}`, {
+    ids: { file: header.entry },
+  });
 }
 
 function describeExports(module: Record<string, unknown>, entry: string): string {

@@ -51,7 +51,9 @@ async function sizes(): Promise<{ hello: number; all: number }> {
 }
 
 /** Sends `elements` through a fault; what both ends noticed, and what was delivered. */
-async function send(fault: TcpFault): Promise<{ dialError: string; sender: string[]; receiver: string[]; delivered: unknown[] }> {
+async function send(
+  fault: TcpFault,
+): Promise<{ dialError: string; sender: string[]; receiver: string[]; delivered: unknown[] }> {
   const { sender, receiver, proxy } = await through(fault);
   const delivered: unknown[] = [];
   const reader = receiver.plane.reader(0, 0, ignore);
@@ -61,10 +63,13 @@ async function send(fault: TcpFault): Promise<{ dialError: string; sender: strin
   await sender.plane.connect(new Map([[1, proxy]])).catch((error) => {
     dialError = error.code;
   });
-  await until(() => {
-    for (let element = reader.poll(); element !== null; element = reader.poll()) delivered.push(element);
-    return dialError !== '' || sender.failures.length > 0;
-  }, `the sender notices ${JSON.stringify(fault)}`);
+  await until(
+    () => {
+      for (let element = reader.poll(); element !== null; element = reader.poll()) delivered.push(element);
+      return dialError !== '' || sender.failures.length > 0;
+    },
+    `the sender notices ${JSON.stringify(fault)}`,
+  );
   // The receiver has noticed by the time a new connection is answered, or had never known the sender.
   await until(() => receiver.failures.length > 0 || dialError !== '', `the receiver notices ${JSON.stringify(fault)}`);
   for (let element = reader.poll(); element !== null; element = reader.poll()) delivered.push(element);
@@ -76,18 +81,23 @@ async function send(fault: TcpFault): Promise<{ dialError: string; sender: strin
 }
 
 describe('data plane under faults', () => {
-  it.each(['reset', 'truncate'] as const)('delivers whole elements only and reports once when the connection meets a %s at any byte', async (kind) => {
-    const { hello, all } = await sizes();
-    expect(all).toBeGreaterThan(hello + 72);
-    for (let afterBytes = 0; afterBytes <= all; afterBytes++) {
-      const outcome = await send({ kind, afterBytes });
-      const where = `${kind} at byte ${afterBytes}`;
-      expect(outcome.delivered, where).toEqual(elements.slice(0, outcome.delivered.length));
-      if (afterBytes < all) expect(outcome.delivered.length, where).toBeLessThan(elements.length);
-      if (afterBytes < hello) expect(outcome, where).toEqual({ dialError: 'TRANSPORT_FAILED', sender: [], receiver: [], delivered: [] });
-      else if (outcome.dialError === '') expect([outcome.sender, outcome.receiver], where).toEqual([['TRANSPORT_FAILED'], ['TRANSPORT_FAILED']]);
-    }
-  });
+  it.each(['reset', 'truncate'] as const)(
+    'delivers whole elements only and reports once when the connection meets a %s at any byte',
+    async (kind) => {
+      const { hello, all } = await sizes();
+      expect(all).toBeGreaterThan(hello + 72);
+      for (let afterBytes = 0; afterBytes <= all; afterBytes++) {
+        const outcome = await send({ kind, afterBytes });
+        const where = `${kind} at byte ${afterBytes}`;
+        expect(outcome.delivered, where).toEqual(elements.slice(0, outcome.delivered.length));
+        if (afterBytes < all) expect(outcome.delivered.length, where).toBeLessThan(elements.length);
+        if (afterBytes < hello)
+          expect(outcome, where).toEqual({ dialError: 'TRANSPORT_FAILED', sender: [], receiver: [], delivered: [] });
+        else if (outcome.dialError === '')
+          expect([outcome.sender, outcome.receiver], where).toEqual([['TRANSPORT_FAILED'], ['TRANSPORT_FAILED']]);
+      }
+    },
+  );
 
   it('never delivers a damaged element when a bit is turned over at any byte', async () => {
     const { hello, all } = await sizes();
@@ -95,7 +105,8 @@ describe('data plane under faults', () => {
       const outcome = await send({ kind: 'flip', atByte, bit: atByte & 7 });
       const where = `flip at byte ${atByte}`;
       expect(outcome.delivered, where).toEqual(elements.slice(0, outcome.delivered.length));
-      if (atByte < hello) expect(outcome, where).toEqual({ dialError: 'TRANSPORT_FAILED', sender: [], receiver: [], delivered: [] });
+      if (atByte < hello)
+        expect(outcome, where).toEqual({ dialError: 'TRANSPORT_FAILED', sender: [], receiver: [], delivered: [] });
       else expect(outcome.receiver, where).toEqual(['PROTOCOL']);
     }
   });
@@ -107,13 +118,20 @@ describe('data plane under faults', () => {
     await until(() => sender.failures.length > 0 && receiver.failures.length > 0, 'both ends notice');
     for (const { failures } of [sender, receiver]) {
       expect(failures).toHaveLength(1);
-      expect(failures[0]).toMatchObject({ code: 'TRANSPORT_FAILED', retry: 'backoff', ids: { fromSlot: 0, toSlot: 1, attempt: 1 } });
+      expect(failures[0]).toMatchObject({
+        code: 'TRANSPORT_FAILED',
+        retry: 'backoff',
+        ids: { fromSlot: 0, toSlot: 1, attempt: 1 },
+      });
       expect(failures[0]?.message).toMatch(/from slot 0 to slot 1/);
     }
   });
 
   it('bounds what waits at the sender and resumes when a half-open connection comes back', async () => {
-    const { sender, receiver, proxy } = await through({ kind: 'stall', afterBytes: 200_000 }, { limits: { channelCreditBytes: 1_000_000 } });
+    const { sender, receiver, proxy } = await through(
+      { kind: 'stall', afterBytes: 200_000 },
+      { limits: { channelCreditBytes: 1_000_000 } },
+    );
     await sender.plane.connect(new Map([[1, proxy]]));
     const writer = sender.plane.writer(1, 0, 'map', ignore);
     const reader = receiver.plane.reader(0, 0, ignore);
@@ -139,10 +157,15 @@ describe('data plane under faults', () => {
   });
 
   it('stops the writer while the socket holds back and tells it when room is back, whatever credit is left', async () => {
-    const { sender, receiver, proxy } = await through({ kind: 'stall', afterBytes: 100_000 }, { limits: { channelCreditBytes: 200_000_000 } });
+    const { sender, receiver, proxy } = await through(
+      { kind: 'stall', afterBytes: 100_000 },
+      { limits: { channelCreditBytes: 200_000_000 } },
+    );
     await sender.plane.connect(new Map([[1, proxy]]));
     let writable = 0;
-    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    const writer = sender.plane.writer(1, 0, 'map', () => {
+      writable += 1;
+    });
     const block = new Uint8Array(100_000);
     let written = 0;
     // The kernel takes some megabytes before the socket holds back.
@@ -158,11 +181,17 @@ describe('data plane under faults', () => {
     proxy.heal();
     await until(() => writable > before, 'the writer is told');
     expect(writer.hasRoom).toBe(true);
-    await until(() => receiver.plane.queuedBytes().inbound > written * 100_000, 'all has arrived, with no credit given back');
+    await until(
+      () => receiver.plane.queuedBytes().inbound > written * 100_000,
+      'all has arrived, with no credit given back',
+    );
   });
 
   it('hands over everything in order when the network is slow', async () => {
-    const { sender, receiver, proxy } = await through({ kind: 'delay', delayMs: 3 }, { limits: { channelCreditBytes: 2000 } });
+    const { sender, receiver, proxy } = await through(
+      { kind: 'delay', delayMs: 3 },
+      { limits: { channelCreditBytes: 2000 } },
+    );
     await sender.plane.connect(new Map([[1, proxy]]));
     const writer = sender.plane.writer(1, 0, 'map', ignore);
     const reader = receiver.plane.reader(0, 0, ignore);

@@ -25,7 +25,10 @@ describe('data plane', () => {
     const reader = receiver.plane.reader(0, 7, ignore);
     const writer = sender.plane.writer(1, 7, 'map', ignore);
     const elements: StreamElement[] = [
-      { kind: 'batch', batch: { ...batchOf([1, 'two', { three: 3 }]), timestamps: Float64Array.of(1, 2, 3), watermark: 2 } },
+      {
+        kind: 'batch',
+        batch: { ...batchOf([1, 'two', { three: 3 }]), timestamps: Float64Array.of(1, 2, 3), watermark: 2 },
+      },
       { kind: 'idle', idle: true },
       { kind: 'idle', idle: false },
       { kind: 'barrier', barrier: { checkpointId: 2 ** 40, triggeredAtMs: 1.5 } },
@@ -45,7 +48,9 @@ describe('data plane', () => {
     writer.write({ kind: 'end' });
     await until(() => receiver.plane.queuedBytes().inbound >= 10_000, 'the credit is used up');
     let readable = 0;
-    const reader = receiver.plane.reader(0, 3, () => void (readable += 1));
+    const reader = receiver.plane.reader(0, 3, () => {
+      readable += 1;
+    });
     await until(() => readable === 1, 'the reader is told');
     expect(valuesOf(await drain(reader, 'end'))).toEqual(Array.from({ length: written }, (_, i) => i));
   });
@@ -54,7 +59,9 @@ describe('data plane', () => {
     const sender = await slot(0);
     const receiver = await slot(1);
     let writable = 0;
-    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    const writer = sender.plane.writer(1, 0, 'map', () => {
+      writable += 1;
+    });
     expect(writer.hasRoom).toBe(false);
     writer.write({ kind: 'batch', batch: batchOf(['early']) });
     writer.write({ kind: 'end' });
@@ -67,7 +74,9 @@ describe('data plane', () => {
   it('has room at once and calls nobody back when the writer is made after connecting', async () => {
     const [sender] = await pair();
     let writable = 0;
-    const writer = sender.plane.writer(1, 0, 'map', () => void (writable += 1));
+    const writer = sender.plane.writer(1, 0, 'map', () => {
+      writable += 1;
+    });
     expect([writer.hasRoom, writable]).toEqual([true, 0]);
   });
 
@@ -149,7 +158,8 @@ describe('data plane', () => {
         }
         for (let element = end.reader.poll(); element !== null; element = end.reader.poll()) {
           if (element.kind === 'end') end.ended = true;
-          if (element.kind === 'batch') for (const value of element.batch.values) if (value !== end.read++) throw new Error('out of order');
+          if (element.kind === 'batch')
+            for (const value of element.batch.values) if (value !== end.read++) throw new Error('out of order');
         }
       }
       return ends.every((end) => end.ended);
@@ -161,7 +171,7 @@ describe('data plane', () => {
   it('passes a record in several frames when it is larger than a frame', async () => {
     const [sender, receiver] = await pair();
     const writer = sender.plane.writer(1, 0, 'map', ignore);
-    const record = Uint8Array.from({ length: 12_000_000 }, (_, i) => (i * 7) & 0xff);
+    const record = new Uint8Array(Buffer.alloc(12_000_000, 'seven b'));
     writer.write({ kind: 'batch', batch: batchOf([record]) });
     writer.write({ kind: 'barrier', barrier: { checkpointId: 1, triggeredAtMs: 2 } });
     const [first] = await drain(receiver.plane.reader(0, 0, ignore), 'barrier');
@@ -174,7 +184,12 @@ describe('data plane', () => {
     const writer = sender.plane.writer(1, 0, 'enrich', ignore);
     const other = sender.plane.writer(1, 1, 'other', ignore);
     const write = (): void => writer.write({ kind: 'batch', batch: batchOf(['x'.repeat(17 * 1024 * 1024)]) });
-    expect(write).toThrow(expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/enrich emitted a record of 178\d+ bytes/) }));
+    expect(write).toThrow(
+      expect.objectContaining({
+        code: 'RECORD_TOO_LARGE',
+        message: expect.stringMatching(/enrich emitted a record of 178\d+ bytes/),
+      }),
+    );
     other.write({ kind: 'batch', batch: batchOf([1]) });
     expect(valuesOf(await drain(receiver.plane.reader(0, 1, ignore), 'batch'))).toEqual([1]);
   });
@@ -184,7 +199,9 @@ describe('data plane', () => {
     const [sender] = await pair({ limits: { batchMaxBytes: 20 * 1024 * 1024 } });
     const writer = sender.plane.writer(1, 0, 'explode', ignore);
     const write = (): void => writer.write({ kind: 'batch', batch: batchOf(new Array(100).fill(text)) });
-    expect(write).toThrow(expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/operator explode/) }));
+    expect(write).toThrow(
+      expect.objectContaining({ code: 'RECORD_TOO_LARGE', message: expect.stringMatching(/operator explode/) }),
+    );
   });
 
   it('reports nothing at either end when a slot that has ended its channels closes', async () => {
@@ -249,7 +266,9 @@ describe('data plane handshake', () => {
     const stranger = connect(receiver.endpoint);
     let gone = false;
     stranger.on('error', ignore);
-    stranger.on('close', () => void (gone = true));
+    stranger.on('close', () => {
+      gone = true;
+    });
     stranger.write('GET / HTTP/1.1\r\nhost: here\r\n\r\n');
     await until(() => gone, 'the stranger is dropped');
     sender.plane.writer(1, 0, 'map', ignore).write({ kind: 'end' });
@@ -263,7 +282,9 @@ describe('data plane handshake', () => {
     const stranger = connect(receiver.endpoint);
     let gone = false;
     stranger.on('error', ignore);
-    stranger.on('close', () => void (gone = true));
+    stranger.on('close', () => {
+      gone = true;
+    });
     stranger.resume();
     // Half a frame header: neither refused nor welcome until the deadline.
     stranger.write(new Uint8Array(10));
@@ -277,7 +298,9 @@ describe('data plane handshake', () => {
     const gone = await slot(1);
     await gone.plane.close();
     const dialed = sender.plane.connect(new Map([[1, gone.endpoint]]));
-    const message = expect.stringMatching(new RegExp(`slot 0 cannot connect to slot 1 at 127.0.0.1:${gone.endpoint.port}`));
+    const message = expect.stringMatching(
+      new RegExp(`slot 0 cannot connect to slot 1 at 127.0.0.1:${gone.endpoint.port}`),
+    );
     await expect(dialed).rejects.toMatchObject({ code: 'TRANSPORT_FAILED', message });
     expect(sender.failures).toEqual([]);
   });
@@ -285,7 +308,8 @@ describe('data plane handshake', () => {
   it('names port and remedy when the port is in use, and takes the next of a range', async () => {
     const first = await slot(0);
     const { port } = first.endpoint;
-    const create = () => createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
+    const create = () =>
+      createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
     await expect(create().listen('127.0.0.1', { first: port, last: port })).rejects.toMatchObject({
       code: 'PORT_IN_USE',
       message: expect.stringMatching(new RegExp(`port ${port} .*dataPortRange`)),

@@ -99,13 +99,16 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     const server = createServer((socket) => this.#accept(socket));
     this.#server = server;
     const port = await listenInRange(server, host, portRange);
-    server.on('error', (error) => this.#fail(`slot ${this.self} cannot accept connections`, error, { slot: this.self }));
+    server.on('error', (error) =>
+      this.#fail(`slot ${this.self} cannot accept connections`, error, { slot: this.self }),
+    );
     return { host, port };
   }
 
   async connect(peers: ReadonlyMap<number, SlotEndpoint>): Promise<void> {
     const dials: Promise<void>[] = [];
-    for (const [peer, endpoint] of peers) if (peer !== this.self) dials.push(this.#connectionTo(peer).connect(endpoint));
+    for (const [peer, endpoint] of peers)
+      if (peer !== this.self) dials.push(this.#connectionTo(peer).connect(endpoint));
     await Promise.all(dials);
   }
 
@@ -148,7 +151,14 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     this.#failed = true;
     const code = isEngineError(cause) ? cause.code : 'TRANSPORT_FAILED';
     const message = `${what}: ${cause.message}; attempt ${this.identity.attempt} has to be restarted`;
-    this.#onFailure(new EngineError(code, message, { domain: 'external', retry: 'backoff', cause, ids: { ...ids, attempt: this.identity.attempt } }));
+    this.#onFailure(
+      new EngineError(code, message, {
+        domain: 'external',
+        retry: 'backoff',
+        cause,
+        ids: { ...ids, attempt: this.identity.attempt },
+      }),
+    );
   }
 
   #accept(socket: Socket): void {

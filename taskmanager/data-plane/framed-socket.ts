@@ -8,7 +8,14 @@
 import type { Socket } from 'node:net';
 import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { ExchangeLimits } from '../../runtime/exchange/exchange-limits.ts';
-import { connectionChannel, type FrameHandler, type FrameKind, frameKind, FrameParser, FrameWriter } from '../../runtime/exchange/frame.ts';
+import {
+  connectionChannel,
+  type FrameHandler,
+  type FrameKind,
+  frameKind,
+  FrameParser,
+  FrameWriter,
+} from '../../runtime/exchange/frame.ts';
 import { handshakeMaxBytes } from '../../runtime/exchange/handshake.ts';
 import { OutputBuffer } from './output-buffer.ts';
 
@@ -120,7 +127,9 @@ export class FramedSocket implements FrameHandler {
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      const protocol = isEngineError(error) ? error : new EngineError('INTERNAL', 'a frame could not be handled', { domain: 'internal', cause: error });
+      const protocol = isEngineError(error)
+        ? error
+        : new EngineError('INTERNAL', 'a frame could not be handled', { domain: 'internal', cause: error });
       this.abort(protocol);
     }
   }
@@ -131,6 +140,9 @@ export class FramedSocket implements FrameHandler {
     this.output.discard();
     this.#whenClosed?.();
     if (this.#closing || this.#closedByPeer) this.#owner.down(null);
-    else this.#owner.down(this.#error ?? new Error(this.#parser.atBoundary ? 'the peer ended it' : 'the peer ended it within a frame'));
+    else
+      this.#owner.down(
+        this.#error ?? new Error(this.#parser.atBoundary ? 'the peer ended it' : 'the peer ended it within a frame'),
+      );
   }
 }

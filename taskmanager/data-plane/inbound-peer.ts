@@ -8,7 +8,13 @@ import { assert } from '../../core/errors.ts';
 import type { ChannelReader } from '../../runtime/exchange/channel.ts';
 import { encodeCredit } from '../../runtime/exchange/element-frames.ts';
 import { connectionChannel, type FrameKind, frameKind, protocolError } from '../../runtime/exchange/frame.ts';
-import { checkHello, decodeHello, encodeRefusal, encodeWelcome, type Refusal } from '../../runtime/exchange/handshake.ts';
+import {
+  checkHello,
+  decodeHello,
+  encodeRefusal,
+  encodeWelcome,
+  type Refusal,
+} from '../../runtime/exchange/handshake.ts';
 import { type GrantTaker, InboundChannel } from '../../runtime/exchange/inbound-channel.ts';
 import type { DataPlaneContext } from './data-plane-context.ts';
 import { FramedSocket, type FramedSocketOwner } from './framed-socket.ts';
@@ -104,7 +110,8 @@ export class InboundConnection implements FramedSocketOwner {
 
   frame(channelId: number, kind: FrameKind, payload: Uint8Array): void {
     if (this.#peer === null) this.#hello(channelId, kind, payload);
-    else if (channelId === connectionChannel) throw protocolError(`a frame of kind ${kind} came for the connection itself`);
+    else if (channelId === connectionChannel)
+      throw protocolError(`a frame of kind ${kind} came for the connection itself`);
     else this.#peer.accept(channelId, kind, payload);
   }
 
@@ -134,7 +141,8 @@ export class InboundConnection implements FramedSocketOwner {
   }
 
   #hello(channelId: number, kind: FrameKind, payload: Uint8Array): void {
-    if (channelId !== connectionChannel || kind !== frameKind.hello) throw protocolError('a frame came before the handshake');
+    if (channelId !== connectionChannel || kind !== frameKind.hello)
+      throw protocolError('a frame came before the handshake');
     const { identity, self, limits } = this.#context;
     const hello = decodeHello(payload);
     const refusal = checkHello(hello, identity, self);

@@ -17,7 +17,10 @@ export const anyPort: PortRange = { first: 0, last: 0 };
  */
 export async function listenInRange(server: Server, host: string, range: PortRange): Promise<number> {
   if (!(range.first >= 0 && range.last <= 65_535 && range.first <= range.last)) {
-    throw new EngineError('USAGE', `dataPortRange ${range.first}-${range.last} is no range of ports: give two ports from 0 to 65535, the lower first`);
+    throw new EngineError(
+      'USAGE',
+      `dataPortRange ${range.first}-${range.last} is no range of ports: give two ports from 0 to 65535, the lower first`,
+    );
   }
   for (let port = range.first; port <= range.last; port++) {
     const error = await tryListen(server, host, port);
@@ -49,12 +52,14 @@ function tryListen(server: Server, host: string, port: number): Promise<NodeJS.E
 
 function boundPort(server: Server): number {
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new EngineError('INTERNAL', 'the data-plane server has no TCP address', { domain: 'internal' });
+  if (address === null || typeof address === 'string')
+    throw new EngineError('INTERNAL', 'the data-plane server has no TCP address', { domain: 'internal' });
   return address.port;
 }
 
 function bindError(host: string, port: number, cause: NodeJS.ErrnoException): EngineError {
-  const remedy = cause.code === 'EACCES' ? 'choose a dataPortRange from 1024 on' : 'check the bind address of the task manager';
+  const remedy =
+    cause.code === 'EACCES' ? 'choose a dataPortRange from 1024 on' : 'check the bind address of the task manager';
   return new EngineError('TRANSPORT_FAILED', `cannot listen on ${host}:${port}: ${cause.message}; ${remedy}`, {
     domain: 'external',
     cause,

@@ -47,15 +47,25 @@ export class OutboundConnection implements FramedSocketOwner {
 
   /** Settles when the peer has taken the connection; rejects with an EngineError when it did not within the deadline. */
   connect(endpoint: SlotEndpoint): Promise<void> {
-    assert(this.#dialing === null && this.#creditBytes === 0, `slot ${this.#context.self} dials slot ${this.#peer} twice`);
+    assert(
+      this.#dialing === null && this.#creditBytes === 0,
+      `slot ${this.#context.self} dials slot ${this.#peer} twice`,
+    );
     return new Promise((resolve, reject) => {
       const { connectTimeoutMs } = this.#context;
-      const timer = setTimeout(() => this.#socket.abort(new Error(`no answer within ${connectTimeoutMs} ms`)), connectTimeoutMs);
+      const timer = setTimeout(
+        () => this.#socket.abort(new Error(`no answer within ${connectTimeoutMs} ms`)),
+        connectTimeoutMs,
+      );
       this.#dialing = { endpoint, resolve, reject, timer };
       const options = { host: endpoint.host, port: endpoint.port, highWaterMark: socketBufferBytes };
       const socket = connectSocket(options);
       this.#socket.attach(socket);
-      this.#socket.frames.frame(connectionChannel, frameKind.hello, encodeHello(this.#context.identity, this.#context.self, this.#peer));
+      this.#socket.frames.frame(
+        connectionChannel,
+        frameKind.hello,
+        encodeHello(this.#context.identity, this.#context.self, this.#peer),
+      );
     });
   }
 
@@ -66,7 +76,16 @@ export class OutboundConnection implements FramedSocketOwner {
     const { frames, output } = this.#socket;
     const encoder = codec.encoder();
     const creditBytes = this.#creditBytes;
-    const channel = new OutboundChannel({ channelId, operatorName, limits, encoder, frames, gate: output, creditBytes, onWritable });
+    const channel = new OutboundChannel({
+      channelId,
+      operatorName,
+      limits,
+      encoder,
+      frames,
+      gate: output,
+      creditBytes,
+      onWritable,
+    });
     this.#channels.set(channelId, channel);
     return channel;
   }
@@ -77,7 +96,8 @@ export class OutboundConnection implements FramedSocketOwner {
       return;
     }
     const channel = this.#channels.get(channelId);
-    if (channel === undefined || kind !== frameKind.credit) throw protocolError(`a frame of kind ${kind} came back on channel ${channelId}`);
+    if (channel === undefined || kind !== frameKind.credit)
+      throw protocolError(`a frame of kind ${kind} came back on channel ${channelId}`);
     channel.grant(decodeCredit(payload));
     this.#noticeFinished();
   }
@@ -144,7 +164,12 @@ export class OutboundConnection implements FramedSocketOwner {
     if (isEngineError(error)) return error;
     const reason = error?.message ?? 'it is closing';
     const message = `slot ${this.#context.self} cannot connect to slot ${this.#peer} at ${endpoint.host}:${endpoint.port}: ${reason}; check that the task manager runs and its dataPortRange is reachable`;
-    return new EngineError('TRANSPORT_FAILED', message, { domain: 'external', retry: 'backoff', cause: error, ids: this.#ids() });
+    return new EngineError('TRANSPORT_FAILED', message, {
+      domain: 'external',
+      retry: 'backoff',
+      cause: error,
+      ids: this.#ids(),
+    });
   }
 
   #ids(): Record<string, number> {

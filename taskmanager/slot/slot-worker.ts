@@ -125,7 +125,7 @@ class SlotThread {
       placements: message.slices,
       finished,
       workingDirectory,
-      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared),
+      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared, { onFailed: (error) => this.#fail(this.#deployment.slice.subtasks[0], error) }),
       pulse: new Int32Array(this.#task.pulse),
       snapshotSink: {
         get hasCredit() {

@@ -40,7 +40,8 @@ export class ColdDatabase {
   }
 }
 
-const tableKey = (operatorId: string, stateName: string, keyGroup: number): string => `${keyGroup}\0${operatorId}\0${stateName}`;
+const tableKey = (operatorId: string, stateName: string, keyGroup: number): string =>
+  `${keyGroup}\0${operatorId}\0${stateName}`;
 
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');

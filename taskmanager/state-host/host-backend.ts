@@ -35,7 +35,11 @@ interface PendingAnswer {
 }
 
 /** @param port and `shared` from `StateHost.attachSlot`; the port belongs to the backend until `close` */
-export function hostBackend(port: MessagePort, shared: SharedArrayBuffer, options: HostBackendOptions = {}): StateBackend {
+export function hostBackend(
+  port: MessagePort,
+  shared: SharedArrayBuffer,
+  options: HostBackendOptions = {},
+): StateBackend {
   return new HostBackend(port, shared, options);
 }
 
@@ -72,7 +76,9 @@ class HostBackend implements StateBackend {
   }
 
   scanBlocking(prefix: RowAddress): { key: Uint8Array; value: Uint8Array }[] {
-    const found = unpackValues(this.#askBlocking((requestId) => ({ kind: 'scan', requestId, rows: packAddresses([prefix]) })));
+    const found = unpackValues(
+      this.#askBlocking((requestId) => ({ kind: 'scan', requestId, rows: packAddresses([prefix]) })),
+    );
     const rows: { key: Uint8Array; value: Uint8Array }[] = [];
     for (let index = 0; index < found.length; index += 2) {
       rows.push({ key: found[index] as Uint8Array, value: found[index + 1] as Uint8Array });
@@ -82,10 +88,15 @@ class HostBackend implements StateBackend {
 
   write(rows: readonly { row: RowAddress; value: Uint8Array | null }[]): void {
     if (rows.length === 0) return;
-    const packed = packRows(rows, (item) => item.row, (item) => item.value);
+    const packed = packRows(
+      rows,
+      (item) => item.row,
+      (item) => item.value,
+    );
     this.#bytesWritten += packed.bytes.length;
     this.#post({ kind: 'write', rows: packed });
-    if (this.#bytesWritten - this.#bytesApplied > writeBytesInFlightMax) this.#askBlocking((requestId) => ({ kind: 'sync', requestId }));
+    if (this.#bytesWritten - this.#bytesApplied > writeBytesInFlightMax)
+      this.#askBlocking((requestId) => ({ kind: 'sync', requestId }));
   }
 
   async close(): Promise<void> {
@@ -125,7 +136,11 @@ class HostBackend implements StateBackend {
     }
   }
 
-  #send(request: (requestId: number) => SlotToStateHost, resolve: (values: Uint8Array) => void, reject: (error: EngineError) => void): void {
+  #send(
+    request: (requestId: number) => SlotToStateHost,
+    resolve: (values: Uint8Array) => void,
+    reject: (error: EngineError) => void,
+  ): void {
     if (this.#failure === null && this.#isHostDead()) this.#fail(hostGone());
     if (this.#failure !== null) return reject(this.#failure);
     const requestId = this.#nextRequestId++;
@@ -172,10 +187,16 @@ class HostBackend implements StateBackend {
   }
 }
 
-const packAddresses = (rows: readonly RowAddress[]): PackedRows => packRows(rows, (row) => row, () => null);
+const packAddresses = (rows: readonly RowAddress[]): PackedRows =>
+  packRows(
+    rows,
+    (row) => row,
+    () => null,
+  );
 
 function hostGone(): EngineError {
-  const message = 'the state host thread is gone, and with it all state of this slot; the attempt restarts from the last checkpoint';
+  const message =
+    'the state host thread is gone, and with it all state of this slot; the attempt restarts from the last checkpoint';
   return new EngineError('INTERNAL', message, { domain: 'internal', retry: 'backoff' });
 }
 

@@ -20,17 +20,21 @@ export interface PackedRows {
   readonly bytes: Uint8Array;
 }
 
-/** Packs rows; `valueOf` null or undefined packs no value (a delete, or an address to be read). */
-export function packRows<T>(items: readonly T[], rowOf: (item: T) => RowAddress, valueOf: (item: T) => Uint8Array | null): PackedRows {
+/** Packs rows; `valueFor` null or undefined packs no value (a delete, or an address to be read). */
+export function packRows<T>(
+  items: readonly T[],
+  rowFor: (item: T) => RowAddress,
+  valueFor: (item: T) => Uint8Array | null,
+): PackedRows {
   let total = 0;
-  for (const item of items) total += rowHeaderBytes + rowOf(item).key.length + (valueOf(item)?.length ?? 0);
+  for (const item of items) total += rowHeaderBytes + rowFor(item).key.length + (valueFor(item)?.length ?? 0);
   const bytes = Buffer.allocUnsafeSlow(total);
   const tables: [string, string][] = [];
   let table = -1;
   let position = 0;
   for (const item of items) {
-    const row = rowOf(item);
-    const value = valueOf(item);
+    const row = rowFor(item);
+    const value = valueFor(item);
     if (!isTable(tables[table], row)) table = tableNumber(tables, row);
     position = bytes.writeUInt16LE(table, position);
     position = bytes.writeUInt16LE(row.keyGroup, position);

@@ -2,7 +2,13 @@
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import { EngineError } from '../../core/errors.ts';
 import { workerEntry } from '../worker-entry.ts';
-import { markHostDead, sharedBytes, type MainToStateHost, type StateHostSlot, type StateHostToMain } from './state-host-messages.ts';
+import {
+  markHostDead,
+  sharedBytes,
+  type MainToStateHost,
+  type StateHostSlot,
+  type StateHostToMain,
+} from './state-host-messages.ts';
 
 /** What a slot needs for its `hostBackend`; `port` is to be transferred to the slot's thread, `shared` is shared with it. */
 export interface StateHostConnection {
@@ -45,7 +51,13 @@ export class StateHost {
     const connectionId = this.#nextConnectionId++;
     this.#shared.set(connectionId, shared);
     if (this.#gone) markHostDead(shared);
-    const message: MainToStateHost = { kind: 'attachSlot', connectionId, slot: { jobName, attempt, slotIndex }, port: port2, shared };
+    const message: MainToStateHost = {
+      kind: 'attachSlot',
+      connectionId,
+      slot: { jobName, attempt, slotIndex },
+      port: port2,
+      shared,
+    };
     this.#worker.postMessage(message, [port2]);
     return { port: port1, shared };
   }

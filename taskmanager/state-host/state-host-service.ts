@@ -86,7 +86,9 @@ function applyWrites(database: ColdDatabase, rows: PackedRows): void {
 
 function valuesOf(database: ColdDatabase, rows: PackedRows): (Uint8Array | undefined)[] {
   const values: (Uint8Array | undefined)[] = [];
-  forEachPackedRow(rows, (operatorId, stateName, keyGroup, key) => values.push(database.get(operatorId, stateName, keyGroup, key)));
+  forEachPackedRow(rows, (operatorId, stateName, keyGroup, key) =>
+    values.push(database.get(operatorId, stateName, keyGroup, key)),
+  );
   return values;
 }
 

@@ -17,7 +17,8 @@ function attach({ connectionId, slot, port, shared }: Extract<MainToStateHost, {
   ports.add(port);
   port.on('message', (request: SlotToStateHost) => {
     const answer = service.handle(slot, request);
-    if (answer?.kind === 'answer' && answer.values.length > 0) port.postMessage(answer, [answer.values.buffer as ArrayBuffer]);
+    if (answer?.kind === 'answer' && answer.values.length > 0)
+      port.postMessage(answer, [answer.values.buffer as ArrayBuffer]);
     else if (answer !== null) port.postMessage(answer);
     const isBlocking = request.kind === 'read' || request.kind === 'scan' || request.kind === 'sync';
     if (isBlocking) wakeSlot(shared);

@@ -8,8 +8,16 @@ import { hostBackend, writeBytesInFlightMax, type HostBackendOptions } from './h
 import { startStateHost, type StateHost } from './state-host-client.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
-const address = (key: string, keyGroup = 1, stateName = 'rows'): RowAddress => ({ operatorId: 'count', stateName, keyGroup, key: text(key) });
-const put = (key: string, value: string, keyGroup = 1): { row: RowAddress; value: Uint8Array } => ({ row: address(key, keyGroup), value: text(value) });
+const address = (key: string, keyGroup = 1, stateName = 'rows'): RowAddress => ({
+  operatorId: 'count',
+  stateName,
+  keyGroup,
+  key: text(key),
+});
+const put = (key: string, value: string, keyGroup = 1): { row: RowAddress; value: Uint8Array } => ({
+  row: address(key, keyGroup),
+  value: text(value),
+});
 const slot = { jobName: 'job', attempt: 1, slotIndex: 0 };
 
 let host: StateHost | null = null;
@@ -32,7 +40,11 @@ afterEach(async () => {
 });
 
 /** A slot in a thread of its own: runs `body` with its backend and reports what it returns or throws. */
-async function slotThread(of: typeof slot, body: string, options: HostBackendOptions = {}): Promise<{ reply: Promise<unknown> }> {
+async function slotThread(
+  of: typeof slot,
+  body: string,
+  options: HostBackendOptions = {},
+): Promise<{ reply: Promise<unknown> }> {
   host ??= await startStateHost();
   const { port, shared } = host.attachSlot(of);
   const module = new URL('../../dist/taskmanager/state-host/host-backend.js', import.meta.url).href;
@@ -44,7 +56,12 @@ async function slotThread(of: typeof slot, body: string, options: HostBackendOpt
       const report = (message) => parentPort.postMessage(message);
       try { report({ value: await (async () => { ${body} })() }); } catch (error) { report({ code: error.code, message: error.message }); }
     });`;
-  const worker = new Worker(code, { eval: true, execArgv: [], workerData: { module, port, shared, options }, transferList: [port] });
+  const worker = new Worker(code, {
+    eval: true,
+    execArgv: [],
+    workerData: { module, port, shared, options },
+    transferList: [port],
+  });
   workers.push(worker);
   return {
     reply: new Promise((resolve, reject) => {
@@ -58,9 +75,9 @@ describe('the host backend', () => {
   test('returns what was written, in order of the asked rows, and undefined for what is absent', async () => {
     const backend = await connect();
     backend.write([put('a', '1'), put('b', ''), put('c', '3'), { row: address('c'), value: null }]);
-    expect(await backend.fetch([address('b'), address('c'), address('a'), address('a', 2), address('a', 1, 'timers')])).toEqual([
-      text(''), undefined, text('1'), undefined, undefined,
-    ]);
+    expect(
+      await backend.fetch([address('b'), address('c'), address('a'), address('a', 2), address('a', 1, 'timers')]),
+    ).toEqual([text(''), undefined, text('1'), undefined, undefined]);
     expect(await backend.fetch([])).toEqual([]);
     expect(backend.readBlocking(address('a'))).toEqual(text('1'));
     expect(backend.readBlocking(address('c'))).toBeUndefined();
@@ -70,7 +87,10 @@ describe('the host backend', () => {
   test('scans the rows below a prefix in order of their bytes, of this key group only', async () => {
     const backend = await connect();
     const key = (...bytes: number[]): RowAddress => ({ ...address(''), key: Uint8Array.from(bytes) });
-    const rows = [[1, 255], [1], [1, 0, 7], [2], [1, 128], [0, 1]].map((bytes) => ({ row: key(...bytes), value: Uint8Array.from(bytes) }));
+    const rows = [[1, 255], [1], [1, 0, 7], [2], [1, 128], [0, 1]].map((bytes) => ({
+      row: key(...bytes),
+      value: Uint8Array.from(bytes),
+    }));
     backend.write([...rows, put('\u0001x', 'other group', 2)]);
     expect(backend.scanBlocking(key(1)).map((row) => [...row.key])).toEqual([[1], [1, 0, 7], [1, 128], [1, 255]]);
     expect(backend.scanBlocking(key(1)).map((row) => [...row.value])).toEqual([[1], [1, 0, 7], [1, 128], [1, 255]]);
@@ -94,7 +114,10 @@ describe('the host backend', () => {
   test('every read returns what a map would, whatever the order of writes, fetches, reads and scans', async () => {
     const key = fc.constantFrom('', 'a', 'ab', 'b', 'bä');
     const operation = fc.oneof(
-      fc.record({ kind: fc.constant('write' as const), rows: fc.array(fc.tuple(key, fc.option(fc.string({ maxLength: 8 }))), { maxLength: 4 }) }),
+      fc.record({
+        kind: fc.constant('write' as const),
+        rows: fc.array(fc.tuple(key, fc.option(fc.string({ maxLength: 8 }))), { maxLength: 4 }),
+      }),
       fc.record({ kind: fc.constant('fetch' as const), keys: fc.array(key, { maxLength: 4 }) }),
       fc.record({ kind: fc.constantFrom('read' as const, 'scan' as const), key }),
     );
@@ -104,20 +127,34 @@ describe('the host backend', () => {
       fc.asyncProperty(fc.array(operation, { maxLength: 25 }), async (operations) => {
         const state = `run ${run++}`;
         const model = new Map<string, string>();
-        const bytesOf = (name: string): Uint8Array | undefined => (model.has(name) ? text(model.get(name) as string) : undefined);
+        const bytesOf = (name: string): Uint8Array | undefined =>
+          model.has(name) ? text(model.get(name) as string) : undefined;
         const checks: Promise<void>[] = [];
         for (const each of operations) {
           if (each.kind === 'write') {
-            backend.write(each.rows.map(([name, value]) => ({ row: address(name, 1, state), value: value === null ? null : text(value) })));
+            backend.write(
+              each.rows.map(([name, value]) => ({
+                row: address(name, 1, state),
+                value: value === null ? null : text(value),
+              })),
+            );
             for (const [name, value] of each.rows) value === null ? model.delete(name) : model.set(name, value);
           } else if (each.kind === 'fetch') {
             const expected = each.keys.map(bytesOf);
-            checks.push(backend.fetch(each.keys.map((name) => address(name, 1, state))).then((found) => expect(found).toEqual(expected)));
+            checks.push(
+              backend
+                .fetch(each.keys.map((name) => address(name, 1, state)))
+                .then((found) => expect(found).toEqual(expected)),
+            );
           } else if (each.kind === 'read') {
             expect(backend.readBlocking(address(each.key, 1, state))).toEqual(bytesOf(each.key));
           } else {
-            const expected = [...model.keys()].filter((name) => name.startsWith(each.key)).sort((a, b) => Buffer.compare(text(a), text(b)));
-            expect(backend.scanBlocking(address(each.key, 1, state)).map((row) => Buffer.from(row.key).toString())).toEqual(expected);
+            const expected = [...model.keys()]
+              .filter((name) => name.startsWith(each.key))
+              .sort((a, b) => Buffer.compare(text(a), text(b)));
+            expect(
+              backend.scanBlocking(address(each.key, 1, state)).map((row) => Buffer.from(row.key).toString()),
+            ).toEqual(expected);
           }
         }
         await Promise.all(checks);
@@ -129,8 +166,12 @@ describe('the host backend', () => {
   test('waits for the host when more writes are under way than it may hold', async () => {
     const backend = await connect();
     const value = new Uint8Array(1024 * 1024);
-    for (let index = 0; index < (writeBytesInFlightMax / value.length) * 2; index++) backend.write([{ row: address(`${index}`), value }]);
-    expect((await backend.fetch([address('0'), address('31')])).map((found) => found?.length)).toEqual([value.length, value.length]);
+    for (let index = 0; index < (writeBytesInFlightMax / value.length) * 2; index++)
+      backend.write([{ row: address(`${index}`), value }]);
+    expect((await backend.fetch([address('0'), address('31')])).map((found) => found?.length)).toEqual([
+      value.length,
+      value.length,
+    ]);
   });
 
   test('refuses an older attempt and keeps what the newer one wrote', async () => {
@@ -144,7 +185,10 @@ describe('the host backend', () => {
     expect(newer.readBlocking(address('a'))).toEqual(text('new'));
     older.write([put('a', 'late')]);
     expect(() => older.readBlocking(address('a'))).toThrow(expect.objectContaining({ code: 'STALE_EPOCH' }));
-    await expect(older.fetch([address('a')])).rejects.toMatchObject({ code: 'STALE_EPOCH', message: expect.stringContaining('newest attempt of this slot is 2') });
+    await expect(older.fetch([address('a')])).rejects.toMatchObject({
+      code: 'STALE_EPOCH',
+      message: expect.stringContaining('newest attempt of this slot is 2'),
+    });
     expect(() => older.write([put('a', 'later')])).toThrow(expect.objectContaining({ code: 'STALE_EPOCH' }));
     expect(failures).toHaveLength(1);
     await older.close();
@@ -154,10 +198,18 @@ describe('the host backend', () => {
   });
 
   test('keeps slots and jobs apart', async () => {
-    const [first, second, third] = [await connect(), await connect({ ...slot, slotIndex: 1 }), await connect({ ...slot, jobName: 'other' })];
+    const [first, second, third] = [
+      await connect(),
+      await connect({ ...slot, slotIndex: 1 }),
+      await connect({ ...slot, jobName: 'other' }),
+    ];
     first.write([put('a', '1')]);
     second.write([put('a', '2')]);
-    expect([first, second, third].map((backend) => backend.readBlocking(address('a')))).toEqual([text('1'), text('2'), undefined]);
+    expect([first, second, third].map((backend) => backend.readBlocking(address('a')))).toEqual([
+      text('1'),
+      text('2'),
+      undefined,
+    ]);
   });
 
   test('serves slots in threads of their own that block at the same time', async () => {
@@ -178,7 +230,10 @@ describe('the host backend', () => {
     const reached = await connect({ ...slot, slotIndex: 1 });
     await reached.fetch([]);
     await host?.stop();
-    expect(await reading.reply).toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('state host thread is gone') });
+    expect(await reading.reply).toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringContaining('state host thread is gone'),
+    });
     await expect(reached.fetch([address('a')])).rejects.toMatchObject({ code: 'INTERNAL' });
     const late = await connect();
     expect(() => late.readBlocking(address('a'))).toThrow(/state host thread is gone/);
@@ -188,7 +243,10 @@ describe('the host backend', () => {
     // The host's end of this connection is never attached to a host.
     const { port1, port2 } = new (await import('node:worker_threads')).MessageChannel();
     const failures: EngineError[] = [];
-    const backend = hostBackend(port1, new SharedArrayBuffer(8), { blockingTimeoutMs: 20, onFailed: (error) => failures.push(error) });
+    const backend = hostBackend(port1, new SharedArrayBuffer(8), {
+      blockingTimeoutMs: 20,
+      onFailed: (error) => failures.push(error),
+    });
     expect(() => backend.readBlocking(address('a'))).toThrow(/has not answered for 20 ms/);
     expect(failures).toHaveLength(1);
     await backend.close();

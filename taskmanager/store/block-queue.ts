@@ -38,7 +38,8 @@ export class BlockQueue implements AsyncIterable<RowBlock> {
   fail(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    for (const { block, slotIndex } of this.#blocks.splice(0).slice(this.#taken)) this.#onTaken(slotIndex, block.bytes.length);
+    for (const { block, slotIndex } of this.#blocks.splice(0).slice(this.#taken))
+      this.#onTaken(slotIndex, block.bytes.length);
     this.#taken = 0;
     this.#wake?.();
   }

@@ -10,32 +10,72 @@ const checkpoint = (checkpointId: number) => ({ ...attempt, checkpointId });
 const slot = (slotIndex: number) => ({ ...attempt, slotIndex });
 const block = { operatorId: 'count', stateName: 'rows', rowCount: 1, bytes: new Uint8Array(12) };
 const info = (slotIndex: number): StoredSubtaskSnapshot => ({
-  subtask: { vertexId: 'v', subtaskIndex: slotIndex }, afterEnd: false, rows: 1, bytes: 12, alignmentMs: 0, sourceRecords: 0,
+  subtask: { vertexId: 'v', subtaskIndex: slotIndex },
+  afterEnd: false,
+  rows: 1,
+  bytes: 12,
+  alignmentMs: 0,
+  sourceRecords: 0,
 });
-const fileOf = (checkpointId: number): StateFile => ({ object: { name: `${checkpointId}.rows`, sha256: '', bytes: 1 }, rows: 1, keyGroupFirst: 0, keyGroupLast: 0 });
+const fileOf = (checkpointId: number): StateFile => ({
+  object: { name: `${checkpointId}.rows`, sha256: '', bytes: 1 },
+  rows: 1,
+  keyGroupFirst: 0,
+  keyGroupLast: 0,
+});
 
 const attached = (slotIndex: number): LedgerEvent => ({ kind: 'slotAttached', slot: slot(slotIndex) });
 const gone = (slotIndex: number): LedgerEvent => ({ kind: 'slotGone', slot: slot(slotIndex) });
-const begun = (id: number, slotIndexes: number[]): LedgerEvent => ({ kind: 'begun', checkpoint: checkpoint(id), slotIndexes });
-const rows = (id: number, slotIndex: number): LedgerEvent => ({ kind: 'block', checkpoint: checkpoint(id), slotIndex, block });
-const done = (id: number, slotIndex: number): LedgerEvent => ({ kind: 'slotDone', checkpoint: checkpoint(id), slotIndex, subtasks: [info(slotIndex)] });
+const begun = (id: number, slotIndexes: number[]): LedgerEvent => ({
+  kind: 'begun',
+  checkpoint: checkpoint(id),
+  slotIndexes,
+});
+const rows = (id: number, slotIndex: number): LedgerEvent => ({
+  kind: 'block',
+  checkpoint: checkpoint(id),
+  slotIndex,
+  block,
+});
+const done = (id: number, slotIndex: number): LedgerEvent => ({
+  kind: 'slotDone',
+  checkpoint: checkpoint(id),
+  slotIndex,
+  subtasks: [info(slotIndex)],
+});
 const written = (id: number): LedgerEvent => ({ kind: 'fileWritten', checkpoint: checkpoint(id), file: fileOf(id) });
-const failed = (id: number): LedgerEvent => ({ kind: 'fileFailed', checkpoint: checkpoint(id), error: toWireError(new Error('disk')) });
+const failed = (id: number): LedgerEvent => ({
+  kind: 'fileFailed',
+  checkpoint: checkpoint(id),
+  error: toWireError(new Error('disk')),
+});
 const aborted = (id: number): LedgerEvent => ({ kind: 'aborted', checkpoint: checkpoint(id) });
 
 /** Kinds of the actions of each event. */
-const run = (events: LedgerEvent[], ledger = new CheckpointLedger()): string[][] => events.map((event) => ledger.apply(event).map((action) => action.kind));
+const run = (events: LedgerEvent[], ledger = new CheckpointLedger()): string[][] =>
+  events.map((event) => ledger.apply(event).map((action) => action.kind));
 
 describe('the checkpoint ledger', () => {
   test('writes one file of two slots and reports it once it is durable', () => {
-    const events = [attached(0), attached(1), begun(1, [0, 1]), rows(1, 0), rows(1, 1), done(1, 1), done(1, 0), written(1)];
+    const events = [
+      attached(0),
+      attached(1),
+      begun(1, [0, 1]),
+      rows(1, 0),
+      rows(1, 1),
+      done(1, 1),
+      done(1, 0),
+      written(1),
+    ];
     expect(run(events)).toEqual([[], [], [], ['openFile', 'append'], ['append'], [], ['endFile'], ['reportWritten']]);
   });
 
   test('reports the snapshots of all slots in order of the slots', () => {
     const ledger = new CheckpointLedger();
     run([attached(0), attached(1), begun(1, [0, 1]), done(1, 1)], ledger);
-    expect(ledger.apply(done(1, 0))).toEqual([{ kind: 'reportWritten', checkpoint: checkpoint(1), file: null, subtasks: [info(0), info(1)] }]);
+    expect(ledger.apply(done(1, 0))).toEqual([
+      { kind: 'reportWritten', checkpoint: checkpoint(1), file: null, subtasks: [info(0), info(1)] },
+    ]);
   });
 
   test('takes rows and ends of slots that overtake the beginning', () => {
@@ -59,23 +99,36 @@ describe('the checkpoint ledger', () => {
   });
 
   test('fails a checkpoint when a slot ends before it is done, and not when it ends after', () => {
-    expect(run([attached(0), attached(1), begun(1, [0, 1]), done(1, 0), gone(0), gone(1)]).slice(4)).toEqual([[], ['reportFailed']]);
+    expect(run([attached(0), attached(1), begun(1, [0, 1]), done(1, 0), gone(0), gone(1)]).slice(4)).toEqual([
+      [],
+      ['reportFailed'],
+    ]);
     expect(run([attached(0), begun(1, [0, 1])]).at(-1)).toEqual(['reportFailed']);
   });
 
   test('drops rows of checkpoints that never began when a later one begins or the slots end', () => {
-    expect(run([attached(0), rows(1, 0), begun(2, [0]), rows(1, 0)]).slice(2)).toEqual([['discardFile'], ['returnCredit']]);
+    expect(run([attached(0), rows(1, 0), begun(2, [0]), rows(1, 0)]).slice(2)).toEqual([
+      ['discardFile'],
+      ['returnCredit'],
+    ]);
     expect(run([attached(0), rows(1, 0), gone(0)]).at(-1)).toEqual(['discardFile']);
   });
 
   test('refuses rows of a slot that was done, and a beginning out of order', () => {
-    expect(run([attached(0), begun(1, [0]), rows(1, 0), done(1, 0), rows(1, 0)]).at(-1)).toEqual(['returnCredit', 'discardFile', 'reportFailed']);
+    expect(run([attached(0), begun(1, [0]), rows(1, 0), done(1, 0), rows(1, 0)]).at(-1)).toEqual([
+      'returnCredit',
+      'discardFile',
+      'reportFailed',
+    ]);
     expect(run([attached(0), begun(2, [0]), done(2, 0), begun(1, [0])]).at(-1)).toEqual(['reportFailed']);
   });
 
   test('tells of a failure before the beginning when the checkpoint begins', () => {
     expect(run([attached(0), rows(1, 0), failed(1), rows(1, 0), done(1, 0), begun(1, [0])]).slice(2)).toEqual([
-      ['discardFile'], ['returnCredit'], [], ['reportFailed'],
+      ['discardFile'],
+      ['returnCredit'],
+      [],
+      ['reportFailed'],
     ]);
   });
 
@@ -104,7 +157,8 @@ describe('the checkpoint ledger', () => {
       fc.property(fc.array(event, { maxLength: 40 }), (events) => {
         const ledger = new CheckpointLedger();
         const world = new ShellModel();
-        for (const each of [attached(0), attached(1), ...events]) if (world.isPossible(each)) world.act(each, ledger.apply(each));
+        for (const each of [attached(0), attached(1), ...events])
+          if (world.isPossible(each)) world.act(each, ledger.apply(each));
         for (const each of [gone(0), gone(1), ...[1, 2, 3].filter((at) => world.files.has(at)).map(failed)]) {
           if (world.isPossible(each)) world.act(each, ledger.apply(each));
         }
@@ -140,7 +194,10 @@ class ShellModel {
         return this.#slots.has(event.slot.slotIndex);
       case 'fileWritten':
         // Ended files become durable, also when they were discarded at that moment.
-        return this.files.get(event.checkpoint.checkpointId) === 'ended' || this.files.get(event.checkpoint.checkpointId) === 'discarded';
+        return (
+          this.files.get(event.checkpoint.checkpointId) === 'ended' ||
+          this.files.get(event.checkpoint.checkpointId) === 'discarded'
+        );
       case 'fileFailed':
         return this.files.has(event.checkpoint.checkpointId);
       default:
@@ -158,7 +215,8 @@ class ShellModel {
         this.blocksOut++;
       }
       if (action.kind === 'endFile') this.files.set(action.checkpoint.checkpointId, 'ended');
-      if (action.kind === 'discardFile' && this.files.has(action.checkpoint.checkpointId)) this.files.set(action.checkpoint.checkpointId, 'discarded');
+      if (action.kind === 'discardFile' && this.files.has(action.checkpoint.checkpointId))
+        this.files.set(action.checkpoint.checkpointId, 'discarded');
       if (action.kind === 'deleteFile') expect(this.#reportedFiles.has(action.file.object.name)).toBe(false);
       if (action.kind === 'reportWritten' || action.kind === 'reportFailed') this.#report(action);
     }

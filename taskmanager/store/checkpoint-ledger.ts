@@ -34,7 +34,12 @@ export type LedgerEvent =
   | { readonly kind: 'slotAttached'; readonly slot: LedgerSlot }
   | { readonly kind: 'slotGone'; readonly slot: LedgerSlot }
   | { readonly kind: 'begun'; readonly checkpoint: LedgerCheckpoint; readonly slotIndexes: readonly number[] }
-  | { readonly kind: 'block'; readonly checkpoint: LedgerCheckpoint; readonly slotIndex: number; readonly block: RowBlock }
+  | {
+      readonly kind: 'block';
+      readonly checkpoint: LedgerCheckpoint;
+      readonly slotIndex: number;
+      readonly block: RowBlock;
+    }
   | {
       readonly kind: 'slotDone';
       readonly checkpoint: LedgerCheckpoint;
@@ -49,7 +54,12 @@ export type LedgerAction =
   /** Start the file of this checkpoint. */
   | { readonly kind: 'openFile'; readonly checkpoint: LedgerCheckpoint }
   /** Append to its open file; credit goes back to the slot when the block is taken. */
-  | { readonly kind: 'append'; readonly checkpoint: LedgerCheckpoint; readonly slotIndex: number; readonly block: RowBlock }
+  | {
+      readonly kind: 'append';
+      readonly checkpoint: LedgerCheckpoint;
+      readonly slotIndex: number;
+      readonly block: RowBlock;
+    }
   | { readonly kind: 'returnCredit'; readonly slot: LedgerSlot; readonly bytes: number }
   /** No more blocks come: make it durable. */
   | { readonly kind: 'endFile'; readonly checkpoint: LedgerCheckpoint }
@@ -138,7 +148,8 @@ export class CheckpointLedger {
     const actions: LedgerAction[] = [];
     for (const earlier of [...state.pending.values()]) {
       // Begun in order of ids: what an earlier one holds without having begun never will.
-      if (earlier.slotIndexes === null && earlier.checkpoint.checkpointId < checkpoint.checkpointId) actions.push(...this.#settle(earlier));
+      if (earlier.slotIndexes === null && earlier.checkpoint.checkpointId < checkpoint.checkpointId)
+        actions.push(...this.#settle(earlier));
     }
     const pending = this.#pending(state, checkpoint);
     pending.slotIndexes = [...slotIndexes];
@@ -150,18 +161,27 @@ export class CheckpointLedger {
 
   #block(checkpoint: LedgerCheckpoint, slotIndex: number, block: RowBlock): LedgerAction[] {
     const state = this.#attempt(checkpoint);
-    const credit: LedgerAction = { kind: 'returnCredit', slot: { ...attemptOf(checkpoint), slotIndex }, bytes: block.bytes.length };
+    const credit: LedgerAction = {
+      kind: 'returnCredit',
+      slot: { ...attemptOf(checkpoint), slotIndex },
+      bytes: block.bytes.length,
+    };
     if (isOver(state, checkpoint.checkpointId)) return [credit];
     const pending = this.#pending(state, checkpoint);
     if (pending.failure !== null) return [credit];
-    if (pending.ending || pending.done.has(slotIndex)) return [credit, ...this.#fail(pending, blockAfterDone(checkpoint, slotIndex))];
+    if (pending.ending || pending.done.has(slotIndex))
+      return [credit, ...this.#fail(pending, blockAfterDone(checkpoint, slotIndex))];
     const append: LedgerAction = { kind: 'append', checkpoint, slotIndex, block };
     if (pending.fileOpen) return [append];
     pending.fileOpen = true;
     return [{ kind: 'openFile', checkpoint }, append];
   }
 
-  #slotDone(checkpoint: LedgerCheckpoint, slotIndex: number, subtasks: readonly StoredSubtaskSnapshot[]): LedgerAction[] {
+  #slotDone(
+    checkpoint: LedgerCheckpoint,
+    slotIndex: number,
+    subtasks: readonly StoredSubtaskSnapshot[],
+  ): LedgerAction[] {
     const state = this.#attempt(checkpoint);
     if (isOver(state, checkpoint.checkpointId)) return [];
     const pending = this.#pending(state, checkpoint);
@@ -171,7 +191,8 @@ export class CheckpointLedger {
   }
 
   #endIfAllDone(pending: Pending): LedgerAction[] {
-    if (pending.slotIndexes === null || !pending.slotIndexes.every((slotIndex) => pending.done.has(slotIndex))) return [];
+    if (pending.slotIndexes === null || !pending.slotIndexes.every((slotIndex) => pending.done.has(slotIndex)))
+      return [];
     if (!pending.fileOpen) return this.#written(pending, null);
     if (pending.ending) return [];
     pending.ending = true;
@@ -255,21 +276,32 @@ export class CheckpointLedger {
 
 const attemptOf = ({ jobName, attempt }: StoreAttempt): StoreAttempt => ({ jobName, attempt });
 
-const isOver = (state: AttemptState, checkpointId: number): boolean => checkpointId <= state.settledMax && !state.pending.has(checkpointId);
+const isOver = (state: AttemptState, checkpointId: number): boolean =>
+  checkpointId <= state.settledMax && !state.pending.has(checkpointId);
 
 function slotMissing({ jobName, attempt, checkpointId }: LedgerCheckpoint, slotIndex: number): WireError {
   const message =
     `checkpoint ${checkpointId} of job ${jobName} (attempt ${attempt}) cannot be finished: slot ${slotIndex} has ended before it ` +
     'handed over its snapshot; the reason is with the slot';
-  return toWireError(new EngineError('CHECKPOINT_FAILED', message, { domain: 'internal', retry: 'backoff', ids: { jobName, attempt, checkpointId, slotIndex } }));
+  return toWireError(
+    new EngineError('CHECKPOINT_FAILED', message, {
+      domain: 'internal',
+      retry: 'backoff',
+      ids: { jobName, attempt, checkpointId, slotIndex },
+    }),
+  );
 }
 
 function outOfOrder({ jobName, attempt, checkpointId }: LedgerCheckpoint, settledMax: number): WireError {
   const message = `checkpoint ${checkpointId} of job ${jobName} (attempt ${attempt}) was begun after checkpoint ${settledMax} was over; ids grow and are never reused`;
-  return toWireError(new EngineError('PROTOCOL', message, { domain: 'internal', ids: { jobName, attempt, checkpointId } }));
+  return toWireError(
+    new EngineError('PROTOCOL', message, { domain: 'internal', ids: { jobName, attempt, checkpointId } }),
+  );
 }
 
 function blockAfterDone({ jobName, attempt, checkpointId }: LedgerCheckpoint, slotIndex: number): WireError {
   const message = `slot ${slotIndex} of job ${jobName} (attempt ${attempt}) sent rows for checkpoint ${checkpointId} after it had said that it was done`;
-  return toWireError(new EngineError('PROTOCOL', message, { domain: 'internal', ids: { jobName, attempt, checkpointId, slotIndex } }));
+  return toWireError(
+    new EngineError('PROTOCOL', message, { domain: 'internal', ids: { jobName, attempt, checkpointId, slotIndex } }),
+  );
 }

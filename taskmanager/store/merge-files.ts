@@ -16,7 +16,11 @@ const keyGroupCount = 0x1_0000;
  * Writes the base of `inputs` (in the order in which they apply) under `name`. Durable when resolved.
  * @throws EngineError CHECKPOINT_UNREADABLE, STORAGE_FULL, STORAGE_FAILED
  */
-export async function mergeStateFiles(store: ObjectStore, inputs: readonly StoredObject[], name: string): Promise<StateFile> {
+export async function mergeStateFiles(
+  store: ObjectStore,
+  inputs: readonly StoredObject[],
+  name: string,
+): Promise<StateFile> {
   const readers: StateFileReader[] = [];
   try {
     for (const object of inputs) readers.push(await StateFileReader.open(store, object));

@@ -28,7 +28,11 @@ export class RestoreSession {
   }
 
   /** Never rejects: failures are sent to the slot. */
-  async run(store: ObjectStore, files: readonly { readonly object: StoredObject }[], wanted: readonly WantedRows[]): Promise<void> {
+  async run(
+    store: ObjectStore,
+    files: readonly { readonly object: StoredObject }[],
+    wanted: readonly WantedRows[],
+  ): Promise<void> {
     const restoreId = this.#restoreId;
     try {
       for await (const { block, fileIndex } of readWantedRows(store, files, wanted)) {

@@ -24,7 +24,8 @@ export async function* readWantedRows(
   wanted: readonly WantedRows[],
 ): AsyncGenerator<{ block: RowBlock; fileIndex: number }> {
   const ranges = new Map<string, KeyGroupRange[]>();
-  for (const { operatorId, keyGroups } of wanted) ranges.set(operatorId, [...(ranges.get(operatorId) ?? []), ...keyGroups]);
+  for (const { operatorId, keyGroups } of wanted)
+    ranges.set(operatorId, [...(ranges.get(operatorId) ?? []), ...keyGroups]);
   for (const [fileIndex, { object }] of files.entries()) {
     const reader = await StateFileReader.open(store, object);
     try {
@@ -35,14 +36,19 @@ export async function* readWantedRows(
   }
 }
 
-async function* wantedBlocks(reader: StateFileReader, ranges: ReadonlyMap<string, readonly KeyGroupRange[]>): AsyncGenerator<RowBlock> {
+async function* wantedBlocks(
+  reader: StateFileReader,
+  ranges: ReadonlyMap<string, readonly KeyGroupRange[]>,
+): AsyncGenerator<RowBlock> {
   for (const entry of reader.index.blocks) {
     const { operatorId, stateName } = reader.tableOf(entry);
     const owned = ranges.get(operatorId);
     if (owned === undefined || !mayHoldWanted(owned, entry.keyGroupFirst, entry.keyGroupLast)) continue;
     const bytes = await reader.read(entry);
     const allWanted = owned.some(({ first, last }) => first <= entry.keyGroupFirst && last >= entry.keyGroupLast);
-    const block = allWanted ? { operatorId, stateName, rowCount: entry.rows, bytes } : { operatorId, stateName, ...filterRows(bytes, owned) };
+    const block = allWanted
+      ? { operatorId, stateName, rowCount: entry.rows, bytes }
+      : { operatorId, stateName, ...filterRows(bytes, owned) };
     if (block.rowCount > 0) yield block;
   }
 }

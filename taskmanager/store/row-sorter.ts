@@ -131,7 +131,10 @@ export class RowSorter {
       row = this.#endOfRow(row);
       rows++;
     }
-    assert(row === end && rows === block.rowCount, `a block of ${block.operatorId}/${block.stateName} consists of ${block.rowCount} whole rows`);
+    assert(
+      row === end && rows === block.rowCount,
+      `a block of ${block.operatorId}/${block.stateName} consists of ${block.rowCount} whole rows`,
+    );
   }
 
   #endOfRow(row: number): number {

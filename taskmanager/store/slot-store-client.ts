@@ -41,7 +41,9 @@ export class SlotStoreClient {
     const { operatorId, stateName, rowCount, bytes } = block;
     assert(bytes.length === bytes.buffer.byteLength && bytes.length > 0, 'a block is a whole ArrayBuffer of its own');
     this.#bytesInFlight += bytes.length;
-    this.#post({ kind: 'block', checkpointId, block: { operatorId, stateName, rowCount, bytes } }, [bytes.buffer as ArrayBuffer]);
+    this.#post({ kind: 'block', checkpointId, block: { operatorId, stateName, rowCount, bytes } }, [
+      bytes.buffer as ArrayBuffer,
+    ]);
   }
 
   /** All rows of this slot for this checkpoint were sent. */
@@ -64,7 +66,10 @@ export class SlotStoreClient {
       if (this.#closed !== null) return reject(this.#closed);
       this.#restores.set(restoreId, { onBlock, resolve, reject });
       const objects = files.map(({ object: { name, sha256, bytes } }) => ({ object: { name, sha256, bytes } }));
-      const ranges = wanted.map(({ operatorId, keyGroups }) => ({ operatorId, keyGroups: keyGroups.map(({ first, last }) => ({ first, last })) }));
+      const ranges = wanted.map(({ operatorId, keyGroups }) => ({
+        operatorId,
+        keyGroups: keyGroups.map(({ first, last }) => ({ first, last })),
+      }));
       this.#post({ kind: 'restore', restoreId, files: objects, wanted: ranges });
     });
   }
@@ -117,8 +122,13 @@ export class SlotStoreClient {
 
   #onClose(): void {
     if (this.#closed !== null) return;
-    const message = this.#closing ? 'the connection to the store thread was closed' : 'the store thread has ended; restart the task manager';
-    this.#closed = new EngineError(this.#closing ? 'CANCELED' : 'INTERNAL', message, { domain: 'internal', retry: 'backoff' });
+    const message = this.#closing
+      ? 'the connection to the store thread was closed'
+      : 'the store thread has ended; restart the task manager';
+    this.#closed = new EngineError(this.#closing ? 'CANCELED' : 'INTERNAL', message, {
+      domain: 'internal',
+      retry: 'backoff',
+    });
     for (const restore of this.#restores.values()) restore.reject(this.#closed);
     this.#restores.clear();
     if (!this.#closing) this.onClosed(this.#closed);

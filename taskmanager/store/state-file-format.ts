@@ -91,9 +91,11 @@ function writeBlockEntry(bytes: Buffer, start: number, block: StateFileBlock): n
 /** @throws EngineError CHECKPOINT_UNREADABLE */
 export function decodeHeader(bytes: Uint8Array, file: string): void {
   const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (header.length !== headerBytes || !header.subarray(0, 8).equals(magic)) throw damaged(file, 'header', 'the magic "MLRSTATE"', 'other bytes');
+  if (header.length !== headerBytes || !header.subarray(0, 8).equals(magic))
+    throw damaged(file, 'header', 'the magic "MLRSTATE"', 'other bytes');
   const version = header.readUInt32LE(8);
-  if (version !== stateFileVersion) throw damaged(file, 'header', `format version ${stateFileVersion}`, `version ${version}`);
+  if (version !== stateFileVersion)
+    throw damaged(file, 'header', `format version ${stateFileVersion}`, `version ${version}`);
   if (header.readUInt32LE(12) !== 0) throw damaged(file, 'header', 'zero in its last field', 'another number');
 }
 
@@ -106,12 +108,18 @@ export interface StateFileTrailer {
 /** @throws EngineError CHECKPOINT_UNREADABLE */
 export function decodeTrailer(bytes: Uint8Array, fileBytes: number, file: string): StateFileTrailer {
   const trailer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (trailer.length !== trailerBytes || !trailer.subarray(16).equals(endMagic)) throw damaged(file, 'trailer', 'the magic "MLREND"', 'other bytes');
+  if (trailer.length !== trailerBytes || !trailer.subarray(16).equals(endMagic))
+    throw damaged(file, 'trailer', 'the magic "MLREND"', 'other bytes');
   const indexOffset = trailer.readDoubleLE(0);
   const indexBytes = trailer.readUInt32LE(8);
   // Object.is: a flipped sign of an offset zero would otherwise compare equal.
   if (!Object.is(indexOffset, fileBytes - trailerBytes - indexBytes) || indexOffset < headerBytes) {
-    throw damaged(file, 'trailer', `an index that ends at ${fileBytes - trailerBytes}`, `offset ${indexOffset} and ${indexBytes} bytes`);
+    throw damaged(
+      file,
+      'trailer',
+      `an index that ends at ${fileBytes - trailerBytes}`,
+      `offset ${indexOffset} and ${indexBytes} bytes`,
+    );
   }
   return { indexOffset, indexBytes, indexChecksum: trailer.readUInt32LE(12) };
 }
@@ -119,16 +127,19 @@ export function decodeTrailer(bytes: Uint8Array, fileBytes: number, file: string
 /** @throws EngineError CHECKPOINT_UNREADABLE */
 export function decodeIndex(bytes: Uint8Array, trailer: StateFileTrailer, file: string): StateFileIndex {
   const checksum = checksumOf(bytes);
-  if (checksum !== trailer.indexChecksum) throw damaged(file, 'index', `crc32 ${trailer.indexChecksum}`, `crc32 ${checksum}`);
+  if (checksum !== trailer.indexChecksum)
+    throw damaged(file, 'index', `crc32 ${trailer.indexChecksum}`, `crc32 ${checksum}`);
   const reader = new IndexReader(bytes, file);
   const tables = reader.tables();
   const blocks = reader.blocks(tables.length);
   let offset = headerBytes;
   for (const [number, block] of blocks.entries()) {
-    if (block.offset !== offset) throw damaged(file, `index entry of block ${number}`, `offset ${offset}`, `offset ${block.offset}`);
+    if (block.offset !== offset)
+      throw damaged(file, `index entry of block ${number}`, `offset ${offset}`, `offset ${block.offset}`);
     offset += block.bytes;
   }
-  if (offset !== trailer.indexOffset) throw damaged(file, 'index', `blocks that end at ${trailer.indexOffset}`, `an end at ${offset}`);
+  if (offset !== trailer.indexOffset)
+    throw damaged(file, 'index', `blocks that end at ${trailer.indexOffset}`, `an end at ${offset}`);
   return { tables, blocks };
 }
 
@@ -148,12 +159,14 @@ export function verifyBlock(bytes: Uint8Array, block: StateFileBlock, file: stri
   while (position < bytes.length) {
     if (position + rowHeaderBytes > bytes.length) throw damaged(file, what, 'whole rows', 'a row that is cut');
     const group = view.getUint16(position, false);
-    if (group < lastGroup) throw damaged(file, what, 'rows in order of their key groups', `key group ${group} after ${lastGroup}`);
+    if (group < lastGroup)
+      throw damaged(file, what, 'rows in order of their key groups', `key group ${group} after ${lastGroup}`);
     lastGroup = group;
     if (group < block.keyGroupFirst || group > block.keyGroupLast) {
       throw damaged(file, what, `key groups ${block.keyGroupFirst} to ${block.keyGroupLast}`, `key group ${group}`);
     }
-    if (view.getUint8(position + 2) > 1) throw damaged(file, what, 'row kind 0 or 1', `row kind ${view.getUint8(position + 2)}`);
+    if (view.getUint8(position + 2) > 1)
+      throw damaged(file, what, 'row kind 0 or 1', `row kind ${view.getUint8(position + 2)}`);
     position += rowHeaderBytes + view.getUint32(position + 3, true) + view.getUint32(position + 7, true);
     rows++;
   }
@@ -182,7 +195,8 @@ class IndexReader {
   blocks(tableCount: number): StateFileBlock[] {
     const count = this.#bytes.readUInt32LE(this.#take(4));
     const left = this.#bytes.length - this.#position;
-    if (left !== count * blockEntryBytes) throw damaged(this.#file, 'index', `${count} block entries`, `${left} bytes for them`);
+    if (left !== count * blockEntryBytes)
+      throw damaged(this.#file, 'index', `${count} block entries`, `${left} bytes for them`);
     const blocks: StateFileBlock[] = [];
     for (let number = 0; number < count; number++) blocks.push(this.#block(number, tableCount));
     return blocks;
@@ -199,8 +213,18 @@ class IndexReader {
       rows: this.#bytes.readUInt32LE(start + 20),
       checksum: this.#bytes.readUInt32LE(start + 24),
     };
-    const legal = block.table < tableCount && block.keyGroupFirst <= block.keyGroupLast && block.rows > 0 && block.rows * rowHeaderBytes <= block.bytes;
-    if (!legal) throw damaged(this.#file, `index entry of block ${number}`, 'a table of the file, ordered key groups and room for its rows', JSON.stringify(block));
+    const legal =
+      block.table < tableCount &&
+      block.keyGroupFirst <= block.keyGroupLast &&
+      block.rows > 0 &&
+      block.rows * rowHeaderBytes <= block.bytes;
+    if (!legal)
+      throw damaged(
+        this.#file,
+        `index entry of block ${number}`,
+        'a table of the file, ordered key groups and room for its rows',
+        JSON.stringify(block),
+      );
     return block;
   }
 
@@ -213,7 +237,8 @@ class IndexReader {
   #take(bytes: number): number {
     const start = this.#position;
     this.#position += bytes;
-    if (this.#position > this.#bytes.length) throw damaged(this.#file, 'index', 'whole entries', 'an entry that is cut');
+    if (this.#position > this.#bytes.length)
+      throw damaged(this.#file, 'index', 'whole entries', 'an entry that is cut');
     return start;
   }
 }

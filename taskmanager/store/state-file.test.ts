@@ -1,14 +1,21 @@
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
-import { MemoryFileSystem } from '../../storage/memory-file-system.ts';
-import { collectObjectNames } from '../../storage/object-store-samples.ts';
+import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.ts';
+import { collectObjectNames } from '../../storage/object-store-samples.test-support.ts';
 import { decodeHeader, encodeHeader, headerBytes } from './state-file-format.ts';
 import { StateFileReader, writeStateFile } from './state-file.ts';
-import { blocksOf, rowsOfFile, sampleRows, streamOf, type SampleRow } from './state-file-samples.ts';
+import { blocksOf, rowsOfFile, sampleRows, streamOf, type SampleRow } from './state-file-samples.test-support.ts';
 
 const newStore = (files = new MemoryFileSystem()): LocalDirectoryStore => new LocalDirectoryStore('/state', files);
-const row = (keyGroup: number, key: string, value: string | null, operatorId = 'count'): SampleRow => ({ operatorId, stateName: 'rows', keyGroup, key, value });
+const row = (keyGroup: number, key: string, value: string | null, operatorId = 'count'): SampleRow => ({
+  operatorId,
+  stateName: 'rows',
+  keyGroup,
+  key,
+  value,
+});
 
 test('a state file returns the rows of every table and key group in the order they were written, whatever the run length', async () => {
   await fc.assert(
@@ -19,7 +26,12 @@ test('a state file returns the rows of every table and key group in the order th
       expect(file.rows).toBe(rows.length);
       expect(found).toHaveLength(rows.length);
       const partOf = (all: readonly SampleRow[], like: SampleRow): SampleRow[] =>
-        all.filter((other) => other.operatorId === like.operatorId && other.stateName === like.stateName && other.keyGroup === like.keyGroup);
+        all.filter(
+          (other) =>
+            other.operatorId === like.operatorId &&
+            other.stateName === like.stateName &&
+            other.keyGroup === like.keyGroup,
+        );
       for (const like of rows) expect(partOf(found, like)).toEqual(partOf(rows, like));
       if (rows.length === 0) return;
       expect(file.keyGroupFirst).toBe(Math.min(...rows.map((each) => each.keyGroup)));
@@ -80,7 +92,9 @@ test('a state file is refused, naming it, when any bit of it is flipped', async 
 test('a state file is refused when it is cut at any length, or longer', async () => {
   const { bytes, readDamaged } = await smallFile();
   for (let length = 0; length < bytes.length; length++) {
-    await expect(readDamaged(bytes.slice(0, length)), `length ${length}`).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
+    await expect(readDamaged(bytes.slice(0, length)), `length ${length}`).rejects.toMatchObject({
+      code: 'CHECKPOINT_UNREADABLE',
+    });
   }
   const longer = new Uint8Array(bytes.length + 1);
   longer.set(bytes);
@@ -98,6 +112,21 @@ test('decoding arbitrary bytes is refused as unreadable and never fails otherwis
   );
 });
 
+test('the golden file of format version 1 is read and written byte for byte as ever', async () => {
+  const golden = new Uint8Array(await readFile(new URL('testdata/state-file-v1.rows', import.meta.url)));
+  const rows: SampleRow[] = [
+    row(0, 'b', 'two'),
+    row(3, 'a', '1'),
+    row(3, 'c', null),
+    { operatorId: 'source ü', stateName: 'positions', keyGroup: 0xffff, key: 'p', value: '' },
+  ];
+  const store = newStore();
+  const stored = await store.put('golden.rows', golden);
+  expect(await rowsOfFile(store, stored)).toEqual(rows);
+  const { object } = await writeStateFile(store, 'again.rows', streamOf(blocksOf(rows)));
+  expect(object.sha256).toBe(stored.sha256);
+});
+
 test('a state file of another format version is refused, naming both versions', () => {
   const header = encodeHeader();
   header[8] = 2;
@@ -109,7 +138,10 @@ test('writing leaves no file when a block is not made of whole rows', async () =
   const store = newStore();
   const [block] = blocksOf([row(0, 'a', '1')]);
   if (block === undefined) throw new Error('a row makes a block');
-  for (const broken of [{ ...block, bytes: block.bytes.slice(0, -1) }, { ...block, rowCount: 2 }]) {
+  for (const broken of [
+    { ...block, bytes: block.bytes.slice(0, -1) },
+    { ...block, rowCount: 2 },
+  ]) {
     await expect(writeStateFile(store, 'a.rows', streamOf([broken]))).rejects.toMatchObject({ code: 'INTERNAL' });
   }
   expect(await collectObjectNames(store, '')).toEqual([]);

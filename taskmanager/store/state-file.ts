@@ -52,7 +52,15 @@ class IndexBuilder {
   }
 
   add({ table, keyGroupFirst, keyGroupLast, rows, bytes }: SortedBlock): void {
-    this.blocks.push({ table, keyGroupFirst, keyGroupLast, offset: this.offset, bytes: bytes.length, rows, checksum: checksumOf(bytes) });
+    this.blocks.push({
+      table,
+      keyGroupFirst,
+      keyGroupLast,
+      offset: this.offset,
+      bytes: bytes.length,
+      rows,
+      checksum: checksumOf(bytes),
+    });
     this.offset += bytes.length;
     this.rows += rows;
     this.keyGroupFirst = Math.min(this.keyGroupFirst, keyGroupFirst);
@@ -60,7 +68,11 @@ class IndexBuilder {
   }
 }
 
-async function* encodeFile(blocks: AsyncIterable<RowBlock>, index: IndexBuilder, runBytes: number): AsyncGenerator<Uint8Array> {
+async function* encodeFile(
+  blocks: AsyncIterable<RowBlock>,
+  index: IndexBuilder,
+  runBytes: number,
+): AsyncGenerator<Uint8Array> {
   const sorter = new RowSorter();
   yield encodeHeader();
   for await (const block of blocks) {
@@ -95,7 +107,9 @@ export async function writeStateFile(
   const index = new IndexBuilder();
   const object = await store.put(name, encodeFile(blocks, index, runBytes));
   const { rows, keyGroupFirst, keyGroupLast } = index;
-  return rows === 0 ? { object, rows, keyGroupFirst: 0, keyGroupLast: 0 } : { object, rows, keyGroupFirst, keyGroupLast };
+  return rows === 0
+    ? { object, rows, keyGroupFirst: 0, keyGroupLast: 0 }
+    : { object, rows, keyGroupFirst, keyGroupLast };
 }
 
 /** An open state file. Whatever it returns was verified. */

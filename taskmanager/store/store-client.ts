@@ -4,7 +4,13 @@ import { EngineError, fromWireError } from '../../core/errors.ts';
 import type { StoredObject } from '../../storage/object-store.ts';
 import { workerEntry } from '../worker-entry.ts';
 import type { StateFile } from './state-file.ts';
-import type { MainToStore, StoreAttempt, StoredSubtaskSnapshot, StoreThreadData, StoreToMain } from './store-messages.ts';
+import type {
+  MainToStore,
+  StoreAttempt,
+  StoredSubtaskSnapshot,
+  StoreThreadData,
+  StoreToMain,
+} from './store-messages.ts';
 
 /** The file of a checkpoint is durable; null when no slot had a changed row. */
 export interface CheckpointWritten {
@@ -26,7 +32,8 @@ interface PendingMerge {
   reject(error: EngineError): void;
 }
 
-const checkpointKey = ({ jobName, attempt }: StoreAttempt, checkpointId: number): string => `${attempt} ${checkpointId} ${jobName}`;
+const checkpointKey = ({ jobName, attempt }: StoreAttempt, checkpointId: number): string =>
+  `${attempt} ${checkpointId} ${jobName}`;
 
 export class StoreThread {
   readonly #worker: Worker;
@@ -95,9 +102,16 @@ export class StoreThread {
     const requestId = this.#nextRequestId++;
     return new Promise((resolve, reject) => {
       if (this.#crash !== null) return reject(this.#crash);
-      if (this.#stopping) return reject(new EngineError('CANCELED', `merge ${mergeId} is not done: the store thread was stopped`));
+      if (this.#stopping)
+        return reject(new EngineError('CANCELED', `merge ${mergeId} is not done: the store thread was stopped`));
       this.#merges.set(requestId, { resolve, reject });
-      this.#post({ kind: 'merge', requestId, attempt: plain(attempt), mergeId, inputs: inputs.map(({ name, sha256, bytes }) => ({ name, sha256, bytes })) });
+      this.#post({
+        kind: 'merge',
+        requestId,
+        attempt: plain(attempt),
+        mergeId,
+        inputs: inputs.map(({ name, sha256, bytes }) => ({ name, sha256, bytes })),
+      });
     });
   }
 
@@ -148,11 +162,15 @@ export class StoreThread {
   #onCrash(cause: unknown): void {
     if (this.#crash !== null) return;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const error = new EngineError('INTERNAL', `the store thread ended unexpectedly: ${reason}; restart the task manager`, {
-      domain: 'internal',
-      retry: 'backoff',
-      cause,
-    });
+    const error = new EngineError(
+      'INTERNAL',
+      `the store thread ended unexpectedly: ${reason}; restart the task manager`,
+      {
+        domain: 'internal',
+        retry: 'backoff',
+        cause,
+      },
+    );
     this.#crash = error;
     for (const { attempt, checkpointId } of [...this.#open.values()]) this.#reportFailed(attempt, checkpointId, error);
     this.#rejectMerges(error);
@@ -174,7 +192,10 @@ const plain = ({ jobName, attempt }: StoreAttempt): StoreAttempt => ({ jobName, 
  */
 export async function startStoreThread(options: StoreThreadData): Promise<StoreThread> {
   const { directory, taskManagerId } = options;
-  const worker = new Worker(workerEntry(import.meta.url, 'store-thread'), { workerData: { directory, taskManagerId }, execArgv: [] });
+  const worker = new Worker(workerEntry(import.meta.url, 'store-thread'), {
+    workerData: { directory, taskManagerId },
+    execArgv: [],
+  });
   const thread = new StoreThread(worker);
   await new Promise<void>((resolve, reject) => {
     worker.once('message', () => resolve());

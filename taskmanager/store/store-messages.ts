@@ -29,10 +29,26 @@ export interface StoreThreadData {
 }
 
 export type MainToStore =
-  | { readonly kind: 'attachSlot'; readonly attempt: StoreAttempt; readonly slotIndex: number; readonly port: MessagePort }
-  | { readonly kind: 'beginCheckpoint'; readonly attempt: StoreAttempt; readonly checkpointId: number; readonly slotIndexes: readonly number[] }
+  | {
+      readonly kind: 'attachSlot';
+      readonly attempt: StoreAttempt;
+      readonly slotIndex: number;
+      readonly port: MessagePort;
+    }
+  | {
+      readonly kind: 'beginCheckpoint';
+      readonly attempt: StoreAttempt;
+      readonly checkpointId: number;
+      readonly slotIndexes: readonly number[];
+    }
   | { readonly kind: 'abortCheckpoint'; readonly attempt: StoreAttempt; readonly checkpointId: number }
-  | { readonly kind: 'merge'; readonly requestId: number; readonly attempt: StoreAttempt; readonly mergeId: number; readonly inputs: readonly StoredObject[] }
+  | {
+      readonly kind: 'merge';
+      readonly requestId: number;
+      readonly attempt: StoreAttempt;
+      readonly mergeId: number;
+      readonly inputs: readonly StoredObject[];
+    }
   | { readonly kind: 'stop' };
 
 export type StoreToMain =
@@ -44,7 +60,12 @@ export type StoreToMain =
       readonly file: StateFile | null;
       readonly subtasks: readonly StoredSubtaskSnapshot[];
     }
-  | { readonly kind: 'failed'; readonly attempt: StoreAttempt; readonly checkpointId: number; readonly error: WireError }
+  | {
+      readonly kind: 'failed';
+      readonly attempt: StoreAttempt;
+      readonly checkpointId: number;
+      readonly error: WireError;
+    }
   | { readonly kind: 'merged'; readonly requestId: number; readonly base: StateFile }
   | { readonly kind: 'mergeFailed'; readonly requestId: number; readonly error: WireError }
   | { readonly kind: 'stopped' };

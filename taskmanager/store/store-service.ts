@@ -5,7 +5,13 @@
 import { EngineError, toWireError } from '../../core/errors.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { BlockQueue } from './block-queue.ts';
-import { CheckpointLedger, type LedgerAction, type LedgerCheckpoint, type LedgerEvent, type LedgerSlot } from './checkpoint-ledger.ts';
+import {
+  CheckpointLedger,
+  type LedgerAction,
+  type LedgerCheckpoint,
+  type LedgerEvent,
+  type LedgerSlot,
+} from './checkpoint-ledger.ts';
 import { mergeStateFiles } from './merge-files.ts';
 import { RestoreSession } from './restore-session.ts';
 import { writeStateFile } from './state-file.ts';
@@ -32,7 +38,8 @@ interface AttachedSlot {
 }
 
 const slotKey = ({ jobName, attempt, slotIndex }: LedgerSlot): string => `${attempt} ${slotIndex} ${jobName}`;
-const checkpointKey = ({ jobName, attempt, checkpointId }: LedgerCheckpoint): string => `${attempt} ${checkpointId} ${jobName}`;
+const checkpointKey = ({ jobName, attempt, checkpointId }: LedgerCheckpoint): string =>
+  `${attempt} ${checkpointId} ${jobName}`;
 
 export class StoreService {
   readonly #options: StoreServiceOptions;
@@ -66,7 +73,11 @@ export class StoreService {
   onMainMessage(message: Exclude<MainToStore, { kind: 'attachSlot' | 'stop' }>): void {
     switch (message.kind) {
       case 'beginCheckpoint':
-        return this.#apply({ kind: 'begun', checkpoint: { ...message.attempt, checkpointId: message.checkpointId }, slotIndexes: message.slotIndexes });
+        return this.#apply({
+          kind: 'begun',
+          checkpoint: { ...message.attempt, checkpointId: message.checkpointId },
+          slotIndexes: message.slotIndexes,
+        });
       case 'abortCheckpoint':
         return this.#apply({ kind: 'aborted', checkpoint: { ...message.attempt, checkpointId: message.checkpointId } });
       case 'merge':
@@ -80,7 +91,12 @@ export class StoreService {
     const { jobName, attempt, slotIndex } = slot;
     switch (message.kind) {
       case 'block':
-        return this.#apply({ kind: 'block', checkpoint: { jobName, attempt, checkpointId: message.checkpointId }, slotIndex, block: message.block });
+        return this.#apply({
+          kind: 'block',
+          checkpoint: { jobName, attempt, checkpointId: message.checkpointId },
+          slotIndex,
+          block: message.block,
+        });
       case 'slotDone':
         return this.#apply({
           kind: 'slotDone',
@@ -125,7 +141,13 @@ export class StoreService {
         return this.#track(this.#deleteFile(action.file.object.name));
       case 'reportWritten': {
         const { checkpointId, ...attempt } = action.checkpoint;
-        return this.#options.post({ kind: 'written', attempt, checkpointId, file: action.file, subtasks: action.subtasks });
+        return this.#options.post({
+          kind: 'written',
+          attempt,
+          checkpointId,
+          file: action.file,
+          subtasks: action.subtasks,
+        });
       }
       case 'reportFailed': {
         const { checkpointId, ...attempt } = action.checkpoint;
@@ -145,15 +167,17 @@ export class StoreService {
     } catch (error) {
       if (!(error instanceof DiscardedFile)) this.#apply({ kind: 'fileFailed', checkpoint, error: toWireError(error) });
     } finally {
-      // Credits of blocks that nobody will take any more go back to the slots.
-      queue.fail(new DiscardedFile());
       this.#queues.delete(key);
     }
   }
 
   async #merge({ requestId, attempt, mergeId, inputs }: Extract<MainToStore, { kind: 'merge' }>): Promise<void> {
     try {
-      if (this.#stopping) throw new EngineError('CANCELED', `merge ${mergeId} of job ${attempt.jobName} is not done: the store thread stops`);
+      if (this.#stopping)
+        throw new EngineError(
+          'CANCELED',
+          `merge ${mergeId} of job ${attempt.jobName} is not done: the store thread stops`,
+        );
       const base = await mergeStateFiles(this.#options.store, inputs, this.#fileName(attempt, `merge${mergeId}`));
       this.#options.post({ kind: 'merged', requestId, base });
     } catch (error) {

@@ -6,17 +6,28 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { EngineError } from '../../core/errors.ts';
 import { forEachRow, RowBlockWriter, type RowBlock } from '../../runtime/checkpoint/row-block.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
-import { collectObjectNames } from '../../storage/object-store-samples.ts';
+import { collectObjectNames } from '../../storage/object-store-samples.test-support.ts';
 import { SlotStoreClient } from './slot-store-client.ts';
-import { applied, blocksOf, rowsOfFile, type SampleRow } from './state-file-samples.ts';
+import { applied, blocksOf, rowsOfFile, type SampleRow } from './state-file-samples.test-support.ts';
 import type { StateFile } from './state-file.ts';
 import { startStoreThread, type CheckpointWritten, type StoreThread } from './store-client.ts';
 import { restoreCreditBytes, slotCreditBytes, type StoredSubtaskSnapshot } from './store-messages.ts';
 
 const attempt = { jobName: 'job', attempt: 3 };
-const row = (keyGroup: number, key: string, value: string | null): SampleRow => ({ operatorId: 'count', stateName: 'rows', keyGroup, key, value });
+const row = (keyGroup: number, key: string, value: string | null): SampleRow => ({
+  operatorId: 'count',
+  stateName: 'rows',
+  keyGroup,
+  key,
+  value,
+});
 const snapshot = (subtaskIndex: number): StoredSubtaskSnapshot => ({
-  subtask: { vertexId: 'count', subtaskIndex }, afterEnd: false, rows: 1, bytes: 20, alignmentMs: 2, sourceRecords: 7,
+  subtask: { vertexId: 'count', subtaskIndex },
+  afterEnd: false,
+  rows: 1,
+  bytes: 20,
+  alignmentMs: 2,
+  sourceRecords: 7,
 });
 
 /** A started thread over a new directory, and promises of what it reports. */
@@ -44,15 +55,24 @@ class Fixture {
   }
 
   written(checkpointId: number): Promise<CheckpointWritten> {
-    return new Promise((resolve) => this.thread.onWritten((written) => written.checkpointId === checkpointId && resolve(written)));
+    return new Promise((resolve) =>
+      this.thread.onWritten((written) => written.checkpointId === checkpointId && resolve(written)),
+    );
   }
 
   failed(checkpointId: number): Promise<EngineError> {
-    return new Promise((resolve) => this.thread.onFailed((failed) => failed.checkpointId === checkpointId && resolve(failed.error)));
+    return new Promise((resolve) =>
+      this.thread.onFailed((failed) => failed.checkpointId === checkpointId && resolve(failed.error)),
+    );
   }
 
   /** Writes one checkpoint of one slot. */
-  async checkpoint(slot: SlotStoreClient, slotIndex: number, checkpointId: number, blocks: readonly RowBlock[]): Promise<StateFile | null> {
+  async checkpoint(
+    slot: SlotStoreClient,
+    slotIndex: number,
+    checkpointId: number,
+    blocks: readonly RowBlock[],
+  ): Promise<StateFile | null> {
     const written = this.written(checkpointId);
     this.thread.beginCheckpoint(attempt, checkpointId, [slotIndex]);
     for (const block of blocks) slot.sendBlock(checkpointId, block);
@@ -78,14 +98,31 @@ afterEach(async () => {
 });
 
 /** All rows a restore delivers. */
-async function restoreRows(slot: SlotStoreClient, files: readonly StateFile[], first: number, last: number, operatorId = 'count'): Promise<SampleRow[]> {
+async function restoreRows(
+  slot: SlotStoreClient,
+  files: readonly StateFile[],
+  first: number,
+  last: number,
+  operatorId = 'count',
+): Promise<SampleRow[]> {
   const rows: SampleRow[] = [];
   await slot.restore(files, [{ operatorId, keyGroups: [{ first, last }] }], (block) => {
     forEachRow(block.bytes, (keyGroup, key, value) => {
-      rows.push({ ...block, keyGroup, key: Buffer.from(key).toString(), value: value && Buffer.from(value).toString() });
+      rows.push({
+        ...block,
+        keyGroup,
+        key: Buffer.from(key).toString(),
+        value: value && Buffer.from(value).toString(),
+      });
     });
   });
-  return rows.map(({ operatorId: id, stateName, keyGroup, key, value }) => ({ operatorId: id, stateName, keyGroup, key, value }));
+  return rows.map(({ operatorId: id, stateName, keyGroup, key, value }) => ({
+    operatorId: id,
+    stateName,
+    keyGroup,
+    key,
+    value,
+  }));
 }
 
 const bigBlocks = (bytes: number): RowBlock[] => {
@@ -93,7 +130,8 @@ const bigBlocks = (bytes: number): RowBlock[] => {
   const writer = new RowBlockWriter((block) => blocks.push(block));
   writer.startTable('count', 'rows');
   const value = new Uint8Array(1_000);
-  for (let index = 0; writer.bytesWritten < bytes; index++) writer.writeRow(index % 128, Buffer.from(`key ${index}`), value);
+  for (let index = 0; writer.bytesWritten < bytes; index++)
+    writer.writeRow(index % 128, Buffer.from(`key ${index}`), value);
   writer.flush();
   return blocks;
 };
@@ -104,7 +142,8 @@ describe('the store thread', () => {
     const [left, right] = [fixture.slot(0), fixture.slot(1)];
     const written = fixture.written(1);
     fixture.thread.beginCheckpoint(attempt, 1, [0, 1]);
-    for (const block of blocksOf([row(0, 'a', '1'), row(63, 'b', '2'), row(0xffff, 'position', '9')])) left.sendBlock(1, block);
+    for (const block of blocksOf([row(0, 'a', '1'), row(63, 'b', '2'), row(0xffff, 'position', '9')]))
+      left.sendBlock(1, block);
     for (const block of blocksOf([row(64, 'c', '3')])) right.sendBlock(1, block);
     left.slotDone(1, [snapshot(0)]);
     right.slotDone(1, [snapshot(1)]);
@@ -115,7 +154,11 @@ describe('the store thread', () => {
     expect(file?.object.name).toMatch(/^job\/state\/3-1-tm-1-[0-9a-f-]+\.rows$/);
     if (file === null) return;
     await fixture.store.get(file.object);
-    expect(await restoreRows(left, [file], 0, 63)).toEqual([row(0, 'a', '1'), row(63, 'b', '2'), row(0xffff, 'position', '9')]);
+    expect(await restoreRows(left, [file], 0, 63)).toEqual([
+      row(0, 'a', '1'),
+      row(63, 'b', '2'),
+      row(0xffff, 'position', '9'),
+    ]);
     expect(await restoreRows(right, [file], 64, 127)).toEqual([row(64, 'c', '3'), row(0xffff, 'position', '9')]);
     expect(await restoreRows(right, [file], 0, 127, 'other')).toEqual([]);
   });
@@ -130,14 +173,22 @@ describe('the store thread', () => {
     const fixture = await start();
     const slot = fixture.slot(0);
     const files: StateFile[] = [];
-    for (const [index, rows] of [[row(1, 'a', '1'), row(2, 'b', '1')], [row(1, 'a', null)], [row(2, 'b', '2')]].entries()) {
+    for (const [index, rows] of [
+      [row(1, 'a', '1'), row(2, 'b', '1')],
+      [row(1, 'a', null)],
+      [row(2, 'b', '2')],
+    ].entries()) {
       const file = await fixture.checkpoint(slot, 0, index + 1, blocksOf(rows));
       if (file !== null) files.push(file);
     }
     const rows = await restoreRows(slot, files, 0, 127);
     expect(rows).toHaveLength(4);
     expect([...applied(rows).values()]).toEqual(['2']);
-    const base = await fixture.thread.merge(attempt, 8, files.map((file) => file.object));
+    const base = await fixture.thread.merge(
+      attempt,
+      8,
+      files.map((file) => file.object),
+    );
     expect(base.object.name).toMatch(/^job\/state\/3-merge8-tm-1-/);
     expect(await rowsOfFile(fixture.store, base.object)).toEqual([row(2, 'b', '2')]);
   });
@@ -195,6 +246,17 @@ describe('the store thread', () => {
     expect(reports).toEqual([2]);
   });
 
+  test('takes what a slot sent before it ended', async () => {
+    const fixture = await start();
+    const slot = fixture.slot(0);
+    const written = fixture.written(1);
+    fixture.thread.beginCheckpoint(attempt, 1, [0]);
+    for (const block of bigBlocks(3_000_000)) slot.sendBlock(1, block);
+    slot.slotDone(1, [snapshot(0)]);
+    slot.close();
+    expect((await written).file?.rows).toBeGreaterThan(2_000);
+  });
+
   test('fails a checkpoint when the slot ends before it is done', async () => {
     const fixture = await start();
     const [left, right] = [fixture.slot(0), fixture.slot(1)];
@@ -228,7 +290,9 @@ describe('the store thread', () => {
     const refuse = (): never => {
       throw reason;
     };
-    await expect(slot.restore([file], [{ operatorId: 'count', keyGroups: [{ first: 0, last: 127 }] }], refuse)).rejects.toBe(reason);
+    await expect(
+      slot.restore([file], [{ operatorId: 'count', keyGroups: [{ first: 0, last: 127 }] }], refuse),
+    ).rejects.toBe(reason);
     expect(await restoreRows(slot, [file], 0, 127)).toHaveLength(file.rows);
   });
 

@@ -2,7 +2,12 @@
 import type { EngineError } from '../../core/errors.ts';
 import type { StreamElement } from '../../core/stream/batch.ts';
 import type { ChannelReader, ChannelWriter } from '../../runtime/exchange/channel.ts';
-import { createDataPlane, type DataPlane, type DataPlaneOptions, type SlotEndpoint } from '../../taskmanager/data-plane/data-plane.ts';
+import {
+  createDataPlane,
+  type DataPlane,
+  type DataPlaneOptions,
+  type SlotEndpoint,
+} from '../../taskmanager/data-plane/data-plane.ts';
 import { batchOf } from './batches.ts';
 
 /** One slot of an attempt. */
@@ -53,9 +58,9 @@ export async function drain(reader: ChannelReader, kind: StreamElement['kind']):
 }
 
 /** Writes numbered batches while there is room; returns how many. */
-export function fill(writer: ChannelWriter, valueOf: (index: number) => unknown = (index) => index): number {
+export function fill(writer: ChannelWriter, makeValue: (index: number) => unknown = (index) => index): number {
   let count = 0;
-  while (writer.hasRoom) writer.write({ kind: 'batch', batch: batchOf([valueOf(count++)]) });
+  while (writer.hasRoom) writer.write({ kind: 'batch', batch: batchOf([makeValue(count++)]) });
   return count;
 }
 

@@ -24,7 +24,10 @@ export class NestedColumn {
   }
 
   take(count: number): ArrayLike<unknown> {
+    const taken: unknown[] = new Array(count);
+    // hyparquet has undefined for some null lists; a record has null.
+    for (let row = 0; row < count; row++) taken[row] = this.#values[this.#taken + row] ?? null;
     this.#taken += count;
-    return Array.prototype.slice.call(this.#values, this.#taken - count, this.#taken);
+    return taken;
   }
 }

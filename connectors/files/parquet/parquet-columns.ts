@@ -49,31 +49,43 @@ function numericInt64(element: SchemaElement): SchemaElement {
   return { ...element, converted_type: undefined, logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' } };
 }
 
-/** The values of a column with every remaining bigint made a number. `firstRow` is the row of `values[0]` in the file. */
-export function checkedNumbers(values: ArrayLike<unknown>, place: { column: string; path: string; firstRow: number }): ArrayLike<unknown> {
-  if (!hasBigints(values)) return values;
+/** Where the values of a column come from; `firstRow` is the row of the first one in the file. */
+interface ColumnPlace {
+  readonly column: string;
+  readonly path: string;
+  readonly firstRow: number;
+}
+
+/** The values of a column, lists and structs included, with every remaining bigint made a number. */
+export function checkedNumbers(values: ArrayLike<unknown>, place: ColumnPlace): ArrayLike<unknown> {
+  if (!needsCheck(values)) return values;
   const numbers: unknown[] = new Array(values.length);
-  for (let index = 0; index < values.length; index++) {
-    const value: unknown = values[index];
-    if (typeof value !== 'bigint') {
-      numbers[index] = value;
-      continue;
-    }
-    const number = integer(value);
-    if (typeof number === 'bigint') throw tooWide(number, place, index);
-    numbers[index] = number;
-  }
+  for (let index = 0; index < values.length; index++) numbers[index] = numeric(values[index], place, index);
   return numbers;
 }
 
-function hasBigints(values: ArrayLike<unknown>): boolean {
+function needsCheck(values: ArrayLike<unknown>): boolean {
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) return true;
   if (!Array.isArray(values)) return false;
-  for (let index = 0; index < values.length; index++) if (typeof values[index] === 'bigint') return true;
+  for (let index = 0; index < values.length; index++) {
+    const type = typeof values[index];
+    if (type === 'bigint' || (type === 'object' && values[index] !== null)) return true;
+  }
   return false;
 }
 
-function tooWide(value: bigint, place: { column: string; path: string; firstRow: number }, index: number): EngineError {
+function numeric(value: unknown, place: ColumnPlace, index: number): unknown {
+  if (typeof value === 'bigint') {
+    const number = integer(value);
+    if (typeof number === 'bigint') throw tooWide(number, place, index);
+    return number;
+  }
+  if (Array.isArray(value)) return value.map((item) => numeric(item, place, index));
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, numeric(item, place, index)]));
+}
+
+function tooWide(value: bigint, place: ColumnPlace, index: number): EngineError {
   const row = place.firstRow + index;
   return new EngineError(
     'INPUT_MALFORMED',

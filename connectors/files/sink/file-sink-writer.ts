@@ -14,7 +14,7 @@ import { storageError } from '../storage-error.ts';
 import type { SinkFileSystem } from './file-system.ts';
 import { newPart } from './part-file.ts';
 import type { PartCommittable, PartFile, SealedPart, WriterState } from './part-file.ts';
-import { finalName, hiddenName, ownerTag } from './part-names.ts';
+import { finalName, hiddenName, ownerTag, parseHiddenName } from './part-names.ts';
 import { PartQueue } from './part-queue.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 
@@ -36,6 +36,8 @@ export interface FileSinkWriterOptions<T> {
   readonly nowMs: () => number;
 }
 
+/** Row kind of a plain record; others change or take back earlier ones, which a file cannot. */
+const insertKind = 0;
 /** Text is turned into bytes and queued in pieces of this many UTF-16 units. */
 const pieceChars = 64 * 1024;
 /** With this many bytes waiting for the disk the writer has no room. */
@@ -80,7 +82,8 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     }
   }
 
-  write(value: T): void {
+  write(value: T, _timestamp: number, rowKind: number): void {
+    if (rowKind !== insertKind) throw notAppendOnly(this.#options.directory);
     // First, because it may refuse the record: no file is started for a record that is not written.
     const line = this.#options.encoder.encode(value);
     const part = this.#part ?? this.#startPart();
@@ -112,15 +115,14 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   }
 
   async close(): Promise<void> {
-    await this.#queue.stop();
     const part = this.#part;
     this.#part = null;
     this.#text = '';
     // Best effort: what no checkpoint can name is of no use, and what stays is removed after a later commit.
     try {
-      await part?.handle?.close();
+      await this.#queue.stop();
       if (part !== null && !part.named) await this.#options.fileSystem.remove(join(this.#options.directory, part.openName));
-      for (const file of this.#takeUnnamed()) await this.#options.fileSystem.remove(join(this.#options.directory, file.preparedName));
+      for (const file of this.#takeUnnamed()) if (!file.named) await this.#options.fileSystem.remove(join(this.#options.directory, file.preparedName));
     } catch (error) {
       this.#context.logger.warn(`closing output files in ${this.#options.directory} failed: ${String(error)}; leftovers are removed later`);
     }
@@ -187,21 +189,33 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     return { from, to: finalName(file, this.#options.encoder.extension), bytes, sha256, records, attempt: this.#context.attempt };
   }
 
+  /** Where the file of a checkpoint is: the try that wrote it may have completed it after the checkpoint, before it died. */
+  async #fileOf(open: NonNullable<WriterState['open']>): Promise<string> {
+    const { directory, fileSystem } = this.#options;
+    const hidden = parseHiddenName(this.#owner, open.name);
+    const names = hidden === null ? [open.name] : [open.name, hiddenName(this.#owner, { ...hidden, stage: 'prepared' })];
+    for (const name of names) {
+      const path = join(directory, name);
+      if ((await fileSystem.length(path)) !== null) return path;
+    }
+    throw missing(join(directory, open.name), open.bytes);
+  }
+
   async #adopt(open: NonNullable<WriterState['open']>): Promise<PartFile> {
     const { directory, fileSystem, nowMs } = this.#options;
     const { attempt } = this.#context;
     const id = { subtaskIndex: open.subtaskIndex, sequence: open.sequence };
     const part = newPart(id, hiddenName(this.#owner, { ...id, attempt, stage: 'open' }), nowMs());
-    const from = join(directory, open.name);
+    const from = await this.#fileOf(open);
     const to = join(directory, part.openName);
     try {
-      if ((await fileSystem.length(from)) === null) throw missing(from, open.bytes);
       await fileSystem.remove(to);
-      part.handle = await fileSystem.create(to);
+      const file = await fileSystem.create(to);
+      this.#queue.attach(part, file);
       for await (const piece of fileSystem.read(from)) {
         const wanted = piece.subarray(0, open.bytes - part.bytes);
         if (wanted.length === 0) break;
-        await part.handle.write(wanted);
+        await file.write(wanted);
         part.hash.update(wanted);
         part.bytes += wanted.length;
       }
@@ -212,6 +226,14 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     part.records = open.records;
     return part;
   }
+}
+
+function notAppendOnly(directory: string): EngineError {
+  return new EngineError(
+    'NOT_SUPPORTED',
+    `the file sink ${directory} got an update or delete; files only take new records. Window the stream so that results are final, or use a sink that takes changes.`,
+    { ids: { path: directory } },
+  );
 }
 
 function missing(path: string, bytes: number, found = 0): EngineError {

@@ -23,6 +23,8 @@ export interface SealedPart extends PartId {
   readonly bytes: number;
   readonly records: number;
   readonly sha256: string;
+  /** True when a checkpoint may name it as an open file. */
+  readonly named: boolean;
 }
 
 /** What the committer needs of a file; plain data. */

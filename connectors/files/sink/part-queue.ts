@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { storageError } from '../storage-error.ts';
-import type { SinkFileSystem } from './file-system.ts';
+import type { OutputFile, SinkFileSystem } from './file-system.ts';
 import type { PartFile, SealedPart } from './part-file.ts';
 import { hiddenName } from './part-names.ts';
 
@@ -25,6 +25,9 @@ export class PartQueue {
   #failure: { readonly error: unknown } | null = null;
   #sealed: SealedPart[] = [];
   #pendingBytes = 0;
+  /** Parts with an open handle. */
+  readonly #open = new Set<PartFile>();
+  #stopped = false;
 
   constructor(options: PartQueueOptions) {
     this.#options = options;
@@ -58,14 +61,29 @@ export class PartQueue {
     return sealed;
   }
 
-  /** Drops what has not started and waits for what has. */
+  /** Gives a part its file, which the queue closes. */
+  attach(part: PartFile, handle: OutputFile): void {
+    part.handle = handle;
+    this.#open.add(part);
+  }
+
+  /** Drops what has not started, waits for what has, and closes all files. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#operations = [];
     while (this.#running !== null) await this.#running;
+    for (const part of [...this.#open]) await this.#closeHandle(part);
+  }
+
+  async #closeHandle(part: PartFile): Promise<void> {
+    const { handle } = part;
+    part.handle = null;
+    this.#open.delete(part);
+    await handle?.close();
   }
 
   #push(operation: Operation): void {
-    if (this.#failure !== null) return;
+    if (this.#failure !== null || this.#stopped) return;
     this.#operations.push(operation);
     if (this.#running === null) this.#running = this.#run();
   }
@@ -89,8 +107,8 @@ export class PartQueue {
   async #write(part: PartFile, bytes: Uint8Array): Promise<void> {
     const path = join(this.#options.directory, part.openName);
     try {
-      part.handle ??= await createAnew(this.#options.fileSystem, path);
-      await part.handle.write(bytes);
+      if (part.handle === null) this.attach(part, await createAnew(this.#options.fileSystem, path));
+      await part.handle?.write(bytes);
     } catch (error) {
       throw storageError('writing', path, error);
     }
@@ -103,19 +121,18 @@ export class PartQueue {
     const path = join(directory, part.openName);
     try {
       await part.handle?.sync();
-      await part.handle?.close();
-      part.handle = null;
+      await this.#closeHandle(part);
       await fileSystem.rename(path, join(directory, preparedName));
     } catch (error) {
       throw storageError('completing', path, error);
     }
-    const { subtaskIndex, sequence, bytes, records } = part;
-    this.#sealed.push({ subtaskIndex, sequence, bytes, records, preparedName, sha256: part.hash.digest('hex') });
+    const { subtaskIndex, sequence, bytes, records, named } = part;
+    this.#sealed.push({ subtaskIndex, sequence, bytes, records, named, preparedName, sha256: part.hash.digest('hex') });
   }
 }
 
 /** A file of this name and attempt can only be left over from a run that no longer exists: no two tries share a number. */
-async function createAnew(fileSystem: SinkFileSystem, path: string): Promise<NonNullable<PartFile['handle']>> {
+async function createAnew(fileSystem: SinkFileSystem, path: string): Promise<OutputFile> {
   await fileSystem.remove(path);
   return fileSystem.create(path);
 }

@@ -1,7 +1,7 @@
 /** What every object store must do. Each implementation runs this suite from its own test file. */
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { collectObjectNames, failing, inChunks } from './object-store-samples.ts';
+import { collectObjectNames, failing, inChunks } from './object-store-samples.test-support.ts';
 import type { ObjectStore } from './object-store.ts';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -54,22 +54,38 @@ export function objectStoreContract(kind: string, makeStore: () => Promise<Objec
       await store.put('a/b', text('whole'));
     });
 
-    test.each(['', '/a', '../a', 'a/../b', 'a//b', './a', 'a/.', 'a/', 'a\0b', 'a\\b', '.tmp-a', 'a/.tmp-b', 'x'.repeat(256)])(
-      'every operation refuses the name %j',
-      async (name) => {
-        const store = await makeStore();
-        const object = { name, sha256: '', bytes: 0 };
-        await expect(store.put(name, text('x'))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
-        await expect(store.get(object)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
-        await expect(store.openRead(object)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
-        await expect(store.delete(name)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
-      },
-    );
+    test.each([
+      '',
+      '/a',
+      '../a',
+      'a/../b',
+      'a//b',
+      './a',
+      'a/.',
+      'a/',
+      'a\0b',
+      'a\\b',
+      '.tmp-a',
+      'a/.tmp-b',
+      'x'.repeat(256),
+    ])('every operation refuses the name %j', async (name) => {
+      const store = await makeStore();
+      const object = { name, sha256: '', bytes: 0 };
+      await expect(store.put(name, text('x'))).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+      await expect(store.get(object)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+      await expect(store.openRead(object)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+      await expect(store.delete(name)).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    });
 
     test('get refuses a missing object, another length and another hash', async () => {
       const store = await makeStore();
       const object = await store.put('a', text('abc'));
-      for (const wrong of [{ ...object, name: 'b' }, { ...object, bytes: 2 }, { ...object, bytes: 4 }, { ...object, sha256: sha256(text('abd')) }]) {
+      for (const wrong of [
+        { ...object, name: 'b' },
+        { ...object, bytes: 2 },
+        { ...object, bytes: 4 },
+        { ...object, sha256: sha256(text('abd')) },
+      ]) {
         await expect(store.get(wrong)).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
       }
     });
@@ -86,12 +102,15 @@ export function objectStoreContract(kind: string, makeStore: () => Promise<Objec
       await expect(opened.read(-1, 2)).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
       await opened.close();
       await expect(store.openRead({ ...object, bytes: 9 })).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
-      await expect(store.openRead({ ...object, name: 'none' })).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
+      await expect(store.openRead({ ...object, name: 'none' })).rejects.toMatchObject({
+        code: 'CHECKPOINT_UNREADABLE',
+      });
     });
 
     test('list returns the objects below a prefix with their lengths', async () => {
       const store = await makeStore();
-      for (const name of ['job/state/1', 'job/state/2', 'job/stately', 'job2/state/1', 'top']) await store.put(name, text(name));
+      for (const name of ['job/state/1', 'job/state/2', 'job/stately', 'job2/state/1', 'top'])
+        await store.put(name, text(name));
       expect(await collectObjectNames(store, 'job/state/')).toEqual(['job/state/1', 'job/state/2']);
       expect(await collectObjectNames(store, 'job/state')).toEqual(['job/state/1', 'job/state/2', 'job/stately']);
       expect(await collectObjectNames(store, 'job')).toHaveLength(4);

@@ -58,7 +58,13 @@ export function applied(rows: readonly SampleRow[]): Map<string, string> {
 export async function rowsOfFile(store: ObjectStore, object: StoredObject): Promise<SampleRow[]> {
   const rows: SampleRow[] = [];
   await forEachRowOfFile(store, object, ({ operatorId, stateName }, keyGroup, key, value) => {
-    rows.push({ operatorId, stateName, keyGroup, key: Buffer.from(key).toString(), value: value === null ? null : Buffer.from(value).toString() });
+    rows.push({
+      operatorId,
+      stateName,
+      keyGroup,
+      key: Buffer.from(key).toString(),
+      value: value === null ? null : Buffer.from(value).toString(),
+    });
   });
   return rows;
 }

@@ -20,6 +20,8 @@ export class MemoryFileSystem implements FileSystem {
   nowMs = 0;
   /** Asked before each call; an error code makes the call fail without effect. */
   fault: (operation: string, path: string, callIndex: number) => string | null = () => null;
+  /** Awaited before each call: a test may let other things happen in between. */
+  pause: () => Promise<void> = () => Promise.resolve();
   #entries = new Map<string, Entry>([['/', 'directory']]);
   #durableEntries = new Map<string, Entry>([['/', 'directory']]);
   openFileCount = 0;
@@ -46,13 +48,13 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async makeDirectory(path: string): Promise<void> {
-    this.#call('makeDirectory', path);
+    await this.#call('makeDirectory', path);
     this.#needDirectory(dirname(path));
     if (!this.#entries.has(path)) this.#entries.set(path, 'directory');
   }
 
   async create(path: string): Promise<OpenFile> {
-    this.#call('create', path);
+    await this.#call('create', path);
     this.#needDirectory(dirname(path));
     if (this.#entries.has(path)) throw systemError('EEXIST', path);
     const content: Content = { bytes: new Uint8Array(0), durable: new Uint8Array(0), modifiedMs: this.nowMs };
@@ -61,7 +63,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async open(path: string): Promise<OpenFile> {
-    this.#call('open', path);
+    await this.#call('open', path);
     const entry = this.#entries.get(path);
     if (entry === undefined) throw systemError('ENOENT', path);
     if (entry === 'directory') throw systemError('EISDIR', path);
@@ -69,7 +71,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    this.#call('rename', to);
+    await this.#call('rename', to);
     const entry = this.#entries.get(from);
     if (entry === undefined) throw systemError('ENOENT', from);
     this.#entries.delete(from);
@@ -77,12 +79,12 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async remove(path: string): Promise<void> {
-    this.#call('remove', path);
+    await this.#call('remove', path);
     if (!this.#entries.delete(path)) throw systemError('ENOENT', path);
   }
 
   async syncDirectory(path: string): Promise<void> {
-    this.#call('syncDirectory', path);
+    await this.#call('syncDirectory', path);
     this.#needDirectory(path);
     for (const child of this.#durableEntries.keys()) {
       if (child !== '/' && dirname(child) === path && !this.#entries.has(child)) this.#durableEntries.delete(child);
@@ -93,7 +95,7 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async list(path: string): Promise<DirectoryEntry[]> {
-    this.#call('list', path);
+    await this.#call('list', path);
     const found: DirectoryEntry[] = [];
     for (const [child, entry] of this.#entries) {
       if (child === '/' || dirname(child) !== path) continue;
@@ -103,17 +105,19 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   async status(path: string): Promise<{ bytes: number; modifiedMs: number } | null> {
-    this.#call('status', path);
+    await this.#call('status', path);
     const entry = this.#entries.get(path);
     if (entry === undefined) return null;
-    return entry === 'directory' ? { bytes: 0, modifiedMs: 0 } : { bytes: entry.bytes.length, modifiedMs: entry.modifiedMs };
+    return entry === 'directory'
+      ? { bytes: 0, modifiedMs: 0 }
+      : { bytes: entry.bytes.length, modifiedMs: entry.modifiedMs };
   }
 
   #openFile(path: string, content: Content): OpenFile {
     this.openFileCount++;
     return {
       append: async (bytes) => {
-        this.#call('append', path);
+        await this.#call('append', path);
         const grown = new Uint8Array(content.bytes.length + bytes.length);
         grown.set(content.bytes);
         grown.set(bytes, content.bytes.length);
@@ -121,27 +125,28 @@ export class MemoryFileSystem implements FileSystem {
         content.modifiedMs = this.nowMs;
       },
       read: async (target, position) => {
-        this.#call('read', path);
+        await this.#call('read', path);
         const part = content.bytes.subarray(position, position + target.length);
         target.set(part);
         return part.length;
       },
       sync: async () => {
-        this.#call('sync', path);
+        await this.#call('sync', path);
         content.durable = content.bytes.slice();
       },
       length: async () => {
-        this.#call('length', path);
+        await this.#call('length', path);
         return content.bytes.length;
       },
       close: async () => {
         this.openFileCount--;
-        this.#call('close', path);
+        await this.#call('close', path);
       },
     };
   }
 
-  #call(operation: string, path: string): void {
+  async #call(operation: string, path: string): Promise<void> {
+    await this.pause();
     const code = this.fault(operation, path, this.calls.length);
     this.calls.push(`${operation} ${path}`);
     if (code !== null) throw systemError(code, path);

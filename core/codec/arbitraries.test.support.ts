@@ -6,7 +6,30 @@ import type { Key } from '../operators.ts';
 export const anyString: fc.Arbitrary<string> = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
-  fc.array(fc.constantFrom(0, 1, 2, 0x41, 0x7f, 0x80, 0xe9, 0xff, 0x100, 0x7ff, 0x800, 0xd7ff, 0xd800, 0xdbff, 0xdc00, 0xdfff, 0xe000, 0xffff), { maxLength: 24 })
+  fc
+    .array(
+      fc.constantFrom(
+        0,
+        1,
+        2,
+        0x41,
+        0x7f,
+        0x80,
+        0xe9,
+        0xff,
+        0x100,
+        0x7ff,
+        0x800,
+        0xd7ff,
+        0xd800,
+        0xdbff,
+        0xdc00,
+        0xdfff,
+        0xe000,
+        0xffff,
+      ),
+      { maxLength: 24 },
+    )
     .map((units) => String.fromCharCode(...units)),
   fc.string({ minLength: 40, maxLength: 200 }),
 );
@@ -16,7 +39,19 @@ export const anyNumber: fc.Arbitrary<number> = fc.oneof(
   fc.integer(),
   fc.integer({ min: -300, max: 300 }),
   fc.maxSafeInteger(),
-  fc.constantFrom(0, -0, Number.NaN, Infinity, -Infinity, 2 ** 31 - 1, -(2 ** 31), 2 ** 31, 2 ** 32, Number.MIN_VALUE, Number.MAX_VALUE),
+  fc.constantFrom(
+    0,
+    -0,
+    Number.NaN,
+    Infinity,
+    -Infinity,
+    2 ** 31 - 1,
+    -(2 ** 31),
+    2 ** 31,
+    2 ** 32,
+    Number.MIN_VALUE,
+    Number.MAX_VALUE,
+  ),
 );
 
 export const anyBigint: fc.Arbitrary<bigint> = fc.oneof(
@@ -101,7 +136,9 @@ export function difference(left: unknown, right: unknown, path: string = '$'): s
   for (let index = 0; index < leftParts.length; index++) {
     const [name, part] = leftParts[index] as readonly [unknown, unknown];
     const [otherName, otherPart] = rightParts[index] as readonly [unknown, unknown];
-    const found = difference(name, otherName, `${path} name ${index}`) ?? difference(part, otherPart, typeof name === 'object' ? `${path}.values()[${index}]` : `${path}.${String(name)}`);
+    const found =
+      difference(name, otherName, `${path} name ${index}`) ??
+      difference(part, otherPart, typeof name === 'object' ? `${path}.values()[${index}]` : `${path}.${String(name)}`);
     if (found !== undefined) return found;
   }
   return undefined;
