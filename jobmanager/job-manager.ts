@@ -53,6 +53,7 @@ export interface JobOutcome {
 
 interface RunningJob {
   readonly name: string;
+  readonly leaderEpoch: number;
   readonly master: JobMaster;
   readonly board: MetricsBoard;
   readonly restored: RestoredPointer | null;
@@ -147,7 +148,7 @@ export class JobManager {
     const master = new JobMaster({ graph, graphHash, graphRef, artifactRef, leaderEpoch, restored, settings: this.#settings });
     return new Promise((resolve, reject) => {
       const board = new MetricsBoard(graph);
-      const running: RunningJob = { name, master, board, restored, resolve, reject, timers: new Map(), ended: false };
+      const running: RunningJob = { name, leaderEpoch, master, board, restored, resolve, reject, timers: new Map(), ended: false };
       this.#job = running;
       if (terminal?.state === 'finished') return this.#end(running, 'finished', null);
       for (const { taskManagerId, slotCount } of this.#registered.values()) {
@@ -278,8 +279,8 @@ export class JobManager {
       case 'record-terminal':
         return this.#answer(
           job,
-          store.recordTerminal(job.name, { state: action.state, error: action.error }),
-          () => ({ kind: 'terminal-recorded' }),
+          store.recordTerminal(job.name, { state: action.state, error: action.error }, job.leaderEpoch),
+          (result) => ({ kind: 'terminal-recorded', result }),
           (error) => ({ kind: 'terminal-failed', error }),
         );
       case 'step-down':

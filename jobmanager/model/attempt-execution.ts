@@ -45,8 +45,10 @@ export class AttemptExecution {
     return [...new Set([...this.#slots.values()].map((slot) => slot.placed.taskManagerId))].sort();
   }
 
-  get subtasks(): SubtaskRef[] {
-    return [...this.#subtasks.values()].map((execution) => execution.subtask);
+  get subtasks(): { readonly subtask: SubtaskRef; readonly taskManagerId: string }[] {
+    return [...this.#slots.values()].flatMap(({ placed }) => {
+      return placed.subtasks.map((subtask) => ({ subtask, taskManagerId: placed.taskManagerId }));
+    });
   }
 
   /** All slices, or those of one task manager. */

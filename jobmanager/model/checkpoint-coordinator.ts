@@ -47,8 +47,8 @@ export type CheckpointReason = 'periodic' | 'final' | 'stop';
 export interface CoordinatedAttempt {
   readonly attempt: number;
   readonly taskManagerIds: readonly string[];
-  /** Subtasks that were started, by key. */
-  readonly subtasks: readonly SubtaskRef[];
+  /** Subtasks that were started. */
+  readonly subtasks: readonly { readonly subtask: SubtaskRef; readonly taskManagerId: string }[];
 }
 
 interface Collecting {
@@ -56,9 +56,9 @@ interface Collecting {
   readonly checkpointId: number;
   readonly reason: CheckpointReason;
   readonly triggeredAtMs: number;
-  /** Subtasks whose share is missing, and task managers that have not acknowledged. */
+  /** Subtasks whose share is missing. A task manager acknowledges once, for all its subtasks that have not left. */
   readonly missingSubtasks: Set<string>;
-  readonly missingTaskManagers: Set<string>;
+  readonly acknowledgedBy: Set<string>;
   readonly snapshots: SubtaskSnapshotInfo[];
   readonly files: { readonly taskManagerId: string; readonly file: StateFile }[];
 }
@@ -201,19 +201,23 @@ export class CheckpointCoordinator {
     // The attempt ended meanwhile: the id is simply never used.
     if (this.#phase.step !== 'numbering' || attempt === null) return { actions: [] };
     assert(checkpointId > (this.#pointer?.checkpointId ?? 0), `checkpoint id ${checkpointId} is new`);
-    const live = attempt.subtasks.filter((subtask) => !this.#finished.has(subtaskKey(subtask)));
+    const live = attempt.subtasks.filter(({ subtask }) => !this.#finished.has(subtaskKey(subtask)));
     this.#phase = {
       step: 'collecting',
       checkpointId,
       reason: this.#phase.reason,
       triggeredAtMs: env.nowMs,
-      missingSubtasks: new Set(live.map(subtaskKey)),
-      missingTaskManagers: new Set(attempt.taskManagerIds),
+      missingSubtasks: new Set(live.map(({ subtask }) => subtaskKey(subtask))),
+      acknowledgedBy: new Set(),
       snapshots: [],
       files: [],
     };
     const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs };
-    const actions = this.#callAll({ method: 'triggerCheckpoint', request });
+    // A task manager whose subtasks have all left has nothing to say any more.
+    const taskManagerIds = [...new Set(live.map(({ taskManagerId }) => taskManagerId))];
+    const actions: JobMasterAction[] = taskManagerIds.map((taskManagerId) => {
+      return { kind: 'call', taskManagerId, call: { method: 'triggerCheckpoint', request } };
+    });
     actions.push(this.#timers.set('checkpoint-timeout', this.#graph.options.checkpointTimeoutMs));
     return { actions };
   }
@@ -234,7 +238,8 @@ export class CheckpointCoordinator {
       // Nobody will name this file, unless the acknowledgement is a repeated one.
       return { actions: report.file === null ? [] : this.#deletable([report.file.object.name]) };
     }
-    if (!phase.missingTaskManagers.delete(report.taskManagerId)) return { actions: [] };
+    if (phase.acknowledgedBy.has(report.taskManagerId)) return { actions: [] };
+    phase.acknowledgedBy.add(report.taskManagerId);
     for (const info of report.subtasks) {
       phase.missingSubtasks.delete(subtaskKey(info.subtask));
       phase.snapshots.push(info);
@@ -270,11 +275,11 @@ export class CheckpointCoordinator {
   timedOut(env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
     if (phase.step !== 'collecting') return { actions: [] };
-    const missing = [...phase.missingTaskManagers].join(', ') || [...phase.missingSubtasks].slice(0, 5).join(', ');
+    const missing = [...phase.missingSubtasks].slice(0, 5).join(', ');
     const timeoutMs = this.#graph.options.checkpointTimeoutMs;
     const error = new EngineError(
       'CHECKPOINT_FAILED',
-      `checkpoint ${phase.checkpointId} of job "${this.#jobName}" was not acknowledged within ${timeoutMs} ms by ${missing}; raise checkpointTimeoutMs or look for a slow sink or store`,
+      `checkpoint ${phase.checkpointId} of job "${this.#jobName}" was not acknowledged within ${timeoutMs} ms by ${phase.missingSubtasks.size} subtasks (${missing}); raise checkpointTimeoutMs or look for a slow sink or store`,
       { domain: 'external', retry: 'backoff', ids: { jobName: this.#jobName, checkpointId: phase.checkpointId } },
     );
     return this.#failed(phase, toWireError(error), env);
@@ -378,7 +383,7 @@ export class CheckpointCoordinator {
 
   #completeIfAll(env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.missingTaskManagers.size > 0 || phase.missingSubtasks.size > 0) return { actions: [] };
+    if (phase.step !== 'collecting' || phase.missingSubtasks.size > 0) return { actions: [] };
     const files = [...phase.files].sort((a, b) => (a.taskManagerId < b.taskManagerId ? -1 : 1));
     const own = files.map(({ file }) => ({ file, base: false, checkpointId: phase.checkpointId }));
     const manifest = this.#composeManifest(phase, own, env);

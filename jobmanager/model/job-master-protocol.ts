@@ -124,7 +124,8 @@ export type JobMasterEvent =
   | { readonly kind: 'pointer-set'; readonly checkpointId: number; readonly result: 'done' | 'conflict' | 'unknown' }
   | { readonly kind: 'pointer-read'; readonly checkpointId: number; readonly pointer: CheckpointPointer | null }
   | { readonly kind: 'pointer-read-failed'; readonly checkpointId: number; readonly error: WireError }
-  | { readonly kind: 'terminal-recorded' }
+  /** `conflict`: another leader has taken the job over, nothing was recorded. */
+  | { readonly kind: 'terminal-recorded'; readonly result: 'done' | 'conflict' }
   | { readonly kind: 'terminal-failed'; readonly error: WireError };
 
 /** A call of a task manager. */

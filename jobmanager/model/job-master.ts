@@ -154,7 +154,7 @@ export class JobMaster {
       case 'pointer-read-failed':
         return this.#take(this.#coordinator.pointerReadFailed(event.checkpointId));
       case 'terminal-recorded':
-        return this.#terminalRecorded();
+        return event.result === 'done' ? this.#terminalRecorded() : this.#stepDown(this.#fencedError());
       case 'terminal-failed':
         this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${event.error.message}`);
         return this.#setTimer('terminal-retry', terminalRetryMs);
@@ -478,6 +478,11 @@ export class JobMaster {
   #stepDown(error: WireError): void {
     this.#phase = { step: 'ended' };
     this.#do({ kind: 'step-down', error });
+  }
+
+  #fencedError(): WireError {
+    const message = `the end of job "${this.#jobName}" was not recorded, because another job manager (not epoch ${this.#options.leaderEpoch}) has taken the job over; this one stops`;
+    return toWireError(new EngineError('STALE_EPOCH', message, { domain: 'external', ids: { jobName: this.#jobName } }));
   }
 
   // ---- small things ----------------------------------------------------------------------------------------------------

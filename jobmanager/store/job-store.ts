@@ -36,7 +36,8 @@ export interface JobStore {
   deleteObjects(names: readonly string[]): Promise<void>;
   /** How the last run ended; null while one is open. */
   readTerminal(jobName: string): Promise<TerminalRecord | null>;
-  recordTerminal(jobName: string, record: TerminalRecord): Promise<void>;
+  /** `conflict` when a leader of a later epoch has taken the job over: then nothing was recorded. */
+  recordTerminal(jobName: string, record: TerminalRecord, leaderEpoch: number): Promise<'done' | 'conflict'>;
   /** A job that had ended without finishing is run again. */
   clearTerminal(jobName: string): Promise<void>;
 }

@@ -104,8 +104,12 @@ export class LocalJobStore implements JobStore {
     return this.#inOrder(() => this.#read<TerminalRecord>(jobName, 'terminal'));
   }
 
-  recordTerminal(jobName: string, record: TerminalRecord): Promise<void> {
-    return this.#inOrder(() => this.#replace(jobName, 'terminal', record));
+  /** The directory belongs to one process, so there is no later leader. */
+  recordTerminal(jobName: string, record: TerminalRecord): Promise<'done' | 'conflict'> {
+    return this.#inOrder(async () => {
+      await this.#replace(jobName, 'terminal', record);
+      return 'done' as const;
+    });
   }
 
   clearTerminal(jobName: string): Promise<void> {
