@@ -116,5 +116,7 @@ export function assert(condition: unknown, message: string): asserts condition {
 
 /** Marks a branch that no value can reach. */
 export function assertNever(value: never, what: string): never {
-  throw new EngineError('INTERNAL', `invariant broken: unexpected ${what}: ${JSON.stringify(value)}`, { domain: 'internal' });
+  throw new EngineError('INTERNAL', `invariant broken: unexpected ${what}: ${JSON.stringify(value)}`, {
+    domain: 'internal',
+  });
 }

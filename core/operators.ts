@@ -30,7 +30,9 @@ export interface FunctionContext {
 }
 
 /** A user function: plain, or an object with `open` and `close`. */
-export type UserFunction<Call> = Call | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
+export type UserFunction<Call> =
+  | Call
+  | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
 
 export type MapFunction<In, Out> = (value: Readonly<In>) => Out;
 export type FilterFunction<In> = (value: Readonly<In>) => boolean;

@@ -136,10 +136,12 @@ export class TimerService {
     this.#table = new TimerTable({ ...owner, backend: memoryBackend }, this.stateName);
   }
 
-  /** Time of the earliest timer, Infinity when there is none. */
+  /** Time of the earliest timer, Infinity when there is none. May be that of a timer deleted meanwhile. */
   get earliest(): number {
     if (this.#firingIndex < this.#firing.length) return this.#firingTime;
-    return Math.min(this.#times.earliest, ...this.#held.values());
+    let earliest = this.#times.earliest;
+    for (const time of this.#held.values()) if (time < earliest) earliest = time;
+    return earliest;
   }
 
   get size(): number {
@@ -217,17 +219,18 @@ export class TimerService {
 
   #nextText(target: number): string | null {
     if (!this.#advancing) this.#startAdvance();
-    if (this.#firingIndex < this.#firing.length) return this.#firing[this.#firingIndex++] as string;
-    if (this.#times.size === 0 || this.#times.earliest > target) {
-      this.#endAdvance();
-      return null;
+    while (this.#firingIndex >= this.#firing.length) {
+      if (this.#times.size === 0 || this.#times.earliest > target) {
+        this.#endAdvance();
+        return null;
+      }
+      this.#firingTime = this.#times.earliest;
+      this.#times.pop();
+      this.#firing = [...(this.#buckets.get(this.#firingTime) ?? [])].sort();
+      this.#firingIndex = 0;
+      this.#buckets.delete(this.#firingTime);
     }
-    this.#firingTime = this.#times.earliest;
-    this.#times.pop();
-    this.#firing = [...(this.#buckets.get(this.#firingTime) ?? [])].sort();
-    this.#firingIndex = 0;
-    this.#buckets.delete(this.#firingTime);
-    return this.#nextText(target);
+    return this.#firing[this.#firingIndex++] as string;
   }
 
   #startAdvance(): void {
