@@ -6,7 +6,13 @@
  */
 import { EngineError, fromWireError, isEngineError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
-import type { Acknowledgement, Manifest, ObjectRef, RegisterTaskManagerRequest, RegisterTaskManagerResponse } from '../proto/messages.ts';
+import type {
+  Acknowledgement,
+  Manifest,
+  ObjectRef,
+  RegisterTaskManagerRequest,
+  RegisterTaskManagerResponse,
+} from '../proto/messages.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import type { Clock } from './clock.ts';
 import { bytesOf, type JobProgress, MetricsBoard, sourceRecordsOf } from './job-progress.ts';
@@ -105,7 +111,10 @@ export class JobManager {
    */
   async submit(job: SubmittedJob): Promise<JobOutcome> {
     if (this.#submitting) {
-      throw new EngineError('NOT_SUPPORTED', `a job manager runs one job at a time; wait for the end of the running one before submitting "${job.graph.name}"`);
+      throw new EngineError(
+        'NOT_SUPPORTED',
+        `a job manager runs one job at a time; wait for the end of the running one before submitting "${job.graph.name}"`,
+      );
     }
     this.#submitting = true;
     try {
@@ -145,10 +154,28 @@ export class JobManager {
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
     const { graph, graphHash, graphRef, artifactRef } = job;
-    const master = new JobMaster({ graph, graphHash, graphRef, artifactRef, leaderEpoch, restored, settings: this.#settings });
+    const master = new JobMaster({
+      graph,
+      graphHash,
+      graphRef,
+      artifactRef,
+      leaderEpoch,
+      restored,
+      settings: this.#settings,
+    });
     return new Promise((resolve, reject) => {
       const board = new MetricsBoard(graph);
-      const running: RunningJob = { name, leaderEpoch, master, board, restored, resolve, reject, timers: new Map(), ended: false };
+      const running: RunningJob = {
+        name,
+        leaderEpoch,
+        master,
+        board,
+        restored,
+        resolve,
+        reject,
+        timers: new Map(),
+        ended: false,
+      };
       this.#job = running;
       if (terminal?.state === 'finished') return this.#end(running, 'finished', null);
       for (const { taskManagerId, slotCount } of this.#registered.values()) {
@@ -331,7 +358,9 @@ export class JobManager {
   #deleteObjects(names: readonly string[]): void {
     this.#options.store.deleteObjects(names).catch((error: unknown) => {
       // Garbage that stays costs space, nothing else.
-      this.#options.logger.warn(`${names.length} objects that are no longer needed could not be deleted: ${toWireError(error).message}`);
+      this.#options.logger.warn(
+        `${names.length} objects that are no longer needed could not be deleted: ${toWireError(error).message}`,
+      );
     });
   }
 
@@ -372,7 +401,10 @@ function progressOf(job: RunningJob): JobProgress {
     state: master.state,
     attempt: master.attempt,
     ...board.totals(manifest),
-    lastCheckpoint: manifest === null ? null : { id: manifest.checkpointId, completedAtMs: manifest.completedAtMs, bytes: bytesOf(manifest) },
+    lastCheckpoint:
+      manifest === null
+        ? null
+        : { id: manifest.checkpointId, completedAtMs: manifest.completedAtMs, bytes: bytesOf(manifest) },
     restored:
       restoredManifest === null
         ? null
@@ -385,7 +417,11 @@ function progressOf(job: RunningJob): JobProgress {
  * The pointer and what it retains. The newest manifest must be readable (rule 4); an older one that is not costs only the
  * deletion of its files.
  */
-async function readRestored(store: JobStore, jobName: string, warn: (message: string) => void): Promise<RestoredPointer | null> {
+async function readRestored(
+  store: JobStore,
+  jobName: string,
+  warn: (message: string) => void,
+): Promise<RestoredPointer | null> {
   const pointer = await store.readPointer(jobName);
   if (pointer === null) return null;
   const newest = pointer.retained.length - 1;
@@ -395,7 +431,9 @@ async function readRestored(store: JobStore, jobName: string, warn: (message: st
       manifests.push(await store.readManifest(checkpoint.manifest));
     } catch (error) {
       if (index === newest) throw error;
-      warn(`checkpoint ${checkpoint.checkpointId} of job "${jobName}", which is not the newest, cannot be read: ${toWireError(error).message}`);
+      warn(
+        `checkpoint ${checkpoint.checkpointId} of job "${jobName}", which is not the newest, cannot be read: ${toWireError(error).message}`,
+      );
       manifests.push(null);
     }
   }

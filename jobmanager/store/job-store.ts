@@ -25,7 +25,11 @@ export interface JobStore {
    * Replaces the pointer if it still is the one of checkpoint `expected` (null: if there is none).
    * @throws EngineError when it is not known whether it was replaced
    */
-  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'>;
+  compareAndSetPointer(
+    jobName: string,
+    expected: number | null,
+    pointer: CheckpointPointer,
+  ): Promise<'done' | 'conflict'>;
   /** The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed. */
   advanceCounter(jobName: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */

@@ -41,7 +41,10 @@ test('a local job store never gives a counter value out twice when power fails a
     files.fault = (_operation, _path, index) => (index >= failAt ? 'EIO' : null);
     const first = open(files);
     for (let round = 0; round < 4; round++) {
-      await first.advanceCounter(jobName, 'checkpoint').then((value) => given.push(value), () => undefined);
+      await first.advanceCounter(jobName, 'checkpoint').then(
+        (value) => given.push(value),
+        () => undefined,
+      );
     }
     files.fault = () => null;
     files.crash();

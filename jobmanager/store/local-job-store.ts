@@ -60,12 +60,17 @@ export class LocalJobStore implements JobStore {
     return this.#inOrder(() => this.#readPointer(jobName));
   }
 
-  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'> {
+  compareAndSetPointer(
+    jobName: string,
+    expected: number | null,
+    pointer: CheckpointPointer,
+  ): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       const found = await this.#readPointer(jobName);
       if ((found?.checkpointId ?? null) !== expected) return 'conflict';
       await this.#replace(jobName, 'pointer', pointer);
-      if (expected === null) await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      if (expected === null)
+        await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
       return 'done';
     });
   }
@@ -92,7 +97,11 @@ export class LocalJobStore implements JobStore {
     } catch (cause) {
       if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
       const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
-      throw new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', cause, ids: { object: object.name } });
+      throw new EngineError('CHECKPOINT_UNREADABLE', message, {
+        domain: 'external',
+        cause,
+        ids: { object: object.name },
+      });
     }
   }
 
