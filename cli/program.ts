@@ -80,7 +80,7 @@ function addRun(program: Command, actions: Actions): void {
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);
   command.action((jobFile: string, words: readonly string[], flags: RunFlags) =>
-    actions.run(runOptions(jobFile, words, flags), flags.quiet ?? flags.json ?? false),
+    actions.run(runOptions(jobFile, words, flags), flags.quiet ?? (flags.json === true && flags.verbose !== true)),
   );
 }
 

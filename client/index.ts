@@ -4,7 +4,13 @@
 export { defineJob, type JobEnvironment, planJob, type SourceOptions } from './job/define-job.ts';
 export type { JobSettings } from './job/job-settings.ts';
 export { type Duration, days, hours, milliseconds, minutes, seconds } from './durations.ts';
-export { type Parameter, type ParameterOptions, type ParameterSchema, type ParameterValues, params } from './parameters/parameter-types.ts';
+export {
+  type Parameter,
+  type ParameterOptions,
+  type ParameterSchema,
+  type ParameterValues,
+  params,
+} from './parameters/parameter-types.ts';
 export type {
   FunctionObject,
   KeyedResult,
@@ -32,8 +38,19 @@ export { renderPlan } from './plan/render-plan.ts';
 
 export type { Aggregate, AggregateResults, AggregateSet } from '../core/aggregate.ts';
 export { EngineError, type ErrorCode, isEngineError } from '../core/errors.ts';
-export { describeFunctionDifference, describeGraphDifference, describeParameterDifference, functionsFingerprint, graphHash } from '../core/graph/graph-hash.ts';
-export { isJobDefinition, type JobDefinition, type PlannedJob, type PlanOptions } from '../core/graph/job-definition.ts';
+export {
+  describeFunctionDifference,
+  describeGraphDifference,
+  describeParameterDifference,
+  functionsFingerprint,
+  graphHash,
+} from '../core/graph/graph-hash.ts';
+export {
+  isJobDefinition,
+  type JobDefinition,
+  type PlannedJob,
+  type PlanOptions,
+} from '../core/graph/job-definition.ts';
 export type { JobGraph, JobOptions, RestartStrategyOptions } from '../core/graph/job-graph.ts';
 export type {
   FunctionContext,
@@ -46,4 +63,12 @@ export type {
   TimerRegistry,
   WindowDefinition,
 } from '../core/operators.ts';
-export { mapState, type MapState, type StateDeclarations, valueState, type ValueState } from '../core/state/declarations.ts';
+export {
+  type MapState,
+  type MapStateDeclaration,
+  mapState,
+  type StateDeclarations,
+  type ValueState,
+  type ValueStateDeclaration,
+  valueState,
+} from '../core/state/declarations.ts';

@@ -112,15 +112,15 @@ export class SlotHarness {
     return this;
   }
 
-  /** Takes a checkpoint and completes it. */
-  async checkpoint(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and completes it; null when every subtask has finished meanwhile. */
+  async checkpoint(): Promise<HarnessCheckpoint | null> {
     const checkpoint = await this.snapshot();
-    this.complete(checkpoint);
+    if (checkpoint !== null) this.complete(checkpoint);
     return checkpoint;
   }
 
-  /** Takes a checkpoint and does not complete it. */
-  async snapshot(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and does not complete it; null when every subtask has finished meanwhile. */
+  async snapshot(): Promise<HarnessCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;
     const earlier = this.#newest?.blocks ?? [];
     this.#blocks = [];
@@ -133,10 +133,11 @@ export class SlotHarness {
       },
     };
     this.runtime.trigger({ checkpointId, triggeredAtMs: 0 });
-    await this.#until(() => subtasks !== null);
+    await this.#until(() => subtasks !== null || this.#finished >= this.#subtaskCount);
     this.#waiting = null;
+    if (subtasks === null) return null;
     const carried = (this.#restore?.subtasks ?? []).filter((share) => share.afterEnd);
-    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks ?? [])] };
+    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks as readonly EncodedSnapshot[])] };
   }
 
   complete(checkpoint: HarnessCheckpoint): void {

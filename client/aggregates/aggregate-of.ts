@@ -30,12 +30,19 @@ export interface AggregateDefinition<In, Accumulator, Out> {
  * An aggregate from its four functions.
  * @throws EngineError JOB_INVALID when one of them is missing
  */
-export function aggregateOf<In, Accumulator, Out>(definition: AggregateDefinition<In, Accumulator, Out>): Aggregate<In, Out> {
+export function aggregateOf<In, Accumulator, Out>(
+  definition: AggregateDefinition<In, Accumulator, Out>,
+): Aggregate<In, Out> {
   for (const name of ['create', 'add', 'merge', 'result'] as const) {
-    if (typeof definition[name] !== 'function') throw new EngineError('JOB_INVALID', `aggregateOf({ ... }) lacks the function '${name}'`);
+    if (typeof definition[name] !== 'function')
+      throw new EngineError('JOB_INVALID', `aggregateOf({ ... }) lacks the function '${name}'`);
   }
   const { create, add, merge, result } = definition;
-  return objectAggregate(definition, { ...definition.options, aggregate: definition.name ?? 'custom' }, { create, add, merge, result });
+  return objectAggregate(
+    definition,
+    { ...definition.options, aggregate: definition.name ?? 'custom' },
+    { create, add, merge, result },
+  );
 }
 
 /**

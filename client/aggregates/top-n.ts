@@ -30,7 +30,8 @@ interface Ranking<In> {
  * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more
  */
 export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
-  if (!Number.isSafeInteger(n) || n < 1) throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
   const { descending = true, ties } = options;
   const before = (rank: Key, record: In, otherRank: Key, other: In): boolean => {
     const order = compareKeys(rank, otherRank);

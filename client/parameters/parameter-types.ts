@@ -24,9 +24,15 @@ export interface ParameterOptions<T> {
 
 export type ParameterSchema = { readonly [name: string]: Parameter<unknown> };
 /** The object `env.params(schema)` returns. */
-export type ParameterValues<S extends ParameterSchema> = { readonly [Name in keyof S]: S[Name] extends Parameter<infer T> ? T : never };
+export type ParameterValues<S extends ParameterSchema> = {
+  readonly [Name in keyof S]: S[Name] extends Parameter<infer T> ? T : never;
+};
 
-function parameter<T>(kind: ParameterKind, options: ParameterOptions<T>, choices: readonly string[] | null = null): Parameter<T> {
+function parameter<T>(
+  kind: ParameterKind,
+  options: ParameterOptions<T>,
+  choices: readonly string[] | null = null,
+): Parameter<T> {
   return Object.freeze({ kind, defaultValue: options.default, description: options.description ?? '', choices });
 }
 

@@ -129,7 +129,9 @@ export interface KeyedStream<T, K extends Key> {
   /** Groups by event-time window as well. */
   window(window: WindowDefinition): WindowedStream<T, K>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
-  process<D extends StateDeclarations = Record<never, never>, Out = never>(process: KeyedProcessFunction<T, K, Out, D>): OperatorStream<Out>;
+  process<D extends StateDeclarations = Record<never, never>, Out = never>(
+    process: KeyedProcessFunction<T, K, Out, D>,
+  ): OperatorStream<Out>;
   /** The same with the type of the main output said first: `process(emits<Alert>(), { onRecord ... })`. */
   process<Out, D extends StateDeclarations = Record<never, never>>(
     out: RecordType<Out>,

@@ -13,10 +13,16 @@ import type { Duration } from '../durations.ts';
 export function tumbling(size: Duration, options: { readonly offset?: Duration } = {}): TumblingWindows {
   const offset = options.offset ?? 0;
   if (!Number.isSafeInteger(size) || size < 1) {
-    throw new EngineError('JOB_INVALID', `tumbling window: size ${size} is not a whole number of milliseconds of 1 or more; write for example minutes(5)`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `tumbling window: size ${size} is not a whole number of milliseconds of 1 or more; write for example minutes(5)`,
+    );
   }
   if (!Number.isSafeInteger(offset)) {
-    throw new EngineError('JOB_INVALID', `tumbling window: offset ${offset} is not a whole number of milliseconds; write for example hours(-8)`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `tumbling window: offset ${offset} is not a whole number of milliseconds; write for example hours(-8)`,
+    );
   }
   return Object.freeze({ kind: 'tumbling', sizeMs: size, offsetMs: ((offset % size) + size) % size });
 }

@@ -1,94 +1,57 @@
-/** Runs the flights job as a user does, in a process of its own, and reads what it left behind. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
+/** The flights job of the examples: its input, how to run it, and the results it committed. */
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { readCommitted } from 'millrace/files';
+import { type MillraceRunOptions, repositoryRoot } from '../millrace-run.ts';
+import type { FlightsOracle } from './flights-oracle.ts';
 
-export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
 export const flightsFile = join(repositoryRoot, 'node_modules/vega-datasets/data/flights-3m.parquet');
+export const flightsJobName = 'airport-delays';
 
-export interface FlightsRunOptions {
-  readonly output: string;
-  readonly stateDirectory: string;
-  readonly checkpointInterval: string;
-  readonly arguments?: readonly string[];
+const outputNames = ['hourly', 'late', 'worst-by-day'] as const;
+
+/** Places of one job: state and results in a directory of its own. */
+export interface FlightsPlace {
+  readonly run: MillraceRunOptions;
+  readonly jobName: string;
+  readonly outputs: readonly string[];
 }
 
-/** The summary that `--json` prints last. */
-export interface FlightsSummary {
-  readonly ok: boolean;
-  readonly state: string;
-  readonly recordsIn: number;
-  readonly [name: string]: unknown;
+export interface FlightsPlaceOptions {
+  readonly directory: string;
+  readonly checkpointIntervalMs: number;
+  readonly input?: string;
+  readonly flags?: readonly string[];
 }
 
-/** One process of `millrace run`. */
-export class FlightsRun {
-  readonly #process: ChildProcessByStdio<null, Readable, Readable>;
-  readonly #stdout: string[] = [];
-  readonly #stderr: string[] = [];
-  readonly exited: Promise<number | null>;
-  #watchers: { pattern: RegExp; resolve: (line: string) => void; reject: (error: Error) => void }[] = [];
-
-  constructor(options: FlightsRunOptions) {
-    const { output, stateDirectory, checkpointInterval } = options;
-    const flags = ['--state-dir', stateDirectory, '--checkpoint-interval', checkpointInterval, ...(options.arguments ?? [])];
-    const parameters = ['--', '--input', flightsFile, '--output', output];
-    this.#process = spawn(process.execPath, ['bin/millrace.js', 'run', 'examples/airport-delays.ts', ...flags, ...parameters], {
-      cwd: repositoryRoot,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    createInterface({ input: this.#process.stdout }).on('line', (line) => this.#saw(this.#stdout, line));
-    createInterface({ input: this.#process.stderr }).on('line', (line) => this.#saw(this.#stderr, line));
-    this.exited = new Promise((resolve) => {
-      this.#process.on('close', (code) => {
-        for (const { reject, pattern } of this.#watchers) reject(new Error(`the run ended before it printed ${pattern}:\n${this.output}`));
-        resolve(code);
-      });
-    });
-  }
-
-  get output(): string {
-    return [...this.#stdout, ...this.#stderr].join('\n');
-  }
-
-  get lines(): readonly string[] {
-    return [...this.#stdout, ...this.#stderr];
-  }
-
-  /** Resolves with the first line from now on that matches; rejects when the process ends before. */
-  untilLine(pattern: RegExp): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.#watchers.push({ pattern, resolve, reject });
-    });
-  }
-
-  kill(): void {
-    this.#process.kill('SIGKILL');
-  }
-
-  interrupt(): void {
-    this.#process.kill('SIGINT');
-  }
-
-  #saw(lines: string[], line: string): void {
-    lines.push(line);
-    this.#watchers = this.#watchers.filter((watcher) => {
-      if (!watcher.pattern.test(line)) return true;
-      watcher.resolve(line);
-      return false;
-    });
-  }
+export function flightsPlace({ directory, checkpointIntervalMs, input = flightsFile, flags = [] }: FlightsPlaceOptions): FlightsPlace {
+  const output = join(directory, 'out');
+  return {
+    run: {
+      job: 'examples/airport-delays.ts',
+      stateDirectory: join(directory, 'state'),
+      checkpointInterval: `${checkpointIntervalMs}ms`,
+      flags,
+      parameters: { input, output },
+    },
+    jobName: flightsJobName,
+    outputs: outputNames.map((name) => join(output, name)),
+  };
 }
 
 /** Committed lines of the three results, each sorted. */
-export async function committedResults(output: string): Promise<{ hourly: string[]; late: string[]; worst: string[] }> {
-  const lines = async (name: string): Promise<string[]> => {
-    const result: string[] = [];
-    for await (const { line } of readCommitted(join(output, name))) result.push(line);
-    return result.sort();
-  };
-  return { hourly: await lines('hourly'), late: await lines('late'), worst: await lines('worst-by-day') };
+export async function committedResults({ outputs }: FlightsPlace): Promise<FlightsOracle> {
+  const [hourly, late, worst] = await Promise.all(outputs.map(linesOf));
+  return { hourly, late, worst };
+}
+
+async function linesOf(directory: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const { line } of readCommitted(directory)) lines.push(line);
+  return lines.sort();
+}
+
+/** Files that are neither committed nor the manifest: there is none when the job has finished. */
+export function leftovers({ outputs }: FlightsPlace): string[] {
+  return outputs.flatMap((directory) => readdirSync(directory).filter((name) => name.startsWith('.')).map((name) => join(directory, name)));
 }

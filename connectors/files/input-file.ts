@@ -50,7 +50,8 @@ export async function readFully(handle: FileHandle, offset: number, length: numb
 async function fingerprintOf(handle: FileHandle, bytes: number): Promise<string> {
   const hash = createHash('sha256');
   hash.update(await readFully(handle, 0, Math.min(bytes, fingerprintEndBytes)));
-  if (bytes > fingerprintEndBytes) hash.update(await readFully(handle, bytes - fingerprintEndBytes, fingerprintEndBytes));
+  if (bytes > fingerprintEndBytes)
+    hash.update(await readFully(handle, bytes - fingerprintEndBytes, fingerprintEndBytes));
   return hash.digest('hex').slice(0, 32);
 }
 

@@ -20,7 +20,21 @@ export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOp
   const all = typeof paths === 'string' ? [paths] : [...paths];
   const { rolling, ...sourceOptions } = options;
   return fileFormat<T>(
-    () => textSource({ kind, paths: all, options: sourceOptions, formatOptions: {}, createFormat: () => new JsonLinesFormat<T>() }),
-    () => fileSink({ kind, directory: sinkDirectory(kind, all), rolling, options: {}, createEncoder: () => new JsonLinesEncoder<T>() }),
+    () =>
+      textSource({
+        kind,
+        paths: all,
+        options: sourceOptions,
+        formatOptions: {},
+        createFormat: () => new JsonLinesFormat<T>(),
+      }),
+    () =>
+      fileSink({
+        kind,
+        directory: sinkDirectory(kind, all),
+        rolling,
+        options: {},
+        createEncoder: () => new JsonLinesEncoder<T>(),
+      }),
   );
 }

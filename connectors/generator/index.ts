@@ -1,6 +1,13 @@
 /** `millrace/generator`: made-up records, the same ones in every run, as fast as possible or at a rate. */
 import { EngineError } from '../../core/connector/index.ts';
-import type { ConnectorContext, JsonObject, PlainData, Source, SourceReader, SplitCursor } from '../../core/connector/index.ts';
+import type {
+  ConnectorContext,
+  JsonObject,
+  PlainData,
+  Source,
+  SourceReader,
+  SplitCursor,
+} from '../../core/connector/index.ts';
 import { FixedPlanner } from '../collection/fixed-planner.ts';
 import { GeneratorCursor } from './generator-cursor.ts';
 import type { GeneratorPlan, GeneratorPosition, GeneratorTime } from './generator-cursor.ts';
@@ -43,7 +50,8 @@ class GeneratorReader<T> implements SourceReader<T, GeneratorSplit> {
   }
 
   async openSplit({ split }: GeneratorSplit, restored: PlainData | undefined): Promise<SplitCursor<T>> {
-    const position = restored === undefined ? { next: 0, startMs: this.#time.nowMs() } : (restored as GeneratorPosition);
+    const position =
+      restored === undefined ? { next: 0, startMs: this.#time.nowMs() } : (restored as GeneratorPosition);
     return new GeneratorCursor(this.#plan, { split, position, time: this.#time, signal: this.#context.signal });
   }
 
@@ -62,9 +70,22 @@ export function timedGenerator<T>(options: GeneratorOptions<T>, time: GeneratorT
   requireOption('seed', seed, isCount(seed));
   requireOption('splits', splits, isCount(splits) && splits >= 1);
   requireOption('ratePerSecond', ratePerSecond, ratePerSecond === null || ratePerSecond > 0);
-  const plan: GeneratorPlan<T> = { count, seed, ratePerSecond, splits, timestampOf, make: (index, random) => options.make(index, random) };
+  const plan: GeneratorPlan<T> = {
+    count,
+    seed,
+    ratePerSecond,
+    splits,
+    timestampOf,
+    make: (index, random) => options.make(index, random),
+  };
   const bounded = Number.isFinite(count);
-  const hashed: JsonObject = { count: bounded ? count : null, seed, ratePerSecond, splits, hasTimestamps: timestampOf !== null };
+  const hashed: JsonObject = {
+    count: bounded ? count : null,
+    seed,
+    ratePerSecond,
+    splits,
+    hasTimestamps: timestampOf !== null,
+  };
   return {
     type: 'source',
     kind: 'generator',
@@ -82,5 +103,9 @@ function isCount(value: number): boolean {
 }
 
 function requireOption(name: string, value: number | null, valid: boolean): void {
-  if (!valid) throw new EngineError('USAGE', `generator: the option ${name} cannot be ${value}. It is a number, counts are integers of at least 0.`);
+  if (!valid)
+    throw new EngineError(
+      'USAGE',
+      `generator: the option ${name} cannot be ${value}. It is a number, counts are integers of at least 0.`,
+    );
 }

@@ -49,7 +49,11 @@ function collect(value: unknown, path: string, depth: number, texts: string[]): 
 /** Own names and those of a class the user wrote, sorted. */
 function propertyNames(value: object): string[] {
   const names = new Set<string>();
-  for (let current: object | null = value; current !== null && current !== Object.prototype && current !== Array.prototype; current = Object.getPrototypeOf(current) as object | null) {
+  for (
+    let current: object | null = value;
+    current !== null && current !== Object.prototype && current !== Array.prototype;
+    current = Object.getPrototypeOf(current) as object | null
+  ) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(current))) {
       if (name !== 'constructor' && property.get === undefined) names.add(name);
     }

@@ -122,12 +122,14 @@ describe.each(backends)('a slot with the %s backend', (_, backend) => {
         let harness = await begin(null);
         for (const step of steps) {
           if (step === 'checkpoint') await harness.checkpoint();
-          else if (step === 'abort') harness.abort(await harness.snapshot());
-          else if (step === 'kill-uncommitted') {
+          else if (step === 'abort') {
+            const checkpoint = await harness.snapshot();
+            if (checkpoint !== null) harness.abort(checkpoint);
+          } else if (step === 'kill-uncommitted') {
             // Complete by its pointer, and killed before anybody was told.
             const checkpoint = await harness.snapshot();
             await harness.kill();
-            harness = await begin(checkpoint);
+            harness = await begin(checkpoint ?? harness.newest);
           } else {
             await harness.kill();
             harness = await begin(harness.newest);

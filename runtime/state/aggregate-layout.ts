@@ -6,8 +6,7 @@
  */
 import type { AggregateSet, NumericAggregate, ObjectAggregate } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
-
-export const partKind = { count: 0, sum: 1, min: 2, max: 3 } as const;
+import { type Adder, compileAdder, partKind } from './aggregate-adder.ts';
 
 type Select = (value: unknown) => number;
 export type AnyObjectAggregate = ObjectAggregate<unknown, unknown, unknown>;
@@ -26,8 +25,8 @@ export class AggregateLayout {
   /** What each part reads from a record; null for counts. */
   readonly selects: readonly (Select | null)[];
   readonly objects: readonly AnyObjectAggregate[];
-  /** The numbers of the record being added, by part: selected before anything changes. */
-  readonly selected: Float64Array;
+  /** Adds one record to the row of a key, see {@link compileAdder}. */
+  readonly add: Adder;
   readonly #fields: ResultField[] = [];
   readonly #partNames: string[] = [];
 
@@ -47,38 +46,26 @@ export class AggregateLayout {
     this.partKinds = Int8Array.from(kinds);
     this.selects = selects;
     this.objects = objects;
-    this.selected = new Float64Array(kinds.length);
+    this.add = compileAdder(this, (part, value) => notANumber(this.#partNames[part] as string, value));
   }
 
-  /** Runs the user's selectors for a record. Nothing has changed when one throws. */
-  select(value: unknown): void {
-    const { selects, selected } = this;
-    for (let part = 0; part < selects.length; part++) {
-      const select = selects[part];
-      if (select === null || select === undefined) continue;
-      const number = select(value);
-      if (typeof number !== 'number') throw notANumber(this.#partNames[part] as string, number);
-      selected[part] = number;
-    }
-  }
-
-  /** Adds the results of a row to `target`, in the order of the set. */
-  readResults(parts: readonly Float64Array[], objects: readonly unknown[][], slot: number, target: Record<string, unknown>): void {
+  /**
+   * Adds the results of a row to `target`, in the order of the set.
+   * @param first index in `parts` of the row's first part
+   */
+  readResults(parts: Float64Array, first: number, objects: readonly unknown[][], slot: number, target: Record<string, unknown>): void {
     for (const field of this.#fields) {
-      const result = this.#resultOf(field, parts, objects, slot);
+      const result = this.#resultOf(field, parts, first, objects, slot);
       if (field.name === '__proto__') setOwn(target, field.name, result);
       else target[field.name] = result;
     }
   }
 
-  #resultOf(field: ResultField, parts: readonly Float64Array[], objects: readonly unknown[][], slot: number): unknown {
-    if (field.kind === 'part') return (parts[field.index] as Float64Array)[slot];
-    if (field.kind === 'avg') {
-      const sum = (parts[field.index] as Float64Array)[slot] as number;
-      return sum / ((parts[field.index + 1] as Float64Array)[slot] as number);
-    }
-    const aggregate = this.objects[field.index] as AnyObjectAggregate;
-    return aggregate.result((objects[field.index] as unknown[])[slot]);
+  #resultOf(field: ResultField, parts: Float64Array, first: number, objects: readonly unknown[][], slot: number): unknown {
+    const { index } = field;
+    if (field.kind === 'part') return parts[first + index];
+    if (field.kind === 'avg') return (parts[first + index] as number) / (parts[first + index + 1] as number);
+    return (this.objects[index] as AnyObjectAggregate).result((objects[index] as unknown[])[slot]);
   }
 }
 

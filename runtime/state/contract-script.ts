@@ -66,6 +66,16 @@ const step: fc.Arbitrary<ScriptStep> = fc.oneof(
 /** Steps of a random script. */
 export const keyedScript: fc.Arbitrary<readonly ScriptStep[]> = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' });
 
+/** Once lost a tombstone: deleted, evicted, put again and deleted again between two checkpoints. */
+export const tombstoneEvictedAndRevived: readonly ScriptStep[] = [
+  { step: 'records', commands: [{ key: 'a', work: { do: 'update', value: 0 } }] },
+  { step: 'freeze' },
+  { step: 'records', commands: [{ key: 'a', work: { do: 'clear' } }] },
+  { step: 'complete', which: 0 },
+  { step: 'records', commands: [0, 1, 2, '', 'a', 0].map((part) => ({ key: part, work: part === 'a' ? { do: 'update', value: 0 } : { do: 'clear' } })) },
+  { step: 'records', commands: [{ key: 'a', work: { do: 'clear' } }] },
+];
+
 const textOf = (part: Key): string => Buffer.from(encodeKeyToBytes(part)).toString('hex');
 const byBytes = (left: Key, right: Key): number => compareBytes(encodeKeyToBytes(left), encodeKeyToBytes(right));
 

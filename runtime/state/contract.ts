@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
-import { keyedScript, runKeyedScript } from './contract-script.ts';
+import { keyedScript, runKeyedScript, tombstoneEvictedAndRevived } from './contract-script.ts';
 
 export interface BackendContractOptions {
   /** Random sequences per property; default 60. */
@@ -32,7 +32,7 @@ export function testStateBackend(name: string, create: () => StateBackend | Prom
             for (const backend of opened) await backend.close();
           }
         }),
-        { numRuns: options.runs ?? 60 },
+        { numRuns: options.runs ?? 60, examples: [[tombstoneEvictedAndRevived]] },
       );
     });
   });

@@ -32,7 +32,7 @@ export abstract class KeyedTable extends RowTable {
   /** The slot of the key's row, or -1 where there is none. @throws EngineError KEY_NOT_SUPPORTED */
   find(key: Key): number {
     const slot = this.resident ? this.index.find(key) : this.locate(key);
-    return slot >= 0 && this.isPresent(slot) ? slot : -1;
+    return slot >= 0 && this.holdsDeleted && !this.isPresent(slot) ? -1 : slot;
   }
 
   /** The slot of the key's row, made if absent; the row may be changed. @throws EngineError KEY_NOT_SUPPORTED */
@@ -40,7 +40,7 @@ export abstract class KeyedTable extends RowTable {
     const slot = this.resident ? this.index.find(key) : this.locate(key);
     if (slot < 0) return this.#create(key);
     if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
-    if (!this.isPresent(slot)) this.#revive(slot);
+    if (this.holdsDeleted && !this.isPresent(slot)) this.#revive(slot);
     return slot;
   }
 

@@ -256,7 +256,8 @@ export class Subtask {
         this.#takeSnapshot(this.#snapshotWanted);
         continue;
       }
-      const progress = this.#blocked ? 'stuck' : this.#progress(deadlineMs);
+      // After the end nothing is emitted: a receiver that has left grants no more credit, and must not be waited for.
+      const progress = this.#blocked && this.#phase !== 'ended' ? 'stuck' : this.#progress(deadlineMs);
       if (progress === 'stuck') return 'waiting';
       if (performance.now() >= deadlineMs) return 'ready';
     }

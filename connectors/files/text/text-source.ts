@@ -1,6 +1,13 @@
 /** The source behind `files.jsonl` and `files.csv`: planner, reader, and the choice between plain and gzip. */
 import { resolve } from 'node:path';
-import type { ConnectorContext, JsonObject, PlainData, Source, SourceReader, SplitCursor } from '../../../core/connector/index.ts';
+import type {
+  ConnectorContext,
+  JsonObject,
+  PlainData,
+  Source,
+  SourceReader,
+  SplitCursor,
+} from '../../../core/connector/index.ts';
 import { FilePlanner } from '../file-planner.ts';
 import { openPlannedInput } from '../input-file.ts';
 import type { FileSplit } from '../input-file.ts';
