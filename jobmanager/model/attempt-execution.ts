@@ -151,6 +151,11 @@ export class AttemptExecution {
     return undone;
   }
 
+  /** A task manager has refused to start its slots. */
+  neverStarted(taskManagerId: string): void {
+    for (const slot of this.#slots.values()) if (slot.placed.taskManagerId === taskManagerId) slot.ended = true;
+  }
+
   cancel(): void {
     for (const execution of this.#subtasks.values()) {
       if (isLegalSubtaskMove(execution.state, 'canceling')) execution.state = 'canceling';

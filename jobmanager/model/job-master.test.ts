@@ -225,3 +225,22 @@ test('a task manager that does not end its slots in time is not used for the nex
   driver.step({ kind: 'task-manager-registered', taskManagerId: 'tm2', slotCount: 1 });
   expect(driver.calls.filter((call) => call.startsWith('deploySlots'))).toEqual(['deploySlots 1', 'deploySlots 2']);
 });
+
+test('a deployment that is refused leaves no slots to wait for, before and while the attempt is being canceled', () => {
+  const refuse = (driver: Driver): void => {
+    const deploy = driver.last((action) => action.kind === 'call' && action.call.method === 'deploySlots');
+    if (deploy.kind !== 'call') throw new Error('not a call');
+    const error = toWireError(new EngineError('STORAGE_FAILED', 'no artifact', { retry: 'backoff' }));
+    driver.step({ kind: 'call-ended', taskManagerId: 'tm', call: deploy.call, error });
+  };
+  const restarted = new Driver()
+    .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
+    .step({ kind: 'started' });
+  refuse(restarted);
+  restarted.fire('restart-delay');
+  expect(restarted.master.attempt).toBe(2);
+  restarted.step({ kind: 'cancel-requested' });
+  refuse(restarted);
+  restarted.step({ kind: 'terminal-recorded', result: 'done' });
+  expect(restarted.master.state).toBe('canceled');
+});

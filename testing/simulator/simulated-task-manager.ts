@@ -42,6 +42,7 @@ export class SimulatedTaskManager {
   readonly #incarnation: number;
   #epoch = 0;
   #newestAttempt = 0;
+  #canceledAttempt = 0;
   #attempt: SimulatedAttempt | null = null;
   readonly #outbox: { readonly attempt: SimulatedAttempt; readonly event: JobMasterEvent }[] = [];
   #sending = false;
@@ -87,8 +88,15 @@ export class SimulatedTaskManager {
     const current = this.#attempt?.ref.attempt === attempt ? this.#attempt : null;
     switch (call.method) {
       case 'deploySlots':
-        this.#deploy(call.request);
-        return answer(null);
+        // Graph and artifact are read first; a cancel request may overtake that.
+        this.#newestAttempt = attempt;
+        return this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'deploy', () => {
+          if (attempt <= this.#canceledAttempt || attempt < this.#newestAttempt) {
+            return answer(new EngineError('CANCELED', `attempt ${attempt} was canceled`, { retry: 'backoff' }));
+          }
+          this.#deploy(call.request);
+          answer(null);
+        });
       case 'connectSlots':
         if (current !== null)
           this.#connect(
@@ -98,6 +106,7 @@ export class SimulatedTaskManager {
         return answer(current === null ? transportError('nothing is deployed') : null);
       case 'cancelAttempt':
         this.#newestAttempt = attempt;
+        this.#canceledAttempt = Math.max(this.#canceledAttempt, attempt);
         if (current !== null)
           this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'cancel', () =>
             this.#end(current),
