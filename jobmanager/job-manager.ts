@@ -63,6 +63,8 @@ interface RunningJob {
   readonly master: JobMaster;
   readonly board: MetricsBoard;
   readonly restored: RestoredPointer | null;
+  /** Objects of earlier runs that nothing names; deleted when this run has a checkpoint of its own. */
+  leftovers: readonly string[];
   readonly resolve: (outcome: JobOutcome) => void;
   readonly reject: (error: unknown) => void;
   readonly timers: Map<TimerName, () => void>;
@@ -151,6 +153,7 @@ export class JobManager {
       const message = `job "${name}" has state from an earlier run (checkpoint ${checkpointId}); resume it, or clear its state first`;
       throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
     }
+    const leftovers = await this.#leftovers(name, restored);
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
     const { graph, graphHash, graphRef, artifactRef } = job;
@@ -171,6 +174,7 @@ export class JobManager {
         master,
         board,
         restored,
+        leftovers,
         resolve,
         reject,
         timers: new Map(),
@@ -184,6 +188,26 @@ export class JobManager {
       this.#tell({ kind: 'started' });
       if (this.#stopWanted !== null) this.#tell({ kind: this.#stopWanted });
     });
+  }
+
+  /**
+   * What runs that ended by a crash left behind: objects that are there before this run writes any, and that no retained manifest
+   * names. Recovery only reads; they go once this run has moved the pointer (FLINK-7783).
+   */
+  async #leftovers(jobName: string, restored: RestoredPointer | null): Promise<readonly string[]> {
+    const manifests = restored?.manifests ?? [];
+    // Without a manifest it is not known what it names.
+    if (manifests.includes(null)) return [];
+    const needed = new Set(restored?.pointer.retained.map((checkpoint) => checkpoint.manifest.name));
+    for (const manifest of manifests) for (const { file } of manifest?.files ?? []) needed.add(file.object.name);
+    try {
+      return (await this.#options.store.listObjects(jobName)).filter((name) => !needed.has(name));
+    } catch (error) {
+      this.#options.logger.warn(
+        `files of earlier runs of job "${jobName}" are not cleaned up: ${toWireError(error).message}`,
+      );
+      return [];
+    }
   }
 
   #request(kind: 'stop-requested' | 'cancel-requested'): void {
@@ -371,6 +395,10 @@ export class JobManager {
     const text = noticeText(job.name, notice);
     if (notice.kind === 'warning' || notice.kind === 'attempt-failed') this.#options.logger.warn(text);
     else this.#options.logger.info(text);
+    if (notice.kind === 'checkpoint-completed' && job.leftovers.length > 0) {
+      this.#deleteObjects(job.leftovers);
+      job.leftovers = [];
+    }
     this.#options.onEvent?.(notice);
   }
 

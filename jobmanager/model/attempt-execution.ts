@@ -136,11 +136,8 @@ export class AttemptExecution {
 
   /** True when every subtask of a slot has finished: its end is no accident. */
   isSlotFinished(slotIndex: number): boolean {
-    const slot = this.#slots.get(slotIndex);
-    return (
-      slot !== undefined &&
-      slot.placed.subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished')
-    );
+    const subtasks = this.#slots.get(slotIndex)?.placed.subtasks ?? [];
+    return subtasks.length > 0 && subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished');
   }
 
   /** A task manager is gone, and its slots with it. Returns whether that leaves subtasks undone. */
@@ -152,6 +149,11 @@ export class AttemptExecution {
       slot.ended = true;
     }
     return undone;
+  }
+
+  /** A task manager has refused to start its slots. */
+  neverStarted(taskManagerId: string): void {
+    for (const slot of this.#slots.values()) if (slot.placed.taskManagerId === taskManagerId) slot.ended = true;
   }
 
   cancel(): void {

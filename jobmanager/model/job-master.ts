@@ -487,8 +487,16 @@ export class JobMaster {
     if (error === null || call.method === 'notifyCheckpointAborted') return;
     if (call.method === 'triggerCheckpoint')
       return this.#take(this.#coordinator.triggerFailed(call.request.checkpointId, error, this.#env));
+    if (call.method === 'deploySlots') return this.#deploymentFailed(taskManagerId, error);
     // A lost cancel request is covered by its deadline, a lost merge by its timeout.
-    if (call.method === 'deploySlots' || call.method === 'connectSlots') this.#attemptFailed(error);
+    if (call.method === 'connectSlots') this.#attemptFailed(error);
+  }
+
+  /** A refused deployment has started no slot, so no end of one is waited for; of a lost one nothing is known. */
+  #deploymentFailed(taskManagerId: string, error: WireError): void {
+    if (error.code !== 'TRANSPORT_FAILED') this.#execution()?.neverStarted(taskManagerId);
+    if (this.#phase.step === 'ending') return this.#checkEnded();
+    this.#attemptFailed(error);
   }
 
   // ---- checkpoints -----------------------------------------------------------------------------------------------------

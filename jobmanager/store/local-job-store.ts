@@ -12,6 +12,7 @@
  * Operations of one store run one after the other, which makes compare-and-set atomic.
  */
 import { EngineError } from '../../core/errors.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest, ObjectRef } from '../../proto/messages.ts';
 import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
 import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
@@ -36,11 +37,6 @@ export interface LocalJobStoreOptions {
   readonly directory: string;
   readonly objects: ObjectStore;
   readonly files?: FileSystem;
-}
-
-/** A job's name as one segment of a path: what is not plain is escaped. */
-export function jobDirectoryName(jobName: string): string {
-  return encodeURIComponent(jobName).replace(/[.*~'()!]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 export class LocalJobStore implements JobStore {
@@ -103,6 +99,14 @@ export class LocalJobStore implements JobStore {
         ids: { object: object.name },
       });
     }
+  }
+
+  async listObjects(jobName: string): Promise<string[]> {
+    const names: string[] = [];
+    for (const folder of ['state', 'manifests']) {
+      for await (const { name } of this.#objects.list(`${jobDirectoryName(jobName)}/${folder}/`)) names.push(name);
+    }
+    return names;
   }
 
   async deleteObjects(names: readonly string[]): Promise<void> {
