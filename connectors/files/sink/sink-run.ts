@@ -74,6 +74,7 @@ export class SinkRun {
     const committables = prepared.flatMap((part, subtaskIndex) => part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })));
     this.#completed = structuredClone({ id, nextRecord, ended, states: prepared.flatMap(({ state }) => state), committables });
     await committer.commit(structuredClone(committables));
+    await committer.removeLeftovers();
   }
 }
 
