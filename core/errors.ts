@@ -34,11 +34,13 @@ export const errorCodes = [
   'NOT_SUPPORTED',
   'INTERNAL',
 ] as const;
+/** What went wrong, from a closed list; each code is explained in docs/errors.md. */
 export type ErrorCode = (typeof errorCodes)[number];
 
 /** Who has to act: the author of the job, the operator of an outside system, or the authors of the engine. */
 export type ErrorDomain = 'user' | 'external' | 'internal';
 
+/** What an {@link EngineError} carries besides code and message. */
 export interface EngineErrorOptions {
   /** Default `user`. */
   domain?: ErrorDomain;
