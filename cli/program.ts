@@ -31,6 +31,7 @@ interface RunFlags extends JobFlags {
   readonly checkpointInterval?: number;
   readonly maxRestarts?: number;
   readonly backend: 'memory' | 'cold';
+  readonly stuckTimeout?: number;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }
@@ -76,6 +77,11 @@ function addRun(program: Command, actions: Actions): void {
         .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
         .default('memory'),
     )
+    .addOption(
+      new Option('--stuck-timeout <time>', 'end a user function that does not return for this long; default: 1m')
+        .hideHelp()
+        .argParser((text) => parseDuration('--stuck-timeout', text)),
+    )
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);
@@ -95,6 +101,7 @@ function runOptions(jobFile: string, words: readonly string[], flags: RunFlags):
     checkpointIntervalMs: flags.checkpointInterval,
     restartsMax: flags.maxRestarts,
     backend: flags.backend,
+    ...(flags.stuckTimeout === undefined ? {} : { slotStuckTimeoutMs: flags.stuckTimeout }),
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,
   };

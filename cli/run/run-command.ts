@@ -26,6 +26,8 @@ export interface RunCommandOptions {
   readonly checkpointIntervalMs: number | undefined;
   readonly restartsMax: number | undefined;
   readonly backend: 'memory' | 'cold';
+  /** A user function that does not return for this long is ended; default as the engine has it. */
+  readonly slotStuckTimeoutMs?: number;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -179,6 +181,7 @@ async function runEngine(
       engineVersion,
       slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
       backend: options.backend,
+      ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       resume: directory.resume,
       stop: signals.stop,
       onProgress: progressReporter(terminal),
