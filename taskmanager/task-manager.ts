@@ -3,8 +3,8 @@
  * manager. A thin shell: it registers, forwards and reports; what a checkpoint is and when an attempt ends is decided by
  * the job manager's model and by the subtasks.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
@@ -50,6 +50,8 @@ export interface TaskManagerOptions {
   readonly heartbeatIntervalMs: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
+  readonly dataPorts: { readonly first: number; readonly last: number } | null;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
@@ -61,6 +63,8 @@ interface RunningSlot {
   readonly handle: SlotHandle;
   readonly pulse: Int32Array;
   readonly unfinished: Set<string>;
+  /** What the subtasks run, in the order of the slice: their operators, for messages. */
+  readonly chains: readonly string[];
   pulseTurns: number;
   stuckSinceMs: number;
   metrics: readonly SubtaskMetrics[];
@@ -228,8 +232,9 @@ export class TaskManager implements TaskManagerGateway {
 
   async #localArtifact(artifact: ObjectRef): Promise<string> {
     const path = join(this.#options.artifactDirectory, `${artifact.sha256}.mjs`);
-    const present = await stat(path).catch(() => null);
-    if (present !== null) return path;
+    // A copy of an earlier run is used only as long as it is what its name says: it is code.
+    const present = await readFile(path).catch(() => null);
+    if (present !== null && sha256(present) === artifact.sha256) return path;
     const temporary = `${path}.${randomUUID()}.tmp`;
     await writeFile(temporary, await this.#options.store.get(artifact), { mode: 0o600 });
     await rename(temporary, path);
@@ -264,6 +269,7 @@ export class TaskManager implements TaskManagerGateway {
         clusterId: this.#options.clusterId,
         host: this.#options.host,
         listens,
+        dataPorts: this.#options.dataPorts,
       },
     };
     const slot: RunningSlot = {
@@ -272,6 +278,7 @@ export class TaskManager implements TaskManagerGateway {
       handle: this.#pool.start(task),
       pulse: new Int32Array(pulse),
       unfinished: new Set(slice.subtasks.map((subtask) => `${subtask.vertexId}#${subtask.subtaskIndex}`)),
+      chains: slice.subtasks.map(({ vertexId }) => chainName(graph, vertexId)),
       pulseTurns: 0,
       stuckSinceMs: 0,
       metrics: [],
@@ -279,7 +286,7 @@ export class TaskManager implements TaskManagerGateway {
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
-    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error));
+    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error === null ? null : duringSubtask(slot, error)));
   }
 
   #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
@@ -379,9 +386,7 @@ export class TaskManager implements TaskManagerGateway {
 
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
-    const subtask = slot.slice.subtasks[place];
-    const name = subtask === undefined ? `slot ${slot.slice.slotIndex}` : `'${subtask.vertexId}' (subtask ${subtask.subtaskIndex})`;
-    const message = `a function of ${name} has not returned for ${seconds} s and its slot was ended; user functions must not loop or block`;
+    const message = `a function of ${subtaskName(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
     const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
     this.#endSlot(attempt, slot, toWireError(error));
   }
@@ -393,6 +398,29 @@ export class TaskManager implements TaskManagerGateway {
       this.#options.onLog('warn', `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`);
     });
   }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Operators of a vertex, in order: a person knows these by their uid. */
+function chainName(graph: JobGraph, vertexId: string): string {
+  const operators = graph.vertices.find((vertex) => vertex.id === vertexId)?.operators ?? [];
+  return operators.map((operator) => operator.id).join(', ');
+}
+
+function subtaskName(slot: RunningSlot, place: number): string {
+  const chain = slot.chains[place];
+  if (chain === undefined) return `slot ${slot.slice.slotIndex}`;
+  return `${chain.includes(',') ? 'one of the operators' : 'operator'} ${chain} (subtask ${slot.slice.subtasks[place].subtaskIndex})`;
+}
+
+/** The error of a thread that ended by itself, with what it was running then. */
+function duringSubtask(slot: RunningSlot, error: WireError): WireError {
+  const place = Atomics.load(slot.pulse, 1) - 1;
+  const ids = { ...error.ids, slot: slot.slice.slotIndex };
+  return place < 0 ? { ...error, ids } : { ...error, ids: { ...ids, while: `running ${subtaskName(slot, place)}` } };
 }
 
 interface SlotStart {

@@ -5,9 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { EngineError } from '../../core/errors.ts';
 import type { JobGraph, JobOptions, RestartStrategyOptions } from '../../core/graph/job-graph.ts';
-import type { RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
+import type { PortRange, RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
 import { type PreparedJob, prepareJob } from '../job/prepare-job.ts';
+import { recordsText } from '../output/number-text.ts';
 import type { Terminal } from '../output/terminal.ts';
 import { CollectedResults } from './collected-results.ts';
 import { destinationsOf, prepareOutputs, sinksOf } from './prepare-outputs.ts';
@@ -25,6 +27,8 @@ export interface RunCommandOptions {
   readonly parallelism: number | undefined;
   readonly checkpointIntervalMs: number | undefined;
   readonly restartsMax: number | undefined;
+  readonly slotStuckTimeoutMs: number | undefined;
+  readonly dataPorts: PortRange | null;
   readonly backend: 'memory' | 'cold';
   readonly json: boolean;
   readonly verbose: boolean;
@@ -164,6 +168,8 @@ async function runEngine(
   { terminal, runEmbedded, engineVersion }: RunCommandContext,
   results: CollectedResults,
 ): Promise<RunOutcome> {
+  const slots = Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism));
+  requirePorts(options.dataPorts, slots);
   const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
   const signals = listenForStop(
     (signal) => terminal.note(`${signal}: stopping with a last checkpoint; again to end at once`),
@@ -177,10 +183,15 @@ async function runEngine(
       directory: directory.storageDirectory,
       workingDirectory: directory.workingDirectory,
       engineVersion,
-      slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
+      slots,
+      dataPorts: options.dataPorts,
+      ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       backend: options.backend,
       resume: directory.resume,
       stop: signals.stop,
+      onStart: (restored) => {
+        if (directory.resume) terminal.note(resumedText(restored));
+      },
       onProgress: progressReporter(terminal),
       onDelivery: (channel, id, values) => results.add(channel, id, values),
       logger: {
@@ -193,6 +204,22 @@ async function runEngine(
   } finally {
     signals.dispose();
   }
+}
+
+/** Each slot listens on a port of its own; a single slot on none. */
+function requirePorts(ports: PortRange | null, slots: number): void {
+  if (ports === null || slots === 1) return;
+  const count = ports.last - ports.first + 1;
+  if (count >= slots) return;
+  const range = ports.first === ports.last ? String(ports.first) : `${ports.first}-${ports.last}`;
+  const remedy = `name ${slots} ports: --data-ports ${ports.first}-${ports.first + slots - 1}`;
+  throw new EngineError('USAGE', `--data-ports ${range} is ${count === 1 ? 'one port' : `${count} ports`}, and this job runs in ${slots} slots, each with a port of its own → ${remedy}`);
+}
+
+/** Where a run goes on, for the person in front of the screen. */
+export function resumedText(restored: RunProgress['restored']): string {
+  if (restored === null) return 'no checkpoint was completed before: beginning at the beginning';
+  return `going on from checkpoint ${restored.checkpointId}, which covers ${recordsText(restored.sourceRecords)} of the input`;
 }
 
 /** Shows at most one line a second, and each change of state. */
