@@ -147,7 +147,7 @@ async function runOpened(
   const results = new CollectedResults(options.json ? null : (line) => terminal.line(line));
   const begun = performance.now();
   const outcome = await runEngine(directory, job, options, context, results);
-  await directory.recordPhase(outcome.state);
+  await recordEnd(directory, outcome);
   terminal.endProgress();
   const summary: RunSummary = {
     jobName: job.graph.name,
@@ -159,6 +159,15 @@ async function runOpened(
   if (options.json) terminal.line(JSON.stringify(summaryJson(summary, results.toJson())));
   else terminal.summary(summaryText(summary));
   return { outcome };
+}
+
+/** A directory whose end was not recorded is resumed like that of a killed run, so the error of the job itself comes first. */
+async function recordEnd(directory: StateDirectory, outcome: RunOutcome): Promise<void> {
+  try {
+    await directory.recordPhase(outcome.state);
+  } catch (error) {
+    if (outcome.error === null) throw error;
+  }
 }
 
 async function runEngine(
