@@ -3,8 +3,8 @@
  * manager. A thin shell: it registers, forwards and reports; what a checkpoint is and when an attempt ends is decided by
  * the job manager's model and by the subtasks.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
@@ -51,6 +51,8 @@ export interface TaskManagerOptions {
   readonly heartbeatIntervalMs: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
+  readonly dataPorts: { readonly first: number; readonly last: number } | null;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
@@ -255,8 +257,9 @@ export class TaskManager implements TaskManagerGateway {
 
   async #localArtifact(artifact: ObjectRef): Promise<string> {
     const path = join(this.#options.artifactDirectory, `${artifact.sha256}.mjs`);
-    const present = await stat(path).catch(() => null);
-    if (present !== null) return path;
+    // A copy of an earlier run is used only as long as it is what its name says: it is code.
+    const present = await readFile(path).catch(() => null);
+    if (present !== null && sha256(present) === artifact.sha256) return path;
     const temporary = `${path}.${randomUUID()}.tmp`;
     await writeFile(temporary, await this.#options.store.get(artifact), { mode: 0o600 });
     await rename(temporary, path);
@@ -292,6 +295,7 @@ export class TaskManager implements TaskManagerGateway {
         clusterId: this.#options.clusterId,
         host: this.#options.host,
         listens,
+        dataPorts: this.#options.dataPorts,
       },
     };
     const slot: RunningSlot = {
@@ -413,7 +417,7 @@ export class TaskManager implements TaskManagerGateway {
 
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
-    const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended; user functions must not loop or block`;
+    const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
     const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
     this.#endSlot(attempt, slot, toWireError(error));
   }
@@ -428,6 +432,10 @@ export class TaskManager implements TaskManagerGateway {
       );
     });
   }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 interface SlotStart {

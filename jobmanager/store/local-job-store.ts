@@ -148,11 +148,23 @@ export class LocalJobStore implements JobStore {
 
   async #readPointer(jobName: string): Promise<CheckpointPointer | null> {
     const pointer = await this.#read<CheckpointPointer>(jobName, 'pointer');
+    if (pointer !== null) await this.#requireCounters(jobName);
     if (pointer !== null || !(await this.#counters(jobName)).hasPointer) return pointer;
     const path = this.#path(jobName, 'pointer');
     throw new EngineError(
       'CHECKPOINT_UNREADABLE',
-      `${path} is missing, but job "${jobName}" had completed checkpoints; restore that file from a backup, or give the state up and start afresh`,
+      `${path} is missing, but job "${jobName}" had completed checkpoints → restore this file from a backup; if there is none, drop state and results with --fresh`,
+      { domain: 'external', ids: { path, jobName } },
+    );
+  }
+
+  /** Numbers of attempts and checkpoints are never used twice, so a pointer without counters is damage, not a fresh start. */
+  async #requireCounters(jobName: string): Promise<void> {
+    if ((await this.#read<Counters>(jobName, 'counters')) !== null) return;
+    const path = this.#path(jobName, 'counters');
+    throw new EngineError(
+      'CHECKPOINT_UNREADABLE',
+      `${path} is missing, but job "${jobName}" had completed checkpoints → restore this file from a backup; if there is none, drop state and results with --fresh`,
       { domain: 'external', ids: { path, jobName } },
     );
   }

@@ -109,7 +109,7 @@ class SlotThread {
       self: slotIndex,
       onFailure: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
     });
-    const address = await this.#dataPlane.listen(host);
+    const address = await this.#dataPlane.listen(host, this.#deployment.dataPorts ?? undefined);
     this.#send({ type: 'listening', host: address.host, port: address.port });
   }
 
@@ -189,6 +189,6 @@ class SlotThread {
 }
 
 function notDeterministic(jobName: string, differences: readonly string[]): EngineError {
-  const message = `the definition of job '${jobName}' is not deterministic: run again in a slot it built another graph (${differences.join('; ')}). Build the graph from parameters only, never from time, randomness, files or the environment`;
+  const message = `the definition of job '${jobName}' is not deterministic: run again in a slot it built another graph (${differences.join('; ')}) → build the graph from parameters only, never from time, randomness, files or the environment`;
   return new EngineError('JOB_NOT_DETERMINISTIC', message, { ids: { job: jobName } });
 }
