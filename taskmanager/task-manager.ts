@@ -50,6 +50,8 @@ export interface TaskManagerOptions {
   readonly heartbeatIntervalMs: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Look whether user code changes its first records, which it must not. Default: no. */
+  readonly checkImmutability?: boolean;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
@@ -264,6 +266,7 @@ export class TaskManager implements TaskManagerGateway {
         clusterId: this.#options.clusterId,
         host: this.#options.host,
         listens,
+        checkImmutability: this.#options.checkImmutability ?? false,
       },
     };
     const slot: RunningSlot = {

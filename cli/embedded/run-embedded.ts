@@ -49,6 +49,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     engineVersion: options.engineVersion,
     heartbeatIntervalMs,
     slotStuckTimeoutMs: options.slotStuckTimeoutMs ?? slotStuckTimeoutMs,
+    checkImmutability: true,
     onLog: (level, message) => logger[level](message),
     onDelivery: (channel, id, values) => {
       const key = `${channel}\u0000${id}`;
