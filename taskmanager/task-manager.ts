@@ -87,6 +87,8 @@ export class TaskManager implements TaskManagerGateway {
   readonly #stateHost: StateHost | null;
   #attempt: RunningAttempt | null = null;
   #leaderEpoch = 0;
+  /** A deployment may be on its way when it is canceled: up to this attempt nothing is started any more. */
+  #canceledAttempt = 0;
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -102,7 +104,9 @@ export class TaskManager implements TaskManagerGateway {
     storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
       const attempt = this.#attempt?.ref;
       if (attempt === undefined || attempt.attempt !== number) return;
-      this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
+      this.#report(
+        options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }),
+      );
     });
     storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
       const attempt = this.#attempt?.ref;
@@ -152,9 +156,17 @@ export class TaskManager implements TaskManagerGateway {
     const artifactPath = await this.#localArtifact(request.artifact);
     const restore = await this.#restorePoint(request.restoreManifest);
     this.#refuseStale(request.attempt);
+    const { attempt } = request.attempt;
+    if (attempt <= this.#canceledAttempt) {
+      throw new EngineError('CANCELED', `attempt ${attempt} was canceled before its slots were started`, {
+        retry: 'backoff',
+        ids: { attempt },
+      });
+    }
     this.#attempt = { ref: request.attempt, slots: new Map(), cancelTimer: null };
     const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
-    for (const slice of request.slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
+    for (const slice of request.slices)
+      this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
     return acknowledged;
   }
 
@@ -166,6 +178,7 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
+    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
     const attempt = this.#attempt;
     if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
     this.#sendAll(request.attempt, { type: 'cancel' });
@@ -252,7 +265,8 @@ export class TaskManager implements TaskManagerGateway {
     const task: SlotTask = {
       control: channel.port2,
       store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
-      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
+      stateHost:
+        this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,
@@ -342,14 +356,18 @@ export class TaskManager implements TaskManagerGateway {
     slot.control.close();
     const { slotIndex } = slot.slice;
     this.#heartbeat();
-    this.#report(this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }));
-    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
+    this.#report(
+      this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }),
+    );
+    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended))
+      clearTimeout(attempt.cancelTimer);
   }
 
   /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason. */
   #failAttempt(error: EngineError): void {
     const attempt = this.#attempt;
-    for (const slot of attempt?.slots.values() ?? []) this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
+    for (const slot of attempt?.slots.values() ?? [])
+      this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
   }
 
   #heartbeat(): void {
@@ -383,9 +401,15 @@ export class TaskManager implements TaskManagerGateway {
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
     const subtask = slot.slice.subtasks[place];
-    const name = subtask === undefined ? `slot ${slot.slice.slotIndex}` : `'${subtask.vertexId}' (subtask ${subtask.subtaskIndex})`;
+    const name =
+      subtask === undefined
+        ? `slot ${slot.slice.slotIndex}`
+        : `'${subtask.vertexId}' (subtask ${subtask.subtaskIndex})`;
     const message = `a function of ${name} has not returned for ${seconds} s and its slot was ended; user functions must not loop or block`;
-    const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
+    const error = new EngineError('USER_FUNCTION_STUCK', message, {
+      retry: 'backoff',
+      ids: { slot: slot.slice.slotIndex },
+    });
     this.#endSlot(attempt, slot, toWireError(error));
   }
 
@@ -393,7 +417,10 @@ export class TaskManager implements TaskManagerGateway {
   #report(sent: Promise<unknown>): void {
     sent.catch((error: unknown) => {
       if (this.#stopped) return;
-      this.#options.onLog('warn', `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`);
+      this.#options.onLog(
+        'warn',
+        `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`,
+      );
     });
   }
 }

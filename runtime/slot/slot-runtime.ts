@@ -156,6 +156,7 @@ export class SlotRuntime {
       this.#loop.wake(placed.place);
       this.#reportRunning(placed);
     }
+    this.#loop.start();
   }
 
   trigger(barrier: Barrier): void {

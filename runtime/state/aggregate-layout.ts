@@ -53,7 +53,13 @@ export class AggregateLayout {
    * Adds the results of a row to `target`, in the order of the set.
    * @param first index in `parts` of the row's first part
    */
-  readResults(parts: Float64Array, first: number, objects: readonly unknown[][], slot: number, target: Record<string, unknown>): void {
+  readResults(
+    parts: Float64Array,
+    first: number,
+    objects: readonly unknown[][],
+    slot: number,
+    target: Record<string, unknown>,
+  ): void {
     for (const field of this.#fields) {
       const result = this.#resultOf(field, parts, first, objects, slot);
       if (field.name === '__proto__') setOwn(target, field.name, result);
@@ -61,7 +67,13 @@ export class AggregateLayout {
     }
   }
 
-  #resultOf(field: ResultField, parts: Float64Array, first: number, objects: readonly unknown[][], slot: number): unknown {
+  #resultOf(
+    field: ResultField,
+    parts: Float64Array,
+    first: number,
+    objects: readonly unknown[][],
+    slot: number,
+  ): unknown {
     const { index } = field;
     if (field.kind === 'part') return parts[first + index];
     if (field.kind === 'avg') return (parts[first + index] as number) / (parts[first + index + 1] as number);
@@ -75,10 +87,19 @@ export function initialPart(kind: number): number {
   return kind === partKind.max ? Number.NEGATIVE_INFINITY : 0;
 }
 
-function addParts(name: string, aggregate: NumericAggregate<unknown>, kinds: number[], selects: (Select | null)[], names: string[]): void {
+function addParts(
+  name: string,
+  aggregate: NumericAggregate<unknown>,
+  kinds: number[],
+  selects: (Select | null)[],
+  names: string[],
+): void {
   const select = aggregate.select as Select | null;
   if (aggregate.kind !== 'count' && select === null) {
-    throw new EngineError('JOB_INVALID', `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`,
+    );
   }
   names.push(name);
   if (aggregate.kind === 'avg') {

@@ -113,7 +113,10 @@ export class Subtask {
   #advancing = Number.NaN;
   /** Watermark handed on last. */
   #watermark = minWatermark;
+  /** Told to the outputs. */
   #idle = false;
+  /** To be told when the watermark under way has been handed on. */
+  #idleDue = false;
   #sourceEnded = false;
   #snapshotWanted: SnapshotDecision | null = null;
   readonly #barriers = new Map<number, Barrier>();
@@ -405,12 +408,21 @@ export class Subtask {
     this.#handOnTime(this.#valve.current, this.#valve.isIdle);
   }
 
+  /**
+   * Idleness is told only after the watermark before it: consumers that see all their channels idle go on to the largest
+   * watermark, and results that are still to be emitted for a smaller one would find their windows gone. That there are
+   * records again is told at once.
+   */
   #handOnTime(watermark: number, idle: boolean): void {
-    if (idle !== this.#idle) {
-      this.#idle = idle;
-      for (const writer of this.#writers) writer.idle(idle);
-    }
     if (watermark > this.#watermark) this.#advancing = watermark;
+    this.#idleDue = idle;
+    if (!idle || !this.#hasWork()) this.#tellIdle(idle);
+  }
+
+  #tellIdle(idle: boolean): void {
+    if (idle === this.#idle) return;
+    this.#idle = idle;
+    for (const writer of this.#writers) writer.idle(idle);
   }
 
   #advance(): 'done' | 'stuck' {
@@ -423,6 +435,7 @@ export class Subtask {
     this.#advancing = Number.NaN;
     this.#watermark = watermark;
     for (const writer of this.#writers) writer.setWatermark(watermark);
+    this.#tellIdle(this.#idleDue);
     return 'done';
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loadSimulator } from './load-simulator.mjs';
+import { loadSimulator } from '../../tools/load-simulator.mjs';
 import { plantedBugs } from './planted-bugs.ts';
 
 /** Schedules within which every planted bug is found. */
