@@ -110,7 +110,7 @@ export class SlotRuntime {
     this.#options = options;
     this.#encoder = new SnapshotEncoder(options.snapshotSink);
     this.#immutability = options.checkImmutability === true ? new ImmutabilityCheck() : null;
-    this.#loop = new SlotLoop(this.#encoder, options.pulse);
+    this.#loop = new SlotLoop(this.#encoder, options.pulse, options.nowMs);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
     for (const placement of options.placements) {
       for (const subtask of placement.subtasks) this.#slotOf.set(idOf(subtask), placement.slotIndex);
@@ -173,6 +173,11 @@ export class SlotRuntime {
   aborted(checkpointId: number): void {
     this.#encoder.abort(checkpointId);
     for (const { subtask } of this.#placed) subtask.aborted(checkpointId);
+  }
+
+  /** Processing time has moved other than by passing: for a virtual clock. */
+  clockMoved(): void {
+    this.#loop.clockMoved();
   }
 
   /** The store thread takes more rows. */
