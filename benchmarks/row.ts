@@ -20,6 +20,18 @@ export interface BenchmarkRow {
   readonly checkpoints: number;
   /** The output was compared with what it must be. */
   readonly checked: boolean;
+  /** Longest time between two turns of a slot's event loop, in ms. */
+  readonly pauseMaxMs?: number;
+  /** Events by second of the busiest slot's thread: what an unshared processor would give, without collector and store threads. */
+  readonly eventsPerSlotSecond?: number;
+  /** Longest time a slot was ready to run but had no processor, in all: how busy the machine was with other things. */
+  readonly slotWaitedSeconds?: number;
+  /** Memory of a slot's state by key, after a full collection. */
+  readonly bytesPerKey?: number;
+  /** From scheduled emission to the sink. */
+  readonly latencyMs?: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number };
+  /** Resident memory of an idle engine. */
+  readonly idleRssMiB?: number;
 }
 
 /** What {@link benchmarkRow} derives the rest from. */

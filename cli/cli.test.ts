@@ -170,7 +170,7 @@ describe('millrace refuses', () => {
     );
     const { code, stderr } = await millrace('plan', 'job.ts');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/definition of the job x failed[\s\S]*job\.ts:3:/);
+    expect(stderr).toMatch(/job '?x'?.* threw[\s\S]*job\.ts:3:/);
   });
 
   test('with one JSON line when --json is given', async () => {

@@ -28,7 +28,10 @@ const options: ts.CompilerOptions = {
   allowImportingTsExtensions: true,
   types: ['node'],
   typeRoots: [join(repository, 'node_modules/@types')],
-  paths: { millrace: [join(repository, 'client/index.ts')], 'millrace/files': [join(repository, 'docs/guide/files.ts')] },
+  paths: {
+    millrace: [join(repository, 'client/index.ts')],
+    'millrace/files': [join(repository, 'docs/guide/files.ts')],
+  },
 };
 
 /** Type errors of files that exist only here, beside the real ones of the repository. */
@@ -40,21 +43,32 @@ function problemsOf(virtualFiles: ReadonlyMap<string, string>, roots: readonly s
     readFile: (name) => virtualFiles.get(name) ?? disk.readFile(name),
     getSourceFile: (name, language, ...rest) => {
       const text = virtualFiles.get(name);
-      return text === undefined ? disk.getSourceFile(name, language, ...rest) : ts.createSourceFile(name, text, language);
+      return text === undefined
+        ? disk.getSourceFile(name, language, ...rest)
+        : ts.createSourceFile(name, text, language);
     },
   };
   return ts.getPreEmitDiagnostics(ts.createProgram(roots, options, host)).map((problem) => {
-    const line = problem.file === undefined || problem.start === undefined ? '' : problem.file.text.slice(problem.start).split('\n')[0];
+    const line =
+      problem.file === undefined || problem.start === undefined
+        ? ''
+        : problem.file.text.slice(problem.start).split('\n')[0];
     return `${ts.flattenDiagnosticMessageText(problem.messageText, '\n')} at ${line}`;
   });
 }
 
 test('the snippets of the API guide compile when type-checked against the public entry', () => {
   const guide = readFileSync(join(repository, 'docs/guide/api.md'), 'utf8');
-  const snippets = [...guide.matchAll(/```ts\n(.*?)```/gs)].map((match, index) => [join(repository, `docs/guide/snippet-${index + 1}.ts`), match[1] as string] as const);
+  const snippets = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(
+    (match, index) => [join(repository, `docs/guide/snippet-${index + 1}.ts`), match[1] as string] as const,
+  );
   expect(snippets.length).toBeGreaterThan(5);
   const wrong = join(repository, 'docs/guide/wrong.ts');
-  const virtualFiles = new Map([...snippets, [join(repository, 'docs/guide/files.ts'), filesDeclaration], [wrong, 'export const length: string = 1;']]);
+  const virtualFiles = new Map([
+    ...snippets,
+    [join(repository, 'docs/guide/files.ts'), filesDeclaration],
+    [wrong, 'export const length: string = 1;'],
+  ]);
   // The wrong file shows that errors are seen at all.
   const problems = problemsOf(virtualFiles, [...snippets.map(([name]) => name), wrong]);
   expect(problems).toEqual(["Type 'number' is not assignable to type 'string'. at length: string = 1;"]);

@@ -6,7 +6,9 @@ const notOpened = (): never => {
 };
 
 /** A source that can be planned and not run. */
-export function testSource<T>(options: { kind?: string; options?: JsonObject; boundedness?: 'bounded' | 'unbounded' } = {}): Source<T> {
+export function testSource<T>(
+  options: { kind?: string; options?: JsonObject; boundedness?: 'bounded' | 'unbounded' } = {},
+): Source<T> {
   return {
     type: 'source',
     kind: options.kind ?? 'test',

@@ -89,7 +89,7 @@ export class TaskManager implements TaskManagerGateway {
   readonly #stateHost: StateHost | null;
   #attempt: RunningAttempt | null = null;
   /** Newest attempt that was to be cancelled; it is not started any more. */
-  #cancelledAttempt = 0;
+  #canceledAttempt = 0;
   /** Why no attempt can run here any more: a thread that all of them need has died. */
   #broken: EngineError | null = null;
   #leaderEpoch = 0;
@@ -173,8 +173,8 @@ export class TaskManager implements TaskManagerGateway {
     const restore = await this.#restorePoint(request.restoreManifest);
     this.#refuseStale(attempt);
     if (this.#broken !== null) throw this.#broken;
-    if (attempt.attempt <= this.#cancelledAttempt) {
-      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was cancelled before it started`, { domain: 'internal' });
+    if (attempt.attempt <= this.#canceledAttempt) {
+      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, { domain: 'internal' });
     }
     this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
     const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
@@ -190,7 +190,7 @@ export class TaskManager implements TaskManagerGateway {
 
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
     const attempt = this.#attempt;
-    this.#cancelledAttempt = Math.max(this.#cancelledAttempt, request.attempt.attempt);
+    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
     if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
     this.#sendAll(request.attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
@@ -277,7 +277,8 @@ export class TaskManager implements TaskManagerGateway {
     const task: SlotTask = {
       control: channel.port2,
       store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
-      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
+      stateHost:
+        this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,
@@ -378,7 +379,8 @@ export class TaskManager implements TaskManagerGateway {
   #break(error: EngineError): void {
     this.#broken ??= error;
     const attempt = this.#attempt;
-    for (const slot of attempt?.slots.values() ?? []) this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
+    for (const slot of attempt?.slots.values() ?? [])
+      this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
   }
 
   #heartbeat(): void {
@@ -420,7 +422,10 @@ export class TaskManager implements TaskManagerGateway {
   #report(sent: Promise<unknown>): void {
     sent.catch((error: unknown) => {
       if (this.#stopped) return;
-      this.#options.onLog('warn', `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`);
+      this.#options.onLog(
+        'warn',
+        `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`,
+      );
     });
   }
 }

@@ -25,6 +25,7 @@ export interface SlotHarnessOptions {
   readonly attempt?: number;
   readonly backend?: StateBackend;
   readonly workingDirectory?: string;
+  readonly emitPerRecordMaxBytes?: number;
   /** Processing time; the real one unless given. */
   nowMs?(): number;
   onDelivery?(channel: string, id: string, values: readonly unknown[]): void;
@@ -95,6 +96,7 @@ export class SlotHarness {
         deliver: (channel, id, values) => options.onDelivery?.(channel, id, values),
       },
       signal: this.#abort.signal,
+      ...(options.emitPerRecordMaxBytes === undefined ? {} : { emitPerRecordMaxBytes: options.emitPerRecordMaxBytes }),
       nowMs: options.nowMs ?? (() => Date.now()),
     });
   }
@@ -112,15 +114,15 @@ export class SlotHarness {
     return this;
   }
 
-  /** Takes a checkpoint and completes it. */
-  async checkpoint(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and completes it; null when every subtask has finished meanwhile. */
+  async checkpoint(): Promise<HarnessCheckpoint | null> {
     const checkpoint = await this.snapshot();
-    this.complete(checkpoint);
+    if (checkpoint !== null) this.complete(checkpoint);
     return checkpoint;
   }
 
-  /** Takes a checkpoint and does not complete it. */
-  async snapshot(): Promise<HarnessCheckpoint> {
+  /** Takes a checkpoint and does not complete it; null when every subtask has finished meanwhile. */
+  async snapshot(): Promise<HarnessCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;
     const earlier = this.#newest?.blocks ?? [];
     this.#blocks = [];
@@ -133,10 +135,11 @@ export class SlotHarness {
       },
     };
     this.runtime.trigger({ checkpointId, triggeredAtMs: 0 });
-    await this.#until(() => subtasks !== null);
+    await this.#until(() => subtasks !== null || this.#finished >= this.#subtaskCount);
     this.#waiting = null;
+    if (subtasks === null) return null;
     const carried = (this.#restore?.subtasks ?? []).filter((share) => share.afterEnd);
-    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks ?? [])] };
+    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks as readonly EncodedSnapshot[])] };
   }
 
   complete(checkpoint: HarnessCheckpoint): void {

@@ -18,7 +18,7 @@ async function rulesAgainst(path: string, text: string): Promise<readonly (strin
         'only-throw-error',
       ].map((name) => [`@typescript-eslint/${name}`, 'off'] as const),
     ),
-  } as const;
+  };
   const eslint = new ESLint({ cwd: root, overrideConfig: [withoutTypes] });
   const [result] = await eslint.lintText(text, { filePath: path });
   return (result?.messages ?? []).map((message) => message.ruleId ?? message.message);

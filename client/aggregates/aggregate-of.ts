@@ -23,19 +23,31 @@ export interface AggregateDefinition<In, Accumulator, Out> {
   /** Approximate bytes of an accumulator. Default: 100. */
   sizeOf?(accumulator: Accumulator): number;
   /** Needed when an accumulator is not plain data (objects, arrays, Map, Set, Date, typed arrays, primitives). */
-  readonly codec?: { toPlain(accumulator: Accumulator): unknown; fromPlain(plain: unknown): Accumulator };
+  readonly codec?: {
+    /** Plain data of an accumulator. */
+    toPlain(accumulator: Accumulator): unknown;
+    /** The accumulator of plain data that `toPlain` gave, now or in an earlier release of the job. */
+    fromPlain(plain: unknown): Accumulator;
+  };
 }
 
 /**
  * An aggregate from its four functions.
  * @throws EngineError JOB_INVALID when one of them is missing
  */
-export function aggregateOf<In, Accumulator, Out>(definition: AggregateDefinition<In, Accumulator, Out>): Aggregate<In, Out> {
+export function aggregateOf<In, Accumulator, Out>(
+  definition: AggregateDefinition<In, Accumulator, Out>,
+): Aggregate<In, Out> {
   for (const name of ['create', 'add', 'merge', 'result'] as const) {
-    if (typeof definition[name] !== 'function') throw new EngineError('JOB_INVALID', `aggregateOf({ ... }) lacks the function '${name}'`);
+    if (typeof definition[name] !== 'function')
+      throw new EngineError('JOB_INVALID', `aggregateOf({ ... }) lacks the function '${name}'`);
   }
   const { create, add, merge, result } = definition;
-  return objectAggregate(definition, { ...definition.options, aggregate: definition.name ?? 'custom' }, { create, add, merge, result });
+  return objectAggregate(
+    definition,
+    { ...definition.options, aggregate: definition.name ?? 'custom' },
+    { create, add, merge, result },
+  );
 }
 
 /**

@@ -108,7 +108,13 @@ export class Sketch {
   }
 
   toPlain(): PlainSketch {
-    return { min: this.#min, max: this.#max, zeroCount: this.#zeroCount, positive: plainBins(this.#positive), negative: plainBins(this.#negative) };
+    return {
+      min: this.#min,
+      max: this.#max,
+      zeroCount: this.#zeroCount,
+      positive: plainBins(this.#positive),
+      negative: plainBins(this.#negative),
+    };
   }
 
   static fromPlain(mapping: BinMapping, plain: PlainSketch): Sketch {
@@ -130,7 +136,8 @@ function increase(bins: Map<number, number>, key: number, count: number): void {
   bins.set(key, (bins.get(key) ?? 0) + count);
 }
 
-const sorted = (bins: ReadonlyMap<number, number>): [number, number][] => [...bins].sort((left, right) => left[0] - right[0]);
+const sorted = (bins: ReadonlyMap<number, number>): [number, number][] =>
+  [...bins].sort((left, right) => left[0] - right[0]);
 
 function plainBins(bins: ReadonlyMap<number, number>): PlainBins {
   const entries = sorted(bins);

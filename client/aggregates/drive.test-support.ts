@@ -23,7 +23,8 @@ interface Opened {
 export function drive<In, Out>(aggregate: Aggregate<In, Out>): Driver<In, Out> {
   if (aggregate.kind !== 'object') throw new Error('only object aggregates are driven');
   const opened = aggregate as unknown as Opened;
-  const accumulate = (values: readonly In[]): unknown => values.reduce((accumulator, value) => opened.add(accumulator, value), opened.create());
+  const accumulate = (values: readonly In[]): unknown =>
+    values.reduce((accumulator, value) => opened.add(accumulator, value), opened.create());
   const restored = (accumulator: unknown): unknown => {
     const plain = opened.codec === null ? accumulator : opened.codec.toPlain(accumulator);
     const decoded = decodeValue(encodeValueToBytes(plain));
@@ -36,7 +37,11 @@ export function drive<In, Out>(aggregate: Aggregate<In, Out>): Driver<In, Out> {
   };
   return {
     over: (values) => resultOf(accumulate(values)),
-    merged: (groups) => resultOf(groups.reduce((left, group) => opened.merge(left, accumulate(group)), opened.create())),
-    throughCheckpoints: (values) => resultOf(values.reduce((accumulator, value) => restored(opened.add(accumulator, value)), restored(opened.create()))),
+    merged: (groups) =>
+      resultOf(groups.reduce((left, group) => opened.merge(left, accumulate(group)), opened.create())),
+    throughCheckpoints: (values) =>
+      resultOf(
+        values.reduce((accumulator, value) => restored(opened.add(accumulator, value)), restored(opened.create())),
+      ),
   };
 }

@@ -10,7 +10,10 @@ export type NearestRank = (count: number) => number;
 /** @throws EngineError JOB_INVALID unless 0 < p <= 1 */
 export function nearestRank(p: number): NearestRank {
   if (typeof p !== 'number' || !(p > 0 && p <= 1)) {
-    throw new EngineError('JOB_INVALID', `quantile: p is ${String(p)}; use a number above 0 and at most 1, for example 0.95`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `quantile: p is ${String(p)}; use a number above 0 and at most 1, for example 0.95`,
+    );
   }
   const { numerator, denominator } = decimalFraction(p);
   const [small, smallDenominator] = [Number(numerator), Number(denominator)];

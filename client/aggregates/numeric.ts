@@ -7,7 +7,10 @@ import { EngineError } from '../../core/errors.ts';
 
 function numeric<In>(kind: NumericAggregateKind, select: ((value: In) => number) | null): Aggregate<In, number> {
   if (select !== null && typeof select !== 'function') {
-    throw new EngineError('JOB_INVALID', `${kind}(...) needs a function that gives the number of a record, got ${typeof select}`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `${kind}(...) needs a function that gives the number of a record, got ${typeof select}`,
+    );
   }
   return Object.freeze({ kind, options: {}, select: select as ((value: Readonly<In>) => number) | null });
 }

@@ -20,7 +20,10 @@ export function quantileSketch<In>(
 ): Aggregate<In, number> {
   const relativeAccuracy = options.relativeAccuracy ?? 0.01;
   if (typeof relativeAccuracy !== 'number' || !(relativeAccuracy > 0 && relativeAccuracy < 1)) {
-    throw new EngineError('JOB_INVALID', `quantileSketch: relativeAccuracy is ${String(relativeAccuracy)}; use a number above 0 and below 1, for example 0.01`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `quantileSketch: relativeAccuracy is ${String(relativeAccuracy)}; use a number above 0 and below 1, for example 0.01`,
+    );
   }
   const rankIndex = nearestRank(p);
   const mapping = new BinMapping(relativeAccuracy);
@@ -37,7 +40,10 @@ export function quantileSketch<In>(
       },
       result: (sketch) => sketch.valueAt(rankIndex(sketch.count)),
       sizeOf: (sketch) => 300 + 40 * sketch.binCount,
-      codec: { toPlain: (sketch) => sketch.toPlain(), fromPlain: (plain) => Sketch.fromPlain(mapping, plain as PlainSketch) },
+      codec: {
+        toPlain: (sketch) => sketch.toPlain(),
+        fromPlain: (plain) => Sketch.fromPlain(mapping, plain as PlainSketch),
+      },
     },
     { aggregate: 'quantileSketch', p, relativeAccuracy },
     { select },
@@ -46,5 +52,8 @@ export function quantileSketch<In>(
 
 function finiteNumber(value: number): number {
   if (Number.isFinite(value)) return value;
-  throw new EngineError('USER_FUNCTION_FAILED', `quantileSketch: the function gave ${String(value)}, which no bin can hold; filter such records out before`);
+  throw new EngineError(
+    'USER_FUNCTION_FAILED',
+    `quantileSketch: the function gave ${String(value)}, which no bin can hold; filter such records out before`,
+  );
 }

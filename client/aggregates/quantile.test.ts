@@ -58,7 +58,9 @@ describe('quantile', () => {
   });
 
   test.each([Number.NaN, null, undefined, '5'])('refuses a record when its number is %s', (bad) => {
-    expect(() => drive(quantile<number>(0.5, () => bad as number)).over([1])).toThrow(expect.objectContaining({ code: 'USER_FUNCTION_FAILED' }));
+    expect(() => drive(quantile<number>(0.5, () => bad as number)).over([1])).toThrow(
+      expect.objectContaining({ code: 'USER_FUNCTION_FAILED' }),
+    );
   });
 
   test('orders infinities when they occur', () => {
@@ -67,7 +69,10 @@ describe('quantile', () => {
 });
 
 describe('quantile sketch', () => {
-  const numbers = fc.array(fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double({ noNaN: true, noDefaultInfinity: true })), { minLength: 1, maxLength: 60 });
+  const numbers = fc.array(
+    fc.oneof(fc.integer({ min: -5, max: 5 }), fc.double({ noNaN: true, noDefaultInfinity: true })),
+    { minLength: 1, maxLength: 60 },
+  );
 
   test('is within its relative accuracy of the exact quantile when numbers have any sign and size', () => {
     fc.assert(
@@ -111,10 +116,14 @@ describe('quantile sketch', () => {
   });
 
   test.each([0, 1, -1, Number.NaN])('refuses a relative accuracy when it is %s', (relativeAccuracy) => {
-    expect(() => quantileSketch(0.5, identity, { relativeAccuracy })).toThrow(expect.objectContaining({ code: 'JOB_INVALID' }));
+    expect(() => quantileSketch(0.5, identity, { relativeAccuracy })).toThrow(
+      expect.objectContaining({ code: 'JOB_INVALID' }),
+    );
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, null])('refuses a record when its number is %s', (bad) => {
-    expect(() => drive(quantileSketch<number>(0.5, () => bad as number)).over([1])).toThrow(expect.objectContaining({ code: 'USER_FUNCTION_FAILED' }));
+    expect(() => drive(quantileSketch<number>(0.5, () => bad as number)).over([1])).toThrow(
+      expect.objectContaining({ code: 'USER_FUNCTION_FAILED' }),
+    );
   });
 });

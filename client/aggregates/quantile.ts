@@ -28,7 +28,10 @@ export function quantile<In>(p: number, select: (value: In) => number): Aggregat
       },
       result: (numbers) => Float64Array.from(numbers).sort()[rankIndex(numbers.length)] ?? Number.NaN,
       sizeOf: (numbers) => 64 + 8 * numbers.length,
-      codec: { toPlain: (numbers) => Float64Array.from(numbers), fromPlain: (plain) => Array.from(plain as Float64Array) },
+      codec: {
+        toPlain: (numbers) => Float64Array.from(numbers),
+        fromPlain: (plain) => Array.from(plain as Float64Array),
+      },
     },
     { aggregate: 'quantile', p },
     { select },
@@ -38,5 +41,8 @@ export function quantile<In>(p: number, select: (value: In) => number): Aggregat
 /** @throws EngineError USER_FUNCTION_FAILED when `value` is not a number or NaN */
 export function orderedNumber(value: number, aggregate: string): number {
   if (typeof value === 'number' && !Number.isNaN(value)) return value;
-  throw new EngineError('USER_FUNCTION_FAILED', `${aggregate}: the function gave ${String(value)}, which has no place among numbers in order; filter such records out before`);
+  throw new EngineError(
+    'USER_FUNCTION_FAILED',
+    `${aggregate}: the function gave ${String(value)}, which has no place among numbers in order; filter such records out before`,
+  );
 }

@@ -12,7 +12,14 @@ interface Bid {
   time: number;
   bidder: string;
 }
-const bids = fc.array(fc.record({ price: fc.integer({ min: 0, max: 4 }), time: fc.integer({ min: 0, max: 3 }), bidder: fc.constantFrom('a', 'b', 'c') }), { maxLength: 40 });
+const bids = fc.array(
+  fc.record({
+    price: fc.integer({ min: 0, max: 4 }),
+    time: fc.integer({ min: 0, max: 3 }),
+    bidder: fc.constantFrom('a', 'b', 'c'),
+  }),
+  { maxLength: 40 },
+);
 
 const byPrice = (bid: Readonly<Bid>): number => bid.price;
 const byTime = (bid: Readonly<Bid>): number => bid.time;
@@ -20,7 +27,9 @@ const byTime = (bid: Readonly<Bid>): number => bid.time;
 /** The definition, slowly: sort everything, take n. */
 function naiveTop(n: number, values: readonly Bid[], descending: boolean): Bid[] {
   const order = (left: Bid, right: Bid): number =>
-    (descending ? right.price - left.price : left.price - right.price) || left.time - right.time || compareBytes(encodeValueToBytes(left), encodeValueToBytes(right));
+    (descending ? right.price - left.price : left.price - right.price) ||
+    left.time - right.time ||
+    compareBytes(encodeValueToBytes(left), encodeValueToBytes(right));
   return [...values].sort(order).slice(0, n);
 }
 
@@ -28,7 +37,9 @@ describe('top n', () => {
   test('is the beginning of the sorted records when compared with a sort', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 6 }), bids, fc.boolean(), (n, values, descending) => {
-        expect(drive(topN(n, byPrice, { descending, ties: byTime })).over(values)).toEqual(naiveTop(n, values, descending));
+        expect(drive(topN(n, byPrice, { descending, ties: byTime })).over(values)).toEqual(
+          naiveTop(n, values, descending),
+        );
       }),
     );
   });
@@ -48,7 +59,10 @@ describe('top n', () => {
   test('ranks by any key type when it is not a number', () => {
     const words = ['pear', 'apple', 'fig'];
     expect(drive(topN<string>(2, (word) => word)).over(words)).toEqual(['pear', 'fig']);
-    expect(drive(topN<string>(2, (word) => [word.length, word], { descending: false })).over(words)).toEqual(['fig', 'pear']);
+    expect(drive(topN<string>(2, (word) => [word.length, word], { descending: false })).over(words)).toEqual([
+      'fig',
+      'pear',
+    ]);
   });
 
   test('ranks NaN as key order does when it occurs', () => {
@@ -80,7 +94,10 @@ describe('first and last', () => {
     fc.assert(
       fc.property(fc.array(value, { minLength: 1 }), fc.nat(20), (values, cut) => {
         const groups = [values.slice(0, cut), values.slice(cut)];
-        for (const [aggregate, expected] of [[first((v: unknown) => v), values[0]], [last((v: unknown) => v), values.at(-1)]] as const) {
+        for (const [aggregate, expected] of [
+          [first((v: unknown) => v), values[0]],
+          [last((v: unknown) => v), values.at(-1)],
+        ] as const) {
           expect(drive(aggregate).over(values)).toBe(expected);
           expect(drive(aggregate).merged(groups)).toBe(expected);
           expect(drive(aggregate).throughCheckpoints(values)).toBe(expected);
@@ -100,7 +117,12 @@ describe('aggregate of', () => {
       result: (seen) => seen.size,
     });
     expect(distinct.options).toEqual({ aggregate: 'distinct' });
-    expect(drive(distinct).merged([['a', 'b'], ['b', 'c', 'a']])).toBe(3);
+    expect(
+      drive(distinct).merged([
+        ['a', 'b'],
+        ['b', 'c', 'a'],
+      ]),
+    ).toBe(3);
     expect(drive(distinct).throughCheckpoints(['a', 'b', 'a'])).toBe(2);
   });
 
@@ -124,6 +146,8 @@ describe('aggregate of', () => {
   });
 
   test('is refused when a function is missing', () => {
-    expect(() => aggregateOf({ create: () => 0, add: (a: number) => a, result: (a: number) => a } as never)).toThrow(/lacks the function 'merge'/);
+    expect(() => aggregateOf({ create: () => 0, add: (a: number) => a, result: (a: number) => a } as never)).toThrow(
+      /lacks the function 'merge'/,
+    );
   });
 });

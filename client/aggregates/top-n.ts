@@ -10,6 +10,7 @@ import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import { objectAggregate } from './aggregate-of.ts';
 
+/** Options of {@link topN}. */
 export interface TopNOptions<In> {
   /** Greatest first (default), or smallest first. */
   readonly descending?: boolean;
@@ -30,7 +31,8 @@ interface Ranking<In> {
  * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more
  */
 export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
-  if (!Number.isSafeInteger(n) || n < 1) throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
+  if (!Number.isSafeInteger(n) || n < 1)
+    throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
   const { descending = true, ties } = options;
   const before = (rank: Key, record: In, otherRank: Key, other: In): boolean => {
     const order = compareKeys(rank, otherRank);

@@ -3,7 +3,13 @@ import type { Sink, Source } from '../../core/connector/index.ts';
 import { avg, count, defineJob, hours, tumbling } from '../index.ts';
 
 function source<T>(): { readonly source: Source<T> } {
-  const made = { type: 'source', kind: 'test', options: {}, boundedness: 'bounded', openSplitsMax: 1 } as unknown as Source<T>;
+  const made = {
+    type: 'source',
+    kind: 'test',
+    options: {},
+    boundedness: 'bounded',
+    openSplitsMax: 1,
+  } as unknown as Source<T>;
   return { source: made };
 }
 function sink<T>(): { readonly sink: Sink<T> } {
@@ -19,7 +25,11 @@ describe('define job', () => {
         .keyBy((f) => f.origin)
         .window(tumbling(hours(1)))
         .aggregate({ flights: count(), mean: avg((f) => f.delay) });
-      expectTypeOf(results).toExtend<{ map(fn: (v: { key: string; windowStart: number; windowEnd: number; flights: number; mean: number }) => number): unknown }>();
+      expectTypeOf(results).toExtend<{
+        map(
+          fn: (v: { key: string; windowStart: number; windowEnd: number; flights: number; mean: number }) => number,
+        ): unknown;
+      }>();
       results.to(sink());
     });
     const { graph } = job.plan({ parallelism: 2 });

@@ -5,7 +5,12 @@
  */
 import type { Source, SourceLike } from '../../core/connector/index.ts';
 import { EngineError, isEngineError } from '../../core/errors.ts';
-import { type JobDefinition, jobDefinitionBrand, type PlannedJob, type PlanOptions } from '../../core/graph/job-definition.ts';
+import {
+  type JobDefinition,
+  jobDefinitionBrand,
+  type PlannedJob,
+  type PlanOptions,
+} from '../../core/graph/job-definition.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { ParameterSchema, ParameterValues } from '../parameters/parameter-types.ts';
 import { resolveParameters } from '../parameters/resolve-parameters.ts';
@@ -49,9 +54,14 @@ export interface JobEnvironment {
  * @param settings options of the job, as `env.options` takes them
  * @throws EngineError JOB_INVALID when the name is not one
  */
-export function defineJob(name: string, define: (env: JobEnvironment) => void, settings: JobSettings = {}): JobDefinition {
+export function defineJob(
+  name: string,
+  define: (env: JobEnvironment) => void,
+  settings: JobSettings = {},
+): JobDefinition {
   checkId(name, 'job name');
-  if (typeof define !== 'function') throw new EngineError('JOB_INVALID', `job '${name}': defineJob(name, (env) => { ... }) needs a function`);
+  if (typeof define !== 'function')
+    throw new EngineError('JOB_INVALID', `job '${name}': defineJob(name, (env) => { ... }) needs a function`);
   return Object.freeze({
     [jobDefinitionBrand]: true as const,
     name,
@@ -64,12 +74,20 @@ export function planJob(definition: JobDefinition, options: PlanOptions = {}): P
   return definition.plan(options);
 }
 
-function planDefinition(name: string, define: (env: JobEnvironment) => void, settings: JobSettings, options: PlanOptions): PlannedJob {
+function planDefinition(
+  name: string,
+  define: (env: JobEnvironment) => void,
+  settings: JobSettings,
+  options: PlanOptions,
+): PlannedJob {
   const environment = new Environment(name, settings, options);
   const returned = runDefinition(name, define, environment);
   environment.graph.close();
   if (typeof returned === 'object' && returned !== null && 'then' in returned) {
-    throw new EngineError('JOB_INVALID', `job '${name}': the definition is asynchronous; make it synchronous and read outside data by a source or a parameter`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${name}': the definition is asynchronous; make it synchronous and read outside data by a source or a parameter`,
+    );
   }
   const { values, warnings } = environment.takeParameters();
   const planned = planLogicalGraph(environment.graph, environment.resolvedOptions(), values);
@@ -83,7 +101,10 @@ function runDefinition(name: string, define: (env: JobEnvironment) => void, envi
   } catch (error) {
     if (isEngineError(error)) throw error;
     const message = error instanceof Error ? error.message : String(error);
-    throw new EngineError('JOB_INVALID', `job '${name}': its definition threw: ${message}`, { cause: error, ids: { job: name } });
+    throw new EngineError('JOB_INVALID', `job '${name}': its definition threw: ${message}`, {
+      cause: error,
+      ids: { job: name },
+    });
   }
 }
 
@@ -123,7 +144,11 @@ class Environment implements JobEnvironment {
 
   params<S extends ParameterSchema>(schema: S): ParameterValues<S> {
     this.graph.assertOpen();
-    if (this.#parameters !== null) throw new EngineError('JOB_INVALID', `job '${this.jobName}' calls env.params twice; declare all parameters in one call`);
+    if (this.#parameters !== null)
+      throw new EngineError(
+        'JOB_INVALID',
+        `job '${this.jobName}' calls env.params twice; declare all parameters in one call`,
+      );
     this.#parameters = resolveParameters(this.jobName, schema, this.#planOptions);
     return this.#parameters.values as unknown as ParameterValues<S>;
   }
@@ -140,14 +165,21 @@ class Environment implements JobEnvironment {
 
   resolvedOptions(): ReturnType<typeof resolveJobOptions> {
     const { parallelism, options = {} } = this.#planOptions;
-    return resolveJobOptions(this.jobName, this.#settings, { ...(parallelism === undefined ? {} : { parallelism }), ...options });
+    return resolveJobOptions(this.jobName, this.#settings, {
+      ...(parallelism === undefined ? {} : { parallelism }),
+      ...options,
+    });
   }
 }
 
 function sourceOf<T>(sourceLike: SourceLike<T>, jobName: string): Source<T> {
-  const candidate: unknown = typeof sourceLike === 'object' && sourceLike !== null && 'source' in sourceLike ? sourceLike.source : sourceLike;
+  const candidate: unknown =
+    typeof sourceLike === 'object' && sourceLike !== null && 'source' in sourceLike ? sourceLike.source : sourceLike;
   if (typeof candidate !== 'object' || candidate === null || (candidate as { type?: unknown }).type !== 'source') {
-    throw new EngineError('JOB_INVALID', `job '${jobName}': env.from(...) needs a source, for example files.jsonl('in.jsonl') of millrace/files`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': env.from(...) needs a source, for example files.jsonl('in.jsonl') of millrace/files`,
+    );
   }
   return candidate as Source<T>;
 }

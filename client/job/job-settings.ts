@@ -40,12 +40,19 @@ const graphNames = {
  * Options of the graph: defaults, then the author's settings in order, then overrides.
  * @throws EngineError JOB_INVALID for an unknown option or a value out of range
  */
-export function resolveJobOptions(jobName: string, settings: readonly JobSettings[], overrides: Partial<JobOptions>): JobOptions {
+export function resolveJobOptions(
+  jobName: string,
+  settings: readonly JobSettings[],
+  overrides: Partial<JobOptions>,
+): JobOptions {
   const merged: Record<string, unknown> = { ...jobOptionsDefault };
   for (const one of settings) {
     for (const [name, value] of Object.entries(one)) {
       if (!Object.hasOwn(graphNames, name)) {
-        throw new EngineError('JOB_INVALID', `job '${jobName}': unknown option '${name}'; known: ${Object.keys(graphNames).join(', ')}`);
+        throw new EngineError(
+          'JOB_INVALID',
+          `job '${jobName}': unknown option '${name}'; known: ${Object.keys(graphNames).join(', ')}`,
+        );
       }
       if (value !== undefined) merged[graphNames[name as keyof JobSettings]] = value;
     }
@@ -60,7 +67,10 @@ function checkOptions(jobName: string, options: JobOptions): void {
   const range = (name: Exclude<keyof JobOptions, 'restart'>, first: number, last: number): void => {
     const value: number = options[name];
     if (Number.isSafeInteger(value) && value >= first && value <= last) return;
-    throw new EngineError('JOB_INVALID', `job '${jobName}': ${name} is ${String(value)}; use a whole number of ${first} to ${last}`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': ${name} is ${String(value)}; use a whole number of ${first} to ${last}`,
+    );
   };
   const dayMs = 86_400_000;
   range('maxParallelism', 1, maxParallelismLimit);
@@ -74,7 +84,9 @@ function checkOptions(jobName: string, options: JobOptions): void {
 }
 
 /** What each number of a restart strategy may be; `null` where the type allows it. */
-const restartRanges: Readonly<Record<RestartStrategyOptions['kind'], Readonly<Record<string, readonly [number, number]>>>> = {
+const restartRanges: Readonly<
+  Record<RestartStrategyOptions['kind'], Readonly<Record<string, readonly [number, number]>>>
+> = {
   'exponential-delay': {
     initialDelayMs: [0, Number.MAX_SAFE_INTEGER],
     maxDelayMs: [0, Number.MAX_SAFE_INTEGER],
@@ -84,19 +96,29 @@ const restartRanges: Readonly<Record<RestartStrategyOptions['kind'], Readonly<Re
     attemptsMax: [0, Number.MAX_SAFE_INTEGER],
   },
   'fixed-delay': { delayMs: [0, Number.MAX_SAFE_INTEGER], attemptsMax: [0, Number.MAX_SAFE_INTEGER] },
-  'failure-rate': { delayMs: [0, Number.MAX_SAFE_INTEGER], failuresMax: [1, Number.MAX_SAFE_INTEGER], intervalMs: [1, Number.MAX_SAFE_INTEGER] },
+  'failure-rate': {
+    delayMs: [0, Number.MAX_SAFE_INTEGER],
+    failuresMax: [1, Number.MAX_SAFE_INTEGER],
+    intervalMs: [1, Number.MAX_SAFE_INTEGER],
+  },
   none: {},
 };
 
 function checkRestart(jobName: string, restart: RestartStrategyOptions): void {
   if (typeof restart !== 'object' || restart === null || !Object.hasOwn(restartRanges, restart.kind)) {
-    throw new EngineError('JOB_INVALID', `job '${jobName}': restart needs a kind: ${Object.keys(restartRanges).join(', ')}`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': restart needs a kind: ${Object.keys(restartRanges).join(', ')}`,
+    );
   }
   const given = restart as unknown as Readonly<Record<string, unknown>>;
   for (const [name, [first, last]] of Object.entries(restartRanges[restart.kind])) {
     const value = given[name];
     if (name === 'attemptsMax' && value === null && restart.kind === 'exponential-delay') continue;
     if (typeof value === 'number' && value >= first && value <= last) continue;
-    throw new EngineError('JOB_INVALID', `job '${jobName}': restart.${name} is ${String(value)}; use a number of ${first} to ${last}`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': restart.${name} is ${String(value)}; use a number of ${first} to ${last}`,
+    );
   }
 }

@@ -4,6 +4,7 @@
  */
 import { EngineError } from '../../core/errors.ts';
 
+/** How the text of a parameter is read. */
 export type ParameterKind = 'string' | 'number' | 'integer' | 'boolean' | 'duration' | 'choice';
 
 /** One declared parameter; `T` is the type its value has in the job. */
@@ -16,17 +17,25 @@ export interface Parameter<T> {
   readonly choices: readonly string[] | null;
 }
 
+/** What the functions of {@link params} take. */
 export interface ParameterOptions<T> {
   /** Without it the parameter must be given. */
   readonly default?: T;
   readonly description?: string;
 }
 
+/** Declared parameters by name; `windowSize` is given as `--window-size`. */
 export type ParameterSchema = { readonly [name: string]: Parameter<unknown> };
 /** The object `env.params(schema)` returns. */
-export type ParameterValues<S extends ParameterSchema> = { readonly [Name in keyof S]: S[Name] extends Parameter<infer T> ? T : never };
+export type ParameterValues<S extends ParameterSchema> = {
+  readonly [Name in keyof S]: S[Name] extends Parameter<infer T> ? T : never;
+};
 
-function parameter<T>(kind: ParameterKind, options: ParameterOptions<T>, choices: readonly string[] | null = null): Parameter<T> {
+function parameter<T>(
+  kind: ParameterKind,
+  options: ParameterOptions<T>,
+  choices: readonly string[] | null = null,
+): Parameter<T> {
   return Object.freeze({ kind, defaultValue: options.default, description: options.description ?? '', choices });
 }
 

@@ -9,7 +9,8 @@ export function parseDuration(text: string): number | null {
   const compact = text.trim().toLowerCase().replaceAll(' ', '');
   if (!wholePattern.test(compact)) return null;
   let total = 0;
-  for (const [, amount, unit] of compact.matchAll(partPattern)) total += Number(amount) * (unitMs[unit as string] as number);
+  for (const [, amount, unit] of compact.matchAll(partPattern))
+    total += Number(amount) * (unitMs[unit as string] as number);
   const rounded = Math.round(total);
   return Number.isSafeInteger(rounded) ? rounded : null;
 }

@@ -15,8 +15,10 @@ const schema = {
   verbose: params.boolean({ default: false }),
   mode: params.choice(['fast', 'exact'], { default: 'fast' }),
 };
-const resolve = (sources: ParameterSources, declared: ParameterSchema = schema): ReturnType<typeof resolveParameters> => resolveParameters('job', declared, sources);
-const refused = (message: RegExp): unknown => expect.objectContaining({ code: 'PARAMETER_INVALID', message: expect.stringMatching(message) });
+const resolve = (sources: ParameterSources, declared: ParameterSchema = schema): ReturnType<typeof resolveParameters> =>
+  resolveParameters('job', declared, sources);
+const refused = (message: RegExp): unknown =>
+  expect.objectContaining({ code: 'PARAMETER_INVALID', message: expect.stringMatching(message) });
 
 describe('parameters', () => {
   test('come from arguments, environment, file and default in this order', () => {
@@ -25,12 +27,28 @@ describe('parameters', () => {
       environment: { MILLRACE_PARAM_INPUT: 'environment', MILLRACE_PARAM_WINDOW_SIZE: '2m' },
       parameterFile: { path: 'p.json', values: { input: 'file', windowSize: '3m', limit: 7 } },
     });
-    expect(values).toEqual({ input: 'argument', windowSize: 120_000, limit: 7, ratio: 0.5, verbose: false, mode: 'fast' });
+    expect(values).toEqual({
+      input: 'argument',
+      windowSize: 120_000,
+      limit: 7,
+      ratio: 0.5,
+      verbose: false,
+      mode: 'fast',
+    });
   });
 
   test('are parsed by their kind when given as text', () => {
-    const { values } = resolve({ arguments: { input: '5', 'window-size': '1h30m', limit: '-3', ratio: '1e-3', verbose: 'true', mode: 'exact' } });
-    expect(values).toEqual({ input: '5', windowSize: 5_400_000, limit: -3, ratio: 0.001, verbose: true, mode: 'exact' });
+    const { values } = resolve({
+      arguments: { input: '5', 'window-size': '1h30m', limit: '-3', ratio: '1e-3', verbose: 'true', mode: 'exact' },
+    });
+    expect(values).toEqual({
+      input: '5',
+      windowSize: 5_400_000,
+      limit: -3,
+      ratio: 0.001,
+      verbose: true,
+      mode: 'exact',
+    });
   });
 
   test('are accepted under both spellings when given as an argument', () => {
@@ -49,20 +67,33 @@ describe('parameters', () => {
     [{ arguments: { input: 'x', verbose: 'yes' } }, /expected true or false/],
     [{ arguments: { input: 'x', mode: 'slow' } }, /"slow", which is not one of fast, exact/],
     [{ environment: { MILLRACE_PARAM_INPUT: 'x', MILLRACE_PARAM_LIMIT: 'no' } }, /MILLRACE_PARAM_LIMIT is "no"/],
-    [{ parameterFile: { path: 'p.json', values: { input: 'x', limits: 1 } } }, /unknown parameter 'limits' in p.json, did you mean limit\?/],
+    [
+      { parameterFile: { path: 'p.json', values: { input: 'x', limits: 1 } } },
+      /unknown parameter 'limits' in p.json, did you mean limit\?/,
+    ],
     [{ parameterFile: { path: 'p.json', values: { input: 1 } } }, /'input' in p.json is 1, which is not a text/],
-    [{ parameterFile: { path: 'p.json', values: { input: 'x', windowSize: 5 } } }, /'windowSize' in p.json is 5, expected a duration/],
+    [
+      { parameterFile: { path: 'p.json', values: { input: 'x', windowSize: 5 } } },
+      /'windowSize' in p.json is 5, expected a duration/,
+    ],
   ] satisfies [ParameterSources, RegExp][])('are refused when given as %j', (sources, message) => {
     expect(() => resolve(sources)).toThrow(refused(message) as Error);
   });
 
   test('report every problem at once when there are several', () => {
-    expect(() => resolve({ arguments: { limit: 'x', foo: '1' } })).toThrow(refused(/--foo.*'input' is missing.*--limit/) as Error);
+    expect(() => resolve({ arguments: { limit: 'x', foo: '1' } })).toThrow(
+      refused(/--foo.*'input' is missing.*--limit/) as Error,
+    );
   });
 
   test('warn of a misspelt environment variable when it names none of them', () => {
-    const { warnings } = resolve({ arguments: { input: 'x' }, environment: { MILLRACE_PARAM_LIMITT: '1', PATH: '/bin' } });
-    expect(warnings).toEqual(['environment variable MILLRACE_PARAM_LIMITT names no parameter of this job, did you mean MILLRACE_PARAM_LIMIT?']);
+    const { warnings } = resolve({
+      arguments: { input: 'x' },
+      environment: { MILLRACE_PARAM_LIMITT: '1', PATH: '/bin' },
+    });
+    expect(warnings).toEqual([
+      'environment variable MILLRACE_PARAM_LIMITT names no parameter of this job, did you mean MILLRACE_PARAM_LIMIT?',
+    ]);
   });
 
   test('are taken as they are when resolved at submission', () => {
@@ -72,7 +103,9 @@ describe('parameters', () => {
   });
 
   test('that were not there at submission are refused as not deterministic', () => {
-    expect(() => resolve({ resolvedParameters: { input: 'x' } })).toThrow(expect.objectContaining({ code: 'JOB_NOT_DETERMINISTIC' }));
+    expect(() => resolve({ resolvedParameters: { input: 'x' } })).toThrow(
+      expect.objectContaining({ code: 'JOB_NOT_DETERMINISTIC' }),
+    );
   });
 
   test.each([
@@ -81,7 +114,9 @@ describe('parameters', () => {
     [{ n: params.integer({ default: 0.5 }) }, /default 0.5, which is not a whole number/],
     [{ n: 5 as never }, /'n' is not declared/],
   ] satisfies [ParameterSchema, RegExp][])('are refused when declared as %j', (declared, message) => {
-    expect(() => resolve({}, declared)).toThrow(expect.objectContaining({ code: 'JOB_INVALID', message: expect.stringMatching(message) }));
+    expect(() => resolve({}, declared)).toThrow(
+      expect.objectContaining({ code: 'JOB_INVALID', message: expect.stringMatching(message) }),
+    );
   });
 
   test('travel in the graph and reach the definition when it is planned', () => {
@@ -96,7 +131,9 @@ describe('parameters', () => {
 
   test('are refused when the job declares none or declares twice', () => {
     const none = defineJob('job', (env) => void env.from(testSource()).print());
-    expect(() => none.plan({ arguments: { limit: '5' } })).toThrow(refused(/--limit \(the job declares no parameters\)/) as Error);
+    expect(() => none.plan({ arguments: { limit: '5' } })).toThrow(
+      refused(/--limit \(the job declares no parameters\)/) as Error,
+    );
     const twice = defineJob('job', (env) => {
       env.params({});
       env.params({});
@@ -105,7 +142,11 @@ describe('parameters', () => {
   });
 
   test('have an environment name in capitals when written in camel case', () => {
-    expect([environmentName('windowSize'), environmentName('a1B'), environmentName('max_n')]).toEqual(['MILLRACE_PARAM_WINDOW_SIZE', 'MILLRACE_PARAM_A1_B', 'MILLRACE_PARAM_MAX_N']);
+    expect([environmentName('windowSize'), environmentName('a1B'), environmentName('max_n')]).toEqual([
+      'MILLRACE_PARAM_WINDOW_SIZE',
+      'MILLRACE_PARAM_A1_B',
+      'MILLRACE_PARAM_MAX_N',
+    ]);
   });
 });
 

@@ -39,16 +39,21 @@ function snakeCase(name: string): string {
  * @throws EngineError PARAMETER_INVALID listing every unknown, missing and malformed parameter with the remedy
  * @throws EngineError JOB_NOT_DETERMINISTIC when resolved parameters lack a declared one
  */
-export function resolveParameters(jobName: string, schema: ParameterSchema, sources: ParameterSources): ResolvedParameters {
+export function resolveParameters(
+  jobName: string,
+  schema: ParameterSchema,
+  sources: ParameterSources,
+): ResolvedParameters {
   const names = Object.keys(schema);
   checkSchema(jobName, schema, names);
-  if (sources.resolvedParameters !== undefined) return { values: takeResolved(jobName, names, sources.resolvedParameters), warnings: [] };
+  if (sources.resolvedParameters !== undefined)
+    return { values: takeResolved(jobName, names, sources.resolvedParameters), warnings: [] };
   const problems: string[] = [];
   const given = argumentsByName(names, sources, problems);
   checkFileNames(names, sources, problems);
   const values: Record<string, JsonValue> = {};
   for (const name of names) {
-    const value = valueOf(name, schema[name] as Parameter<unknown>, given, sources, problems);
+    const value = parameterValue(name, schema[name] as Parameter<unknown>, given, sources, problems);
     if (value !== undefined) values[name] = value;
   }
   if (problems.length > 0) {
@@ -65,7 +70,8 @@ function checkSchema(jobName: string, schema: ParameterSchema, names: readonly s
     };
     if (!namePattern.test(name)) invalid('is not a name; use a letter followed by letters, digits or _');
     const sameName = environmentNames.get(environmentName(name));
-    if (sameName !== undefined) invalid(`and '${sameName}' are both ${environmentName(name)} in the environment; rename one`);
+    if (sameName !== undefined)
+      invalid(`and '${sameName}' are both ${environmentName(name)} in the environment; rename one`);
     environmentNames.set(environmentName(name), name);
     const declared: unknown = schema[name];
     if (typeof declared !== 'object' || declared === null || !('kind' in declared)) {
@@ -81,7 +87,10 @@ function checkSchema(jobName: string, schema: ParameterSchema, names: readonly s
 function takeResolved(jobName: string, names: readonly string[], resolved: JsonObject): JsonObject {
   const missing = names.find((name) => !Object.hasOwn(resolved, name));
   if (missing !== undefined) {
-    throw new EngineError('JOB_NOT_DETERMINISTIC', `job '${jobName}': parameter '${missing}' was not there at submission; a definition declares the same parameters each time it runs`);
+    throw new EngineError(
+      'JOB_NOT_DETERMINISTIC',
+      `job '${jobName}': parameter '${missing}' was not there at submission; a definition declares the same parameters each time it runs`,
+    );
   }
   return Object.freeze(Object.fromEntries(names.map((name) => [name, resolved[name] as JsonValue])));
 }
@@ -121,7 +130,7 @@ function hint(name: string, candidates: readonly string[], prefix: string): stri
   return ` (known: ${candidates.map((candidate) => prefix + candidate).join(', ')})`;
 }
 
-function valueOf(
+function parameterValue(
   name: string,
   declared: Parameter<unknown>,
   given: ReadonlyMap<string, string>,
@@ -133,9 +142,12 @@ function valueOf(
   const variable = sources.environment?.[environmentName(name)];
   if (variable !== undefined) return parsed(declared, variable, environmentName(name), problems);
   const { parameterFile: file } = sources;
-  if (file !== undefined && Object.hasOwn(file.values, name)) return fromFile(declared, file.values[name] as JsonValue, `'${name}' in ${file.path}`, problems);
+  if (file !== undefined && Object.hasOwn(file.values, name))
+    return fromFile(declared, file.values[name] as JsonValue, `'${name}' in ${file.path}`, problems);
   if (declared.defaultValue !== undefined) return declared.defaultValue as JsonValue;
-  problems.push(`parameter '${name}' is missing: give --${argumentName(name)} or set ${environmentName(name)}${declared.description === '' ? '' : ` (${declared.description})`}`);
+  problems.push(
+    `parameter '${name}' is missing: give --${argumentName(name)} or set ${environmentName(name)}${declared.description === '' ? '' : ` (${declared.description})`}`,
+  );
   return undefined;
 }
 
@@ -143,11 +155,18 @@ function parsed(declared: Parameter<unknown>, text: string, where: string, probl
   const value = parseText(declared, text);
   const problem = value === undefined ? expected(declared) : problemOf(declared, value);
   if (problem === null) return value;
-  problems.push(`${where} is ${JSON.stringify(text)}, ${value === undefined ? `expected ${problem}` : `which is ${problem}`}`);
+  problems.push(
+    `${where} is ${JSON.stringify(text)}, ${value === undefined ? `expected ${problem}` : `which is ${problem}`}`,
+  );
   return undefined;
 }
 
-function fromFile(declared: Parameter<unknown>, raw: JsonValue, where: string, problems: string[]): JsonValue | undefined {
+function fromFile(
+  declared: Parameter<unknown>,
+  raw: JsonValue,
+  where: string,
+  problems: string[],
+): JsonValue | undefined {
   // A duration is a text with a unit in a file too: a bare number would hide its unit.
   if (declared.kind === 'duration') {
     if (typeof raw === 'string') return parsed(declared, raw, where, problems);

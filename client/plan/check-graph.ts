@@ -7,7 +7,12 @@ import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts
 import { describeNode } from './operator-ids.ts';
 
 /** @throws EngineError JOB_INVALID for the first thing that cannot run */
-export function checkGraph(graph: LogicalGraph, ids: readonly string[], parallelism: readonly number[], maxParallelism: number): void {
+export function checkGraph(
+  graph: LogicalGraph,
+  ids: readonly string[],
+  parallelism: readonly number[],
+  maxParallelism: number,
+): void {
   const invalid = (node: LogicalNode, why: string): never => {
     const id = ids[node.ordinal] as string;
     throw new EngineError('JOB_INVALID', `job '${graph.jobName}': operator '${id}' ${why}`, { ids: { operator: id } });
@@ -16,12 +21,19 @@ export function checkGraph(graph: LogicalGraph, ids: readonly string[], parallel
     throw new EngineError('JOB_INVALID', `job '${graph.jobName}' has no source; start with env.from(...)`);
   }
   if (!graph.nodes.some((node) => node.kind === 'sink')) {
-    throw new EngineError('JOB_INVALID', `job '${graph.jobName}' has no sink, so its results would go nowhere; end a stream with .to(...), .collect(name) or .print()`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${graph.jobName}' has no sink, so its results would go nowhere; end a stream with .to(...), .collect(name) or .print()`,
+    );
   }
   const readers = countReaders(graph);
   for (const node of graph.nodes) {
     const count = parallelism[node.ordinal] as number;
-    if (count > maxParallelism) invalid(node, `has parallelism ${count}, more than maxParallelism ${maxParallelism}; lower it, or raise maxParallelism before the job has state`);
+    if (count > maxParallelism)
+      invalid(
+        node,
+        `has parallelism ${count}, more than maxParallelism ${maxParallelism}; lower it, or raise maxParallelism before the job has state`,
+      );
     checkTags(node, ids, invalid);
     if (node.kind === 'timestamps') checkTimestamps(node, ids, parallelism, readers, invalid);
     if (node.kind === 'broadcast-input') checkSideInput(node, invalid);
@@ -36,7 +48,10 @@ function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid):
     if (tag === null || from.kind === 'process') continue;
     const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
     if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
-    invalid(node, `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`);
+    invalid(
+      node,
+      `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
+    );
   }
 }
 
@@ -44,24 +59,49 @@ function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid):
  * Timestamps belong where a split is still in one piece: between a source and this operator only record-by-record
  * operators in one chain, and no second reader, whose records would otherwise have no event time.
  */
-function checkTimestamps(node: LogicalNode, ids: readonly string[], parallelism: readonly number[], readers: readonly number[], invalid: Invalid): void {
+function checkTimestamps(
+  node: LogicalNode,
+  ids: readonly string[],
+  parallelism: readonly number[],
+  readers: readonly number[],
+  invalid: Invalid,
+): void {
   let current = node;
   while (current.kind !== 'source') {
     const [input] = current.inputs;
-    if (input === undefined || current.inputs.length > 1) return invalid(node, 'gives timestamps after a union or side input; call withTimestamps on each stream before');
+    if (input === undefined || current.inputs.length > 1)
+      return invalid(node, 'gives timestamps after a union or side input; call withTimestamps on each stream before');
     const from = input.node;
     const fromId = ids[from.ordinal] as string;
-    if (input.partitioner !== 'auto') return invalid(node, `gives timestamps after an exchange ('${input.partitioner}' after '${fromId}'); call withTimestamps before it`);
-    if (input.tag !== null) return invalid(node, `gives timestamps to side output '${input.tag}' of '${fromId}'; call withTimestamps on the main stream before it`);
-    if (from.kind === 'timestamps') return invalid(node, `gives timestamps a second time, after '${fromId}'; keep one withTimestamps`);
+    if (input.partitioner !== 'auto')
+      return invalid(
+        node,
+        `gives timestamps after an exchange ('${input.partitioner}' after '${fromId}'); call withTimestamps before it`,
+      );
+    if (input.tag !== null)
+      return invalid(
+        node,
+        `gives timestamps to side output '${input.tag}' of '${fromId}'; call withTimestamps on the main stream before it`,
+      );
+    if (from.kind === 'timestamps')
+      return invalid(node, `gives timestamps a second time, after '${fromId}'; keep one withTimestamps`);
     if (from.kind !== 'source' && from.kind !== 'map' && from.kind !== 'filter' && from.kind !== 'flat-map') {
-      return invalid(node, `gives timestamps after '${fromId}' (${from.kind}); call withTimestamps before the first exchange or stateful operator`);
+      return invalid(
+        node,
+        `gives timestamps after '${fromId}' (${from.kind}); call withTimestamps before the first exchange or stateful operator`,
+      );
     }
     if (parallelism[from.ordinal] !== parallelism[current.ordinal]) {
-      return invalid(node, `gives timestamps after an exchange: '${fromId}' has parallelism ${parallelism[from.ordinal]}, '${ids[current.ordinal]}' ${parallelism[current.ordinal]}; use the same, or call withTimestamps before`);
+      return invalid(
+        node,
+        `gives timestamps after an exchange: '${fromId}' has parallelism ${parallelism[from.ordinal]}, '${ids[current.ordinal]}' ${parallelism[current.ordinal]}; use the same, or call withTimestamps before`,
+      );
     }
     if ((readers[from.ordinal] as number) > 1) {
-      return invalid(node, `gives timestamps to one of several readers of '${fromId}'; call withTimestamps first and let the others read its result`);
+      return invalid(
+        node,
+        `gives timestamps to one of several readers of '${fromId}'; call withTimestamps first and let the others read its result`,
+      );
     }
     current = from;
   }
@@ -71,9 +111,16 @@ function checkSideInput(node: LogicalNode, invalid: Invalid): void {
   const main = sourcesOf(node.inputs.filter((input) => input.input === 0).map((input) => input.node));
   const side = sourcesOf(node.inputs.filter((input) => input.input === 1).map((input) => input.node));
   for (const source of side) {
-    if (main.has(source)) invalid(node, `has ${describeNode(source)} both in its main stream and in its side; the side is read to its end first, so read it by a source of its own`);
+    if (main.has(source))
+      invalid(
+        node,
+        `has ${describeNode(source)} both in its main stream and in its side; the side is read to its end first, so read it by a source of its own`,
+      );
     if (source.config.boundedness === 'unbounded') {
-      invalid(node, `has the unbounded ${describeNode(source)} as its side, which never ends; use a bounded source for the side`);
+      invalid(
+        node,
+        `has the unbounded ${describeNode(source)} as its side, which never ends; use a bounded source for the side`,
+      );
     }
   }
 }
@@ -87,7 +134,8 @@ function sourcesOf(nodes: readonly LogicalNode[]): Set<LogicalNode> {
 
 function countReaders(graph: LogicalGraph): number[] {
   const readers = graph.nodes.map(() => 0);
-  for (const node of graph.nodes) for (const { node: from } of node.inputs) readers[from.ordinal] = (readers[from.ordinal] as number) + 1;
+  for (const node of graph.nodes)
+    for (const { node: from } of node.inputs) readers[from.ordinal] = (readers[from.ordinal] as number) + 1;
   return readers;
 }
 
@@ -104,19 +152,29 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
   const readers = countReaders(graph);
   const idOf = (node: LogicalNode): string => `'${ids[node.ordinal]}'`;
   const unused = graph.nodes.filter((node) => node.kind !== 'sink' && readers[node.ordinal] === 0);
-  for (const node of unused) warnings.push(`nobody reads the output of ${idOf(node)}: it runs and its results are dropped; end it with .to(...) or remove it`);
+  for (const node of unused)
+    warnings.push(
+      `nobody reads the output of ${idOf(node)}: it runs and its results are dropped; end it with .to(...) or remove it`,
+    );
   const derived = graph.nodes.filter((node) => node.uid === null && isStateful(node));
   if (derived.length > 0) {
-    warnings.push(`state depends on derived ids, which may change with the definition: ${derived.map(idOf).join(', ')}; give each a .uid('...') (a source: env.from(source, { uid })) before relying on restarts with a changed job`);
+    warnings.push(
+      `state depends on derived ids, which may change with the definition: ${derived.map(idOf).join(', ')}; give each a .uid('...') (a source: env.from(source, { uid })) before relying on restarts with a changed job`,
+    );
   }
   for (const node of graph.nodes) {
     const errorTag = typeof node.onError === 'object' ? node.onError.sideOutput : null;
     if (errorTag !== null && !isRead(graph, node, errorTag)) {
-      warnings.push(`failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`);
+      warnings.push(
+        `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
+      );
     }
     if (node.kind !== 'window-aggregate') continue;
     const untimed = [...untimedSources(node)];
-    if (untimed.length > 0) warnings.push(`window ${idOf(node)} reads ${untimed.map(idOf).join(', ')} without withTimestamps: unless the source gives event times itself, its records cannot be placed in windows`);
+    if (untimed.length > 0)
+      warnings.push(
+        `window ${idOf(node)} reads ${untimed.map(idOf).join(', ')} without withTimestamps: unless the source gives event times itself, its records cannot be placed in windows`,
+      );
   }
   return warnings;
 }

@@ -83,7 +83,10 @@ export class LogicalGraph {
     this.assertOpen();
     for (const input of options.inputs) {
       if (this.nodes[input.node.ordinal] !== input.node) {
-        throw new EngineError('JOB_INVALID', `job '${this.jobName}': a stream of another job definition was used; make every stream from this definition's env`);
+        throw new EngineError(
+          'JOB_INVALID',
+          `job '${this.jobName}': a stream of another job definition was used; make every stream from this definition's env`,
+        );
       }
     }
     const node = new LogicalNode(this, this.nodes.length, options);

@@ -39,7 +39,11 @@ function checkUnique(graph: LogicalGraph, ids: readonly string[]): void {
   const claim = (id: string, owner: string): void => {
     const other = owners.get(id);
     if (other !== undefined) {
-      throw new EngineError('JOB_INVALID', `job '${graph.jobName}': ${other} and ${owner} both have the id '${id}'; give one of them another uid`, { ids: { operator: id } });
+      throw new EngineError(
+        'JOB_INVALID',
+        `job '${graph.jobName}': ${other} and ${owner} both have the id '${id}'; give one of them another uid`,
+        { ids: { operator: id } },
+      );
     }
     owners.set(id, owner);
   };
@@ -48,7 +52,8 @@ function checkUnique(graph: LogicalGraph, ids: readonly string[]): void {
     const owner = describeNode(node);
     claim(id, owner);
     if (node.kind === 'source') claim(plannerId(id), `the planner of ${owner}`);
-    if (node.functions.kind === 'sink-writer' && node.functions.sink.createCommitter !== null) claim(committerId(id), `the committer of ${owner}`);
+    if (node.functions.kind === 'sink-writer' && node.functions.sink.createCommitter !== null)
+      claim(committerId(id), `the committer of ${owner}`);
   }
 }
 

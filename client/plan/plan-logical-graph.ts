@@ -6,7 +6,15 @@
  * Pure and deterministic: a slot plans the same definition again and must find the same operators.
  */
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
-import { type JobEdge, type JobGraph, jobGraphFormatVersion, type JobOptions, type JobVertex, type OperatorNode, type Partitioner } from '../../core/graph/job-graph.ts';
+import {
+  type JobEdge,
+  type JobGraph,
+  jobGraphFormatVersion,
+  type JobOptions,
+  type JobVertex,
+  type OperatorNode,
+  type Partitioner,
+} from '../../core/graph/job-graph.ts';
 import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import { checkGraph, graphWarnings, isStateful } from './check-graph.ts';
@@ -77,7 +85,8 @@ class VertexPlanner {
   }
 
   place(node: LogicalNode): void {
-    const placement = node.functions.kind === 'source-reader' ? this.#placeSource(node, node.functions) : this.#placeOperator(node);
+    const placement =
+      node.functions.kind === 'source-reader' ? this.#placeSource(node, node.functions) : this.#placeOperator(node);
     this.#placements.push(placement);
     if (node.functions.kind === 'sink-writer') this.#placeCommitter(node, node.functions, placement);
   }
@@ -85,7 +94,10 @@ class VertexPlanner {
   #placeSource(node: LogicalNode, { source }: Extract<OperatorFunctions, { kind: 'source-reader' }>): Placement {
     const reader = this.#draft(node, 'source-reader');
     const id = plannerId(reader.id);
-    const planner = this.#startVertex({ ...reader, id, kind: 'source-planner', name: `${reader.name} planner` }, 1, { kind: 'source-planner', source });
+    const planner = this.#startVertex({ ...reader, id, kind: 'source-planner', name: `${reader.name} planner` }, 1, {
+      kind: 'source-planner',
+      source,
+    });
     const placement = this.#startVertex(reader, this.#parallelismOf(node), node.functions);
     this.#connect(planner, placement.vertex, { tag: null, input: 0, partitioner: 'split' });
     return placement;
@@ -104,7 +116,11 @@ class VertexPlanner {
     return placement;
   }
 
-  #placeCommitter(node: LogicalNode, { sink }: Extract<OperatorFunctions, { kind: 'sink-writer' }>, writer: Placement): void {
+  #placeCommitter(
+    node: LogicalNode,
+    { sink }: Extract<OperatorFunctions, { kind: 'sink-writer' }>,
+    writer: Placement,
+  ): void {
     if (sink.createCommitter === null) return;
     const draft = this.#draft(node, 'sink-committer');
     const committer = { ...draft, id: committerId(draft.id), name: `${draft.name} committer` };
@@ -127,13 +143,21 @@ class VertexPlanner {
   }
 
   #startVertex(draft: OperatorDraft, parallelism: number, functions: OperatorFunctions): Placement {
-    const vertex: VertexDraft = { id: draft.id, parallelism, operators: [{ ...draft, upstreamIndex: -1, upstreamTag: null }] };
+    const vertex: VertexDraft = {
+      id: draft.id,
+      parallelism,
+      operators: [{ ...draft, upstreamIndex: -1, upstreamTag: null }],
+    };
     this.vertices.push(vertex);
     this.functions.set(draft.id, functions);
     return { vertex, operatorIndex: 0 };
   }
 
-  #connect(from: Placement, target: VertexDraft, edge: { tag: string | null; input: number; partitioner: Partitioner }): void {
+  #connect(
+    from: Placement,
+    target: VertexDraft,
+    edge: { tag: string | null; input: number; partitioner: Partitioner },
+  ): void {
     this.edges.push({
       sourceVertex: from.vertex.id,
       sourceOperatorIndex: from.operatorIndex,

@@ -5,7 +5,9 @@ import { canonicalJson } from '../../core/plain-data.ts';
 /** Several lines: the job, then each vertex with its chain and the edges that feed it. Ends without a line break. */
 export function renderPlan(graph: JobGraph): string {
   const { name, options, vertices, parameters } = graph;
-  const lines = [`job ${name}: ${counted(vertices.length, 'vertex', 'vertices')}, maxParallelism ${options.maxParallelism}, checkpoint every ${options.checkpointIntervalMs} ms`];
+  const lines = [
+    `job ${name}: ${counted(vertices.length, 'vertex', 'vertices')}, maxParallelism ${options.maxParallelism}, checkpoint every ${options.checkpointIntervalMs} ms`,
+  ];
   if (Object.keys(parameters).length > 0) lines.push(`parameters ${canonicalJson(parameters)}`);
   for (const [index, vertex] of vertices.entries()) lines.push('', ...vertexLines(graph, vertex, index));
   return lines.join('\n');

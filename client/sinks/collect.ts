@@ -4,7 +4,15 @@
  */
 import { ownValue } from '../../core/codec/own.ts';
 import { EngineError } from '../../core/errors.ts';
-import type { Committable, ConnectorContext, PlainData, PreparedCommit, Sink, SinkCommitter, SinkWriter } from '../../core/connector/index.ts';
+import type {
+  Committable,
+  ConnectorContext,
+  PlainData,
+  PreparedCommit,
+  Sink,
+  SinkCommitter,
+  SinkWriter,
+} from '../../core/connector/index.ts';
 
 /** @param name channel the client finds the records under */
 export function collectSink<T>(name: string): Sink<T> {
@@ -37,7 +45,11 @@ class CollectWriter<T> implements SinkWriter<T> {
 
   write(value: T): void {
     if (this.#values.length >= recordsMax) {
-      throw new EngineError('RECORD_TOO_LARGE', `collect('${this.#name}') got more than ${recordsMax} records between two checkpoints and keeps them in memory; write large results to a sink`, { ids: { channel: this.#name } });
+      throw new EngineError(
+        'RECORD_TOO_LARGE',
+        `collect('${this.#name}') got more than ${recordsMax} records between two checkpoints and keeps them in memory; write large results to a sink`,
+        { ids: { channel: this.#name } },
+      );
     }
     this.#values.push(ownValue(value));
   }

@@ -24,7 +24,7 @@ class PrintWriter<T> implements SinkWriter<T> {
   readonly #prefix: string;
   #buffer = '';
   #pending: Promise<void> | null = null;
-  #error: unknown = null;
+  #error: Error | null = null;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -46,7 +46,7 @@ class PrintWriter<T> implements SinkWriter<T> {
   async drained(): Promise<void> {
     // Once: a pending write is cleared by its own flush, which was waiting for it before us.
     if (this.#pending !== null) await this.#pending;
-    if (this.#error !== null) throw this.#error;
+    if (this.#error !== null) throw this.#error as Error;
   }
 
   async prepareCommit(): Promise<{ committables: readonly never[]; state: readonly never[] }> {
@@ -78,5 +78,7 @@ class PrintWriter<T> implements SinkWriter<T> {
 
 /** JSON, with bigint as digits: JSON.stringify would throw on one. */
 function lineOf(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined';
+  return (
+    JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item)) ?? 'undefined'
+  );
 }

@@ -40,7 +40,9 @@ describe('the collect sink', () => {
     const first = await writer.prepareCommit(7, false);
     writer.write(3, Number.NaN, 0);
     const second = await writer.prepareCommit(8, true);
-    const committables = [first, second].flatMap(({ committables: data }, index) => data.map((one) => ({ checkpointId: 7 + index, subtaskIndex: 2, data: one })));
+    const committables = [first, second].flatMap(({ committables: data }, index) =>
+      data.map((one) => ({ checkpointId: 7 + index, subtaskIndex: 2, data: one })),
+    );
     const committer = sink.createCommitter?.(context);
     await committer?.commit(committables);
     await committer?.commit(committables);
@@ -60,11 +62,13 @@ describe('the print sink', () => {
   /** Runs `write` with standard output kept instead of shown. */
   async function outputOf(write: () => Promise<void>): Promise<string> {
     let text = '';
-    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((chunk, encodingOrDone?: unknown, done?: (error?: Error | null) => void) => {
-      text += String(chunk);
-      (typeof encodingOrDone === 'function' ? (encodingOrDone as (error?: Error | null) => void) : done)?.(null);
-      return true;
-    });
+    const spy = vi
+      .spyOn(process.stdout, 'write')
+      .mockImplementation((chunk, encodingOrDone?: unknown, done?: (error?: Error | null) => void) => {
+        text += String(chunk);
+        (typeof encodingOrDone === 'function' ? (encodingOrDone as (error?: Error | null) => void) : done)?.(null);
+        return true;
+      });
     try {
       await write();
     } finally {

@@ -19,10 +19,17 @@ export function processConfig(process: KeyedProcessFunction<never, never, unknow
   checkFunction(process.onRecord, 'process: onRecord');
   const states = Object.entries(process.state ?? {}).map(([name, declaration]) => {
     checkId(name, 'process: state name');
-    if (reservedStates.includes(name)) throw new EngineError('JOB_INVALID', `process: state '${name}' has the name of the engine's own timers; choose another`);
+    if (reservedStates.includes(name))
+      throw new EngineError(
+        'JOB_INVALID',
+        `process: state '${name}' has the name of the engine's own timers; choose another`,
+      );
     const kind: unknown = declaration?.kind;
     if (kind !== 'value' && kind !== 'map') {
-      throw new EngineError('JOB_INVALID', `process: state '${name}' is not declared; use valueState<T>() or mapState<K, V>()`);
+      throw new EngineError(
+        'JOB_INVALID',
+        `process: state '${name}' is not declared; use valueState<T>() or mapState<K, V>()`,
+      );
     }
     return [name, kind] as const;
   });

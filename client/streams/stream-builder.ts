@@ -25,7 +25,13 @@ import { collectSink } from '../sinks/collect.ts';
 import { printSink } from '../sinks/print.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
 import { checkCount, checkDuration, checkFunction, checkId, checkName, checkUserFunction } from './checks.ts';
-import { type LogicalGraph, type LogicalNode, lateTag, type RequestedPartitioner, type StreamEnd } from '../plan/logical-graph.ts';
+import {
+  type LogicalGraph,
+  type LogicalNode,
+  lateTag,
+  type RequestedPartitioner,
+  type StreamEnd,
+} from '../plan/logical-graph.ts';
 import { processConfig } from './process-config.ts';
 import type {
   KeyedResult,
@@ -44,8 +50,18 @@ import type { RecordType } from './tags.ts';
 import { tumbling } from './tumbling.ts';
 
 /** Adds a node that reads `ends` on input 0. */
-function addNode(graph: LogicalGraph, ends: readonly StreamEnd[], functions: OperatorFunctions, config: JsonObject = {}): LogicalNode {
-  if (functions.kind === 'source-planner' || functions.kind === 'source-reader' || functions.kind === 'sink-committer' || functions.kind === 'sink-writer') {
+function addNode(
+  graph: LogicalGraph,
+  ends: readonly StreamEnd[],
+  functions: OperatorFunctions,
+  config: JsonObject = {},
+): LogicalNode {
+  if (
+    functions.kind === 'source-planner' ||
+    functions.kind === 'source-reader' ||
+    functions.kind === 'sink-committer' ||
+    functions.kind === 'sink-writer'
+  ) {
     throw new EngineError('INTERNAL', `a ${functions.kind} is not added as a transformation`, { domain: 'internal' });
   }
   return graph.add({ kind: functions.kind, inputs: ends.map((end) => ({ ...end, input: 0 })), functions, config });
@@ -75,7 +91,10 @@ class StreamOfEnds<T> implements Stream<T> {
   keyBy<const K extends Key>(keyOf: (value: Readonly<T>) => K): KeyedStream<T, K> {
     checkFunction(keyOf, 'keyBy');
     if (this.ends.some((end) => end.partitioner !== 'auto')) {
-      throw new EngineError('JOB_INVALID', 'keyBy decides where records go; remove rebalance() or broadcast() before it');
+      throw new EngineError(
+        'JOB_INVALID',
+        'keyBy decides where records go; remove rebalance() or broadcast() before it',
+      );
     }
     return new KeyedStreamOfEnds(this.graph, withPartitioner(this.ends, 'hash'), keyOf);
   }
@@ -84,7 +103,10 @@ class StreamOfEnds<T> implements Stream<T> {
     checkFunction(timestampOf, 'withTimestamps');
     const { outOfOrderness, idleTimeout, onBadTimestamp = 'fail' } = options;
     if (onBadTimestamp !== 'fail' && onBadTimestamp !== 'skip') {
-      throw new EngineError('JOB_INVALID', `withTimestamps: onBadTimestamp is ${JSON.stringify(onBadTimestamp)}; use 'fail' or 'skip'`);
+      throw new EngineError(
+        'JOB_INVALID',
+        `withTimestamps: onBadTimestamp is ${JSON.stringify(onBadTimestamp)}; use 'fail' or 'skip'`,
+      );
     }
     return this.#operator<T>(
       { kind: 'timestamps', timestampOf },
@@ -115,7 +137,8 @@ class StreamOfEnds<T> implements Stream<T> {
   }
 
   to(sinkLike: SinkLike<T>): SinkHandle {
-    const candidate: unknown = typeof sinkLike === 'object' && sinkLike !== null && 'sink' in sinkLike ? sinkLike.sink : sinkLike;
+    const candidate: unknown =
+      typeof sinkLike === 'object' && sinkLike !== null && 'sink' in sinkLike ? sinkLike.sink : sinkLike;
     if (typeof candidate !== 'object' || candidate === null || (candidate as { type?: unknown }).type !== 'sink') {
       throw new EngineError('JOB_INVALID', "to(...) needs a sink, for example files.jsonl('out') of millrace/files");
     }
@@ -192,7 +215,10 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
   }
 
   onError(reaction: OnError): this {
-    const known = reaction === 'fail' || reaction === 'skip' || (typeof reaction === 'object' && typeof reaction?.sideOutput === 'string');
+    const known =
+      reaction === 'fail' ||
+      reaction === 'skip' ||
+      (typeof reaction === 'object' && typeof reaction?.sideOutput === 'string');
     if (!known) throw new EngineError('JOB_INVALID', "onError takes 'fail', 'skip' or sideOutput(tag)");
     this.#node.change().onError = reaction;
     return this;
@@ -222,12 +248,18 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   reduce(reduce: ReduceFunction<T>): OperatorStream<T> {
     // A function that takes and returns T has no common supertype but this one; the runtime only ever gives it its own records.
     const erased = checkFunction(reduce, 'reduce') as unknown as ReduceFunction<never>;
-    return new StreamOfNode<T, T>(this.#graph, addNode(this.#graph, this.#ends, { kind: 'reduce', keyOf: this.#keyOf, reduce: erased }));
+    return new StreamOfNode<T, T>(
+      this.#graph,
+      addNode(this.#graph, this.#ends, { kind: 'reduce', keyOf: this.#keyOf, reduce: erased }),
+    );
   }
 
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>> {
     const config = { aggregates: aggregatesConfig(aggregates, ['key']) };
-    return new StreamOfNode(this.#graph, addNode(this.#graph, this.#ends, { kind: 'aggregate', keyOf: this.#keyOf, aggregates }, config));
+    return new StreamOfNode(
+      this.#graph,
+      addNode(this.#graph, this.#ends, { kind: 'aggregate', keyOf: this.#keyOf, aggregates }, config),
+    );
   }
 
   window(window: WindowDefinition): WindowedStream<T, K> {
@@ -245,7 +277,10 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   ): OperatorStream<Out> {
     const process = (second ?? first) as KeyedProcessFunction<never, never, unknown, StateDeclarations>;
     const config = processConfig(process);
-    return new StreamOfNode(this.#graph, addNode(this.#graph, this.#ends, { kind: 'process', keyOf: this.#keyOf, process }, config));
+    return new StreamOfNode(
+      this.#graph,
+      addNode(this.#graph, this.#ends, { kind: 'process', keyOf: this.#keyOf, process }, config),
+    );
   }
 }
 
@@ -256,7 +291,13 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
   readonly #window: WindowDefinition;
   readonly #allowedLatenessMs: number;
 
-  constructor(graph: LogicalGraph, ends: readonly StreamEnd[], keyOf: KeySelector<T, K>, window: WindowDefinition, allowedLatenessMs: number) {
+  constructor(
+    graph: LogicalGraph,
+    ends: readonly StreamEnd[],
+    keyOf: KeySelector<T, K>,
+    window: WindowDefinition,
+    allowedLatenessMs: number,
+  ) {
     this.#graph = graph;
     this.#ends = ends;
     this.#keyOf = keyOf;
@@ -287,7 +328,12 @@ class SideInputOfEnds<T, S, Side> implements SideInputStream<T, Side> {
   readonly #side: readonly StreamEnd[];
   readonly #build: (records: readonly S[]) => Side;
 
-  constructor(graph: LogicalGraph, main: readonly StreamEnd[], side: readonly StreamEnd[], build: (records: readonly S[]) => Side) {
+  constructor(
+    graph: LogicalGraph,
+    main: readonly StreamEnd[],
+    side: readonly StreamEnd[],
+    build: (records: readonly S[]) => Side,
+  ) {
     this.#graph = graph;
     this.#main = main;
     this.#side = withPartitioner(side, 'broadcast');
@@ -301,7 +347,9 @@ class SideInputOfEnds<T, S, Side> implements SideInputStream<T, Side> {
 
   filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T> {
     checkFunction(predicate, 'broadcastInput(...).filter');
-    return this.#operator(namedAfter(predicate, (value: T, side: Side): readonly T[] => (predicate(value, side) ? [value] : nothing)));
+    return this.#operator(
+      namedAfter(predicate, (value: T, side: Side): readonly T[] => (predicate(value, side) ? [value] : nothing)),
+    );
   }
 
   flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out> {
@@ -311,7 +359,11 @@ class SideInputOfEnds<T, S, Side> implements SideInputStream<T, Side> {
   #operator<Out>(flatMap: (value: T, side: Side) => Iterable<Out>): OperatorStream<Out> {
     const main = this.#main.map((end) => ({ ...end, input: 0 }));
     const side = this.#side.map((end) => ({ ...end, input: 1 }));
-    const functions = { kind: 'broadcast-input', build: this.#build as (records: readonly never[]) => unknown, flatMap } as const;
+    const functions = {
+      kind: 'broadcast-input',
+      build: this.#build as (records: readonly never[]) => unknown,
+      flatMap,
+    } as const;
     const node = this.#graph.add({ kind: 'broadcast-input', inputs: [...main, ...side], functions, config: {} });
     return new StreamOfNode<Out, T>(this.#graph, node);
   }
@@ -335,7 +387,10 @@ function withPartitioner(ends: readonly StreamEnd[], partitioner: RequestedParti
 
 function endsOf(stream: unknown, what: string): readonly StreamEnd[] {
   if (stream instanceof StreamOfEnds) return stream.ends;
-  throw new EngineError('JOB_INVALID', `${what} needs a stream of this job, got ${stream === null ? 'null' : typeof stream}`);
+  throw new EngineError(
+    'JOB_INVALID',
+    `${what} needs a stream of this job, got ${stream === null ? 'null' : typeof stream}`,
+  );
 }
 
 /** The stream of a source node. */

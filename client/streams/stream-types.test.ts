@@ -12,12 +12,14 @@ import {
   first,
   hours,
   type JobEnvironment,
+  type KeyedProcessFunction,
   last,
   mapState,
   max,
   min,
   minutes,
   outputTag,
+  type ProcessContext,
   params,
   quantile,
   quantileSketch,
@@ -28,6 +30,7 @@ import {
   topN,
   tumbling,
   aggregateOf,
+  type ValueStateDeclaration,
   valueState,
 } from '../index.ts';
 import { testSink, testSource } from '../test-connectors.test-support.ts';
@@ -55,7 +58,14 @@ describe('types of streams', () => {
         .keyBy((f) => f.origin)
         .window(tumbling(hours(1)))
         .aggregate({ flights: count(), mean: avg((f) => f.delay), p95: quantile(0.95, (f) => f.delay) });
-      expectTypeOf<RecordOf<typeof results>>().toEqualTypeOf<{ key: string; windowStart: number; windowEnd: number; flights: number; mean: number; p95: number }>();
+      expectTypeOf<RecordOf<typeof results>>().toEqualTypeOf<{
+        key: string;
+        windowStart: number;
+        windowEnd: number;
+        flights: number;
+        mean: number;
+        p95: number;
+      }>();
       const late = results.uid('delays').name('delays').parallelism(2).late();
       expectTypeOf<RecordOf<typeof late>>().toEqualTypeOf<Flight>();
       late.to(testSink<Flight>());
@@ -112,8 +122,19 @@ describe('types of streams', () => {
       const results = env
         .from(testSource<number>())
         .keyBy((n) => n % 10)
-        .aggregate({ mean: avg((n) => n + 1), next: sum(plusOne), median: quantile(0.5, plusOne), best: topN(2, (n) => n) });
-      expectTypeOf<RecordOf<typeof results>>().toEqualTypeOf<{ key: number; mean: number; next: number; median: number; best: number[] }>();
+        .aggregate({
+          mean: avg((n) => n + 1),
+          next: sum(plusOne),
+          median: quantile(0.5, plusOne),
+          best: topN(2, (n) => n),
+        });
+      expectTypeOf<RecordOf<typeof results>>().toEqualTypeOf<{
+        key: number;
+        mean: number;
+        next: number;
+        median: number;
+        best: number[];
+      }>();
       results.print();
     });
     expect(kinds).toContain('aggregate');
@@ -126,7 +147,10 @@ describe('types of streams', () => {
       expectTypeOf<RecordOf<typeof bids>['kind']>().toEqualTypeOf<'bid'>();
       const all = env.from(testSource<Event>()).filter((event) => event.kind.length > 1);
       expectTypeOf<RecordOf<typeof all>>().toEqualTypeOf<Event>();
-      bids.map((bid) => bid.price).union(all.map(() => 1)).print();
+      bids
+        .map((bid) => bid.price)
+        .union(all.map(() => 1))
+        .print();
     });
     expect(kinds).toContain('filter');
   });
@@ -147,7 +171,14 @@ describe('types of streams', () => {
       expectTypeOf<RecordOf<typeof prefixed>>().toEqualTypeOf<string>();
       const letters = flights.flatMap({ call: (f) => f.origin.split('') });
       expectTypeOf<RecordOf<typeof letters>>().toEqualTypeOf<string>();
-      prefixed.union(letters, flights.flatMap(function* (f) { yield f.origin; })).print();
+      prefixed
+        .union(
+          letters,
+          flights.flatMap(function* (f) {
+            yield f.origin;
+          }),
+        )
+        .print();
     });
     expect(kinds.filter((kind) => kind === 'flat-map')).toHaveLength(2);
   });
@@ -192,6 +223,27 @@ describe('types of streams', () => {
     expect(kinds).toContain('process');
   });
 
+  test('of a process function are its own when it is a class', () => {
+    type CountState = { n: ValueStateDeclaration<number> };
+    class Count implements KeyedProcessFunction<Flight, string, number, CountState> {
+      readonly state = { n: valueState<number>() };
+      onRecord(_flight: Flight, context: ProcessContext<string, number, CountState>): void {
+        const n = (context.state.n.value() ?? 0) + 1;
+        context.state.n.update(n);
+        context.emit(n);
+      }
+    }
+    const kinds = kindsOf((env) => {
+      const counts = env
+        .from(testSource<Flight>())
+        .keyBy((f) => f.origin)
+        .process(new Count());
+      expectTypeOf<RecordOf<typeof counts>>().toEqualTypeOf<number>();
+      counts.print();
+    });
+    expect(kinds).toContain('process');
+  });
+
   test('of a side object are those that build returns', () => {
     const kinds = kindsOf((env) => {
       const airports = env.from(testSource<{ iata: string; city: string }>());
@@ -214,7 +266,13 @@ describe('types of streams', () => {
         verbose: params.boolean({ default: false }),
         mode: params.choice(['fast', 'exact'], { default: 'fast' }),
       });
-      expectTypeOf(values).toEqualTypeOf<{ readonly input: string; readonly size: number; readonly limit: number; readonly verbose: boolean; readonly mode: 'fast' | 'exact' }>();
+      expectTypeOf(values).toEqualTypeOf<{
+        readonly input: string;
+        readonly size: number;
+        readonly limit: number;
+        readonly verbose: boolean;
+        readonly mode: 'fast' | 'exact';
+      }>();
       // @ts-expect-error not one of the choices
       params.choice(['fast', 'exact'], { default: 'slow' });
       // @ts-expect-error a duration is a number of milliseconds

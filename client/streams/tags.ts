@@ -26,7 +26,10 @@ export function outputTag<T>(tag: string): OutputTag<T> {
     throw new EngineError('JOB_INVALID', `output tag '${lateTag}' is reserved for late records; choose another name`);
   }
   if (!tagPattern.test(tag)) {
-    throw new EngineError('JOB_INVALID', `output tag '${tag}' is not a name; use a letter followed by letters, digits, '.', '_' or '-', at most 100`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `output tag '${tag}' is not a name; use a letter followed by letters, digits, '.', '_' or '-', at most 100`,
+    );
   }
   return Object.freeze({ tag });
 }

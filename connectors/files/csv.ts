@@ -10,6 +10,7 @@ import type { CsvType } from './text/csv-format.ts';
 import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
+/** Options of `files.csv`, as a source and as a sink. */
 export interface CsvOptions<T> extends TextSourceOptions {
   /**
    * True (default): the first record of every file names its columns; the sink writes such a line. An array: these are the
@@ -29,17 +30,24 @@ export interface CsvOptions<T> extends TextSourceOptions {
 const kind = 'files.csv';
 
 /** CSV at a path: the files to read, or the directory to write to. */
-export function csv<T = Record<string, string>>(paths: string | readonly string[], options: CsvOptions<T> = {}): FileFormat<T> {
+export function csv<T = Record<string, string>>(
+  paths: string | readonly string[],
+  options: CsvOptions<T> = {},
+): FileFormat<T> {
   const all = typeof paths === 'string' ? [paths] : [...paths];
   const { header = true, delimiter = ',', columns = {}, sinkColumns, rolling, ...sourceOptions } = options;
   if (delimiter.length !== 1 || delimiter > '~' || /["\r\n]/.test(delimiter)) {
-    throw new EngineError('USAGE', `${kind}: the option delimiter must be one ASCII character other than a quote and a line end, not ${JSON.stringify(delimiter)}.`);
+    throw new EngineError(
+      'USAGE',
+      `${kind}: the option delimiter must be one ASCII character other than a quote and a line end, not ${JSON.stringify(delimiter)}.`,
+    );
   }
   const names = typeof header === 'boolean' ? null : [...header];
   const types = columns as Readonly<Record<string, CsvType>>;
   return fileFormat<T>(
     () => {
-      if (header === false) throw new EngineError('USAGE', `${kind} as a source needs names: set the option header to an array of them.`);
+      if (header === false)
+        throw new EngineError('USAGE', `${kind} as a source needs names: set the option header to an array of them.`);
       const shape = { header: names, delimiter, columns: types };
       return textSource<T>({
         kind,

@@ -6,6 +6,7 @@ import { EngineError } from '../../core/connector/index.ts';
 import type { Sink, Source } from '../../core/connector/index.ts';
 import type { FileSplit } from './input-file.ts';
 
+/** A format at a path: what `env.from(...)` reads and `.to(...)` writes. */
 export interface FileFormat<T> {
   readonly type: 'file-format';
   readonly source: Source<T, FileSplit>;
@@ -16,7 +17,10 @@ export interface FileFormat<T> {
 export function sinkDirectory(kind: string, paths: readonly string[]): string {
   const [directory] = paths;
   if (directory !== undefined && paths.length === 1) return directory;
-  throw new EngineError('USAGE', `${kind} with ${paths.length} paths cannot be a sink. Name the one directory to write to.`);
+  throw new EngineError(
+    'USAGE',
+    `${kind} with ${paths.length} paths cannot be a sink. Name the one directory to write to.`,
+  );
 }
 
 /** Makes both sides on demand, so that options of the one never fail the other. */
@@ -26,10 +30,12 @@ export function fileFormat<T>(makeSource: () => Source<T, FileSplit>, makeSink: 
   return {
     type: 'file-format',
     get source() {
-      return (source ??= makeSource());
+      source ??= makeSource();
+      return source;
     },
     get sink() {
-      return (sink ??= makeSink());
+      sink ??= makeSink();
+      return sink;
     },
   };
 }

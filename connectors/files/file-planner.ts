@@ -60,9 +60,13 @@ export async function listInputs(paths: readonly string[], workingDirectory: str
   for (const file of files) {
     const absolute = resolve(workingDirectory, file);
     if (seen.has(absolute)) {
-      throw new EngineError('USAGE', `the input ${absolute} is named twice; every file is read once. Remove one of the paths.`, {
-        ids: { path: absolute },
-      });
+      throw new EngineError(
+        'USAGE',
+        `the input ${absolute} is named twice; every file is read once. Remove one of the paths.`,
+        {
+          ids: { path: absolute },
+        },
+      );
     }
     seen.add(absolute);
   }

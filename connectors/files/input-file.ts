@@ -11,6 +11,7 @@ import { resolve } from 'node:path';
 import { EngineError } from '../../core/connector/index.ts';
 import { inputNotFound, storageError, systemCode } from './storage-error.ts';
 
+/** A file to read, as it was when the input was planned. */
 export interface FileSplit {
   /** Path as the user wrote it (or below the directory the user named); resolved against the working directory. */
   readonly path: string;
@@ -50,7 +51,8 @@ export async function readFully(handle: FileHandle, offset: number, length: numb
 async function fingerprintOf(handle: FileHandle, bytes: number): Promise<string> {
   const hash = createHash('sha256');
   hash.update(await readFully(handle, 0, Math.min(bytes, fingerprintEndBytes)));
-  if (bytes > fingerprintEndBytes) hash.update(await readFully(handle, bytes - fingerprintEndBytes, fingerprintEndBytes));
+  if (bytes > fingerprintEndBytes)
+    hash.update(await readFully(handle, bytes - fingerprintEndBytes, fingerprintEndBytes));
   return hash.digest('hex').slice(0, 32);
 }
 

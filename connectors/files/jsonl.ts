@@ -8,6 +8,7 @@ import { JsonLinesFormat } from './text/json-lines-format.ts';
 import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
+/** Options of `files.jsonl`, as a source and as a sink. */
 export interface JsonLinesOptions extends TextSourceOptions {
   /** As a sink: when a file is completed. */
   readonly rolling?: RollingOptions;
@@ -20,7 +21,21 @@ export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOp
   const all = typeof paths === 'string' ? [paths] : [...paths];
   const { rolling, ...sourceOptions } = options;
   return fileFormat<T>(
-    () => textSource({ kind, paths: all, options: sourceOptions, formatOptions: {}, createFormat: () => new JsonLinesFormat<T>() }),
-    () => fileSink({ kind, directory: sinkDirectory(kind, all), rolling, options: {}, createEncoder: () => new JsonLinesEncoder<T>() }),
+    () =>
+      textSource({
+        kind,
+        paths: all,
+        options: sourceOptions,
+        formatOptions: {},
+        createFormat: () => new JsonLinesFormat<T>(),
+      }),
+    () =>
+      fileSink({
+        kind,
+        directory: sinkDirectory(kind, all),
+        rolling,
+        options: {},
+        createEncoder: () => new JsonLinesEncoder<T>(),
+      }),
   );
 }

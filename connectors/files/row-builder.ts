@@ -48,7 +48,9 @@ function generate(names: readonly string[]): BuildRows {
     for (let row = from; row < to; row++) rows[row - from] = { ${all.map((index) => `[n${index}]: c${index}[row]`).join(', ')} };
     return rows;
   };`;
-  return (new Function(...all.map((index) => `n${index}`), body) as (...names: string[]) => BuildRows)(...names.map(internalized));
+  return (new Function(...all.map((index) => `n${index}`), body) as (...names: string[]) => BuildRows)(
+    ...names.map(internalized),
+  );
 }
 
 /** The same text as V8 keeps it for property names; text cut from a file would be looked up anew for every row. */
@@ -59,7 +61,8 @@ function internalized(name: string): string {
 function slowRowsBuilder(names: readonly string[]): BuildRows {
   return (columns, from, to) => {
     const rows: Record<string, unknown>[] = [];
-    for (let row = from; row < to; row++) rows.push(Object.fromEntries(names.map((name, index) => [name, columns[index]?.[row]])));
+    for (let row = from; row < to; row++)
+      rows.push(Object.fromEntries(names.map((name, index) => [name, columns[index]?.[row]])));
     return rows;
   };
 }

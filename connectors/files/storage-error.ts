@@ -23,7 +23,12 @@ export function storageError(doing: string, path: string, cause: unknown): Engin
   const text = cause instanceof Error ? cause.message : String(cause);
   const remedy = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? ' Check the permissions of the path.' : '';
   const retry = remedy === '' ? 'backoff' : 'never';
-  return new EngineError('STORAGE_FAILED', `${doing} ${path} failed: ${text}.${remedy}`, { domain: 'external', retry, cause, ids });
+  return new EngineError('STORAGE_FAILED', `${doing} ${path} failed: ${text}.${remedy}`, {
+    domain: 'external',
+    retry,
+    cause,
+    ids,
+  });
 }
 
 /** The error for an input that is not there. */

@@ -112,7 +112,9 @@ export class GeneratorCursor<T> implements SplitCursor<T> {
 
   #dueMs(own: number): number {
     const { ratePerSecond } = this.#plan;
-    return ratePerSecond === null ? 0 : this.#options.position.startMs + (this.#globalIndex(own) * 1000) / ratePerSecond;
+    return ratePerSecond === null
+      ? 0
+      : this.#options.position.startMs + (this.#globalIndex(own) * 1000) / ratePerSecond;
   }
 
   /** Records of this split that are due now. */

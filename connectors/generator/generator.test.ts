@@ -97,7 +97,9 @@ describe('generator', () => {
     time.now += 100;
     const position = first.position(1) as GeneratorPosition;
     const resumed = await openAt({ ratePerSecond: 1000, make: row }, time, structuredClone(position));
-    expect(resumed.poll(1000)?.values.map(({ index }) => index)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+    expect(resumed.poll(1000)?.values.map(({ index }) => index)).toEqual(
+      Array.from({ length: 100 }, (_, index) => index + 1),
+    );
   });
 
   it('is unbounded and never ends when there is no count', async () => {
@@ -108,9 +110,12 @@ describe('generator', () => {
     expect(cursor.ended).toBe(false);
   });
 
-  it.each([{ count: -1 }, { count: 1.5 }, { splits: 0 }, { ratePerSecond: 0 }, { seed: -1 }])('refuses the options when they are %o', (options) => {
-    expect(() => generator({ ...options, make: row })).toThrow(expect.objectContaining({ code: 'USAGE' }));
-  });
+  it.each([{ count: -1 }, { count: 1.5 }, { splits: 0 }, { ratePerSecond: 0 }, { seed: -1 }])(
+    'refuses the options when they are %o',
+    (options) => {
+      expect(() => generator({ ...options, make: row })).toThrow(expect.objectContaining({ code: 'USAGE' }));
+    },
+  );
 });
 
 describe('SeededRandom', () => {

@@ -1,6 +1,13 @@
 /** `millrace/generator`: made-up records, the same ones in every run, as fast as possible or at a rate. */
 import { EngineError } from '../../core/connector/index.ts';
-import type { ConnectorContext, JsonObject, PlainData, Source, SourceReader, SplitCursor } from '../../core/connector/index.ts';
+import type {
+  ConnectorContext,
+  JsonObject,
+  PlainData,
+  Source,
+  SourceReader,
+  SplitCursor,
+} from '../../core/connector/index.ts';
 import { FixedPlanner } from '../collection/fixed-planner.ts';
 import { GeneratorCursor } from './generator-cursor.ts';
 import type { GeneratorPlan, GeneratorPosition, GeneratorTime } from './generator-cursor.ts';
@@ -9,6 +16,7 @@ import { systemTime } from './system-time.ts';
 
 export type { RecordRandom } from './random.ts';
 
+/** What {@link generator} makes, how much of it, and how fast. Part of the graph hash, without the functions. */
 export interface GeneratorOptions<T> {
   /** Records in all; without it the stream never ends. */
   readonly count?: number;
@@ -27,6 +35,7 @@ export interface GeneratorOptions<T> {
   readonly timestampOf?: (record: T, index: number) => number;
 }
 
+/** One of the parts a generator is read in. */
 export interface GeneratorSplit {
   readonly split: number;
 }
@@ -43,7 +52,8 @@ class GeneratorReader<T> implements SourceReader<T, GeneratorSplit> {
   }
 
   async openSplit({ split }: GeneratorSplit, restored: PlainData | undefined): Promise<SplitCursor<T>> {
-    const position = restored === undefined ? { next: 0, startMs: this.#time.nowMs() } : (restored as GeneratorPosition);
+    const position =
+      restored === undefined ? { next: 0, startMs: this.#time.nowMs() } : (restored as GeneratorPosition);
     return new GeneratorCursor(this.#plan, { split, position, time: this.#time, signal: this.#context.signal });
   }
 
@@ -55,16 +65,32 @@ export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorS
   return timedGenerator(options, systemTime);
 }
 
-/** {@link generator} with its own clock, for tests. */
+/**
+ * {@link generator} with its own clock, for tests.
+ * @internal
+ */
 export function timedGenerator<T>(options: GeneratorOptions<T>, time: GeneratorTime): Source<T, GeneratorSplit> {
   const { count = Number.POSITIVE_INFINITY, seed = 0, ratePerSecond = null, splits = 1, timestampOf = null } = options;
   requireOption('count', count, count === Number.POSITIVE_INFINITY || isCount(count));
   requireOption('seed', seed, isCount(seed));
   requireOption('splits', splits, isCount(splits) && splits >= 1);
   requireOption('ratePerSecond', ratePerSecond, ratePerSecond === null || ratePerSecond > 0);
-  const plan: GeneratorPlan<T> = { count, seed, ratePerSecond, splits, timestampOf, make: (index, random) => options.make(index, random) };
+  const plan: GeneratorPlan<T> = {
+    count,
+    seed,
+    ratePerSecond,
+    splits,
+    timestampOf,
+    make: (index, random) => options.make(index, random),
+  };
   const bounded = Number.isFinite(count);
-  const hashed: JsonObject = { count: bounded ? count : null, seed, ratePerSecond, splits, hasTimestamps: timestampOf !== null };
+  const hashed: JsonObject = {
+    count: bounded ? count : null,
+    seed,
+    ratePerSecond,
+    splits,
+    hasTimestamps: timestampOf !== null,
+  };
   return {
     type: 'source',
     kind: 'generator',
@@ -82,5 +108,9 @@ function isCount(value: number): boolean {
 }
 
 function requireOption(name: string, value: number | null, valid: boolean): void {
-  if (!valid) throw new EngineError('USAGE', `generator: the option ${name} cannot be ${value}. It is a number, counts are integers of at least 0.`);
+  if (!valid)
+    throw new EngineError(
+      'USAGE',
+      `generator: the option ${name} cannot be ${value}. It is a number, counts are integers of at least 0.`,
+    );
 }

@@ -14,7 +14,10 @@ export interface RecordedContext extends ConnectorContext {
 }
 
 export type ContextOverrides = Partial<
-  Pick<ConnectorContext, 'jobName' | 'operatorId' | 'subtaskIndex' | 'parallelism' | 'attempt' | 'workingDirectory' | 'signal'>
+  Pick<
+    ConnectorContext,
+    'jobName' | 'operatorId' | 'subtaskIndex' | 'parallelism' | 'attempt' | 'workingDirectory' | 'signal'
+  >
 >;
 
 /** A context of attempt 1 of a job `test`, with one subtask, unless `overrides` says otherwise. */
@@ -37,7 +40,8 @@ export function recordedContext(overrides: ContextOverrides = {}): RecordedConte
     logger: { info: () => undefined, warn: (message) => void warnings.push(message) },
     count: (name, amount) => void counts.set(name, (counts.get(name) ?? 0) + amount),
     deliver: (channel, id, values) => {
-      if (!deliveries.some((delivery) => delivery.id === id && delivery.channel === channel)) deliveries.push({ channel, id, values });
+      if (!deliveries.some((delivery) => delivery.id === id && delivery.channel === channel))
+        deliveries.push({ channel, id, values });
     },
   };
 }

@@ -4,15 +4,22 @@ import { recordedContext } from './connector-context.ts';
 import type { ContextOverrides, RecordedContext } from './connector-context.ts';
 
 /** All records left in a cursor, with the position after each of them. */
-export async function drainCursor<T>(cursor: SplitCursor<T>, recordsMax = 512): Promise<{ values: T[]; positions: PlainData[] }> {
+export async function drainCursor<T>(
+  cursor: SplitCursor<T>,
+  recordsMax = 512,
+): Promise<{ values: T[]; positions: PlainData[] }> {
   const values: T[] = [];
   const positions: PlainData[] = [];
+  let lastLength = 0;
   while (!cursor.ended) {
     const batch = cursor.poll(recordsMax);
     if (batch === null) {
+      // Nothing was consumed: positions of the batch before must still mean the same records.
+      if (positions.length > 0) positions[positions.length - 1] = cursor.position(lastLength);
       if (!cursor.ended) await cursor.ready();
       continue;
     }
+    lastLength = batch.values.length;
     for (let index = 0; index < batch.values.length; index++) {
       values.push(batch.values[index] as T);
       positions.push(cursor.position(index + 1));

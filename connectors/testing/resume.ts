@@ -6,7 +6,11 @@ import { recordedContext } from './connector-context.ts';
 import { drainCursor, planAll } from './drain.ts';
 
 /** Opens every split at every position it ever gives, as after a kill, and compares what follows. Returns all records. */
-export async function expectExactResume<T, Split>(source: Source<T, Split>, overrides: ContextOverrides = {}, recordsMax = 3): Promise<T[]> {
+export async function expectExactResume<T, Split>(
+  source: Source<T, Split>,
+  overrides: ContextOverrides = {},
+  recordsMax = 3,
+): Promise<T[]> {
   const context = recordedContext(overrides);
   const all: T[] = [];
   for (const split of await planAll(source, context)) {

@@ -47,7 +47,7 @@ function readKey(depth: number): Key {
     case keyTags.bigint:
       return readBigint(tag === keyTags.negativeBigint);
     case keyTags.bytes:
-      return unescape();
+      return unescaped();
     case keyTags.tuple:
       return readTuple(depth);
     default:
@@ -111,7 +111,7 @@ function readBigint(negative: boolean): bigint {
 }
 
 /** The bytes up to the end mark, without escapes; `position` moves behind the mark. */
-function unescape(): Uint8Array {
+function unescaped(): Uint8Array {
   const end = input.indexOf(keyTags.end, position);
   if (end < 0) throw unreadable('the bytes end inside the key');
   const plain = new Uint8Array(input.subarray(position, end));
@@ -138,7 +138,7 @@ function readString(): string {
     position = end + 1;
     return readLatin1(input, start, end);
   }
-  return readWtf8(unescape());
+  return readWtf8(unescaped());
 }
 
 function readWtf8(wtf8: Uint8Array): string {

@@ -18,6 +18,7 @@ export const userFunctionsOf: unique symbol = Symbol.for('millrace.userFunctions
 /** Own properties this deep are looked at; deeper ones are data of the user, not functions the engine calls. */
 const depthMax = 4;
 
+/** The fingerprint of the functions of a planned job; see {@link FunctionsFingerprint}. */
 export function functionsFingerprint(functions: ReadonlyMap<string, OperatorFunctions>): FunctionsFingerprint {
   const result: Record<string, string> = {};
   for (const id of [...functions.keys()].sort()) {
@@ -49,7 +50,11 @@ function collect(value: unknown, path: string, depth: number, texts: string[]): 
 /** Own names and those of a class the user wrote, sorted. */
 function propertyNames(value: object): string[] {
   const names = new Set<string>();
-  for (let current: object | null = value; current !== null && current !== Object.prototype && current !== Array.prototype; current = Object.getPrototypeOf(current) as object | null) {
+  for (
+    let current: object | null = value;
+    current !== null && current !== Object.prototype && current !== Array.prototype;
+    current = Object.getPrototypeOf(current) as object | null
+  ) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(current))) {
       if (name !== 'constructor' && property.get === undefined) names.add(name);
     }

@@ -21,7 +21,17 @@ const node = (id: string, config: JsonObject, upstreamIndex: number, stateful = 
 });
 
 /** Two vertices, `a b` and `c`. */
-function graphOf(overrides: { config?: JsonObject; stateful?: boolean; name?: string; maxParallelism?: number; partitioner?: 'hash' | 'forward' | 'rebalance'; tag?: string | null; last?: string } = {}): JobGraph {
+function graphOf(
+  overrides: {
+    config?: JsonObject;
+    stateful?: boolean;
+    name?: string;
+    maxParallelism?: number;
+    partitioner?: 'hash' | 'forward' | 'rebalance';
+    tag?: string | null;
+    last?: string;
+  } = {},
+): JobGraph {
   const last = overrides.last ?? 'c';
   return {
     formatVersion: 1,
@@ -29,16 +39,37 @@ function graphOf(overrides: { config?: JsonObject; stateful?: boolean; name?: st
     parameters: {},
     options: { ...jobOptionsDefault, maxParallelism: overrides.maxParallelism ?? 128 },
     vertices: [
-      { id: 'a', name: 'a', operators: [node('a', {}, -1), node('b', overrides.config ?? {}, 0, overrides.stateful ?? false)], parallelism: 1 },
+      {
+        id: 'a',
+        name: 'a',
+        operators: [node('a', {}, -1), node('b', overrides.config ?? {}, 0, overrides.stateful ?? false)],
+        parallelism: 1,
+      },
       { id: last, name: last, operators: [node(last, {}, -1, true)], parallelism: 1 },
     ],
-    edges: [{ sourceVertex: 'a', sourceOperatorIndex: 1, sourceTag: overrides.tag ?? null, targetVertex: last, targetInput: 0, partitioner: overrides.partitioner ?? 'forward' }],
+    edges: [
+      {
+        sourceVertex: 'a',
+        sourceOperatorIndex: 1,
+        sourceTag: overrides.tag ?? null,
+        targetVertex: last,
+        targetInput: 0,
+        partitioner: overrides.partitioner ?? 'forward',
+      },
+    ],
   };
 }
 
 const overrides = fc.record(
   {
-    config: fc.constantFrom<JsonObject>({}, { size: 1 }, { size: 2 }, { size: null }, { deep: { list: [1] } }, { deep: {} }),
+    config: fc.constantFrom<JsonObject>(
+      {},
+      { size: 1 },
+      { size: 2 },
+      { size: null },
+      { deep: { list: [1] } },
+      { deep: {} },
+    ),
     stateful: fc.boolean(),
     name: fc.constantFrom('job', 'other'),
     maxParallelism: fc.constantFrom(128, 64),
@@ -79,7 +110,10 @@ describe('graph difference', () => {
       { ...graphOf(), parameters: { limit: 1, mode: 'fast' } },
       { ...graphOf(), parameters: { limit: 2, mode: 'fast', path: 'x' } },
     ];
-    expect(describeParameterDifference(before, after)).toEqual(['parameter limit was 1, now 2', 'parameter path was absent, now "x"']);
+    expect(describeParameterDifference(before, after)).toEqual([
+      'parameter limit was 1, now 2',
+      'parameter path was absent, now "x"',
+    ]);
     expect(graphHash(before)).toBe(graphHash(after));
   });
 });
@@ -87,6 +121,8 @@ describe('graph difference', () => {
 describe('graph hash', () => {
   test('stays what it was when a release changes nothing about it', () => {
     // State written by an earlier release is found by this; a new value needs a new hash format version and an upgrade path.
-    expect(graphHash(graphOf({ config: { b: [1, { c: null }], a: 'é' } }))).toBe('186d92995abcb29fbb8bfbb7e1fc450f43cbd720a3a8f2cb32972137dcd82aac');
+    expect(graphHash(graphOf({ config: { b: [1, { c: null }], a: 'é' } }))).toBe(
+      '186d92995abcb29fbb8bfbb7e1fc450f43cbd720a3a8f2cb32972137dcd82aac',
+    );
   });
 });

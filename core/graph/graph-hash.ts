@@ -10,7 +10,12 @@ import { canonicalJson, type JsonObject, type JsonValue } from '../plain-data.ts
 import { hashedOperators } from './hashed-operators.ts';
 import type { JobGraph } from './job-graph.ts';
 
-export { describeFunctionDifference, functionsFingerprint, type FunctionsFingerprint, userFunctionsOf } from './functions-fingerprint.ts';
+export {
+  describeFunctionDifference,
+  functionsFingerprint,
+  type FunctionsFingerprint,
+  userFunctionsOf,
+} from './functions-fingerprint.ts';
 export { describeGraphDifference, describeParameterDifference } from './graph-difference.ts';
 
 /** Changes when the meaning of the hash does, so that old and new hashes never match by chance. */
@@ -27,10 +32,23 @@ const hashFormatVersion = 1;
  * a config (see {@link describeParameterDifference}).
  */
 export function graphHash(graph: JobGraph): string {
-  return createHash('sha256').update(canonicalJson(hashedGraph(graph))).digest('hex');
+  return createHash('sha256')
+    .update(canonicalJson(hashedGraph(graph)))
+    .digest('hex');
 }
 
 function hashedGraph(graph: JobGraph): JsonObject {
-  const operators = hashedOperators(graph).map(({ id, kind, config, stateful, inputs }) => ({ id, kind, config, stateful, inputs: [...inputs] }));
-  return { hashFormatVersion, name: graph.name, maxParallelism: graph.options.maxParallelism, operators: operators as unknown as JsonValue };
+  const operators = hashedOperators(graph).map(({ id, kind, config, stateful, inputs }) => ({
+    id,
+    kind,
+    config,
+    stateful,
+    inputs: [...inputs],
+  }));
+  return {
+    hashFormatVersion,
+    name: graph.name,
+    maxParallelism: graph.options.maxParallelism,
+    operators: operators as unknown as JsonValue,
+  };
 }

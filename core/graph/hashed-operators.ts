@@ -17,7 +17,9 @@ export interface HashedOperator {
 
 /** The operators of a graph with their inputs, sorted by id. */
 export function hashedOperators(graph: JobGraph): HashedOperator[] {
-  const idAt = new Map(graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)] as const));
+  const idAt = new Map(
+    graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)] as const),
+  );
   const inputs = new Map<string, string[]>();
   const connect = (target: string, from: string, tag: string | null, partitioner: string, input: number): void => {
     const partitioning = partitioner === 'forward' || partitioner === 'rebalance' ? 'any' : partitioner;
@@ -25,7 +27,13 @@ export function hashedOperators(graph: JobGraph): HashedOperator[] {
     inputs.set(target, [...(inputs.get(target) ?? []), text]);
   };
   for (const edge of graph.edges) {
-    connect(edge.targetVertex, idAt.get(edge.sourceVertex)?.[edge.sourceOperatorIndex] ?? '?', edge.sourceTag, edge.partitioner, edge.targetInput);
+    connect(
+      edge.targetVertex,
+      idAt.get(edge.sourceVertex)?.[edge.sourceOperatorIndex] ?? '?',
+      edge.sourceTag,
+      edge.partitioner,
+      edge.targetInput,
+    );
   }
   for (const { operators } of graph.vertices) {
     for (const { id, upstreamIndex, upstreamTag } of operators) {

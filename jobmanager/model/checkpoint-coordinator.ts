@@ -47,8 +47,8 @@ export type CheckpointReason = 'periodic' | 'final' | 'stop';
 export interface CoordinatedAttempt {
   readonly attempt: number;
   readonly taskManagerIds: readonly string[];
-  /** Subtasks that were started, by key. */
-  readonly subtasks: readonly SubtaskRef[];
+  /** Subtasks that were started. */
+  readonly subtasks: readonly { readonly subtask: SubtaskRef; readonly taskManagerId: string }[];
 }
 
 interface Collecting {
@@ -56,9 +56,9 @@ interface Collecting {
   readonly checkpointId: number;
   readonly reason: CheckpointReason;
   readonly triggeredAtMs: number;
-  /** Subtasks whose share is missing, and task managers that have not acknowledged. */
+  /** Subtasks whose share is missing. A task manager acknowledges once, for all its subtasks that have not left. */
   readonly missingSubtasks: Set<string>;
-  readonly missingTaskManagers: Set<string>;
+  readonly acknowledgedBy: Set<string>;
   readonly snapshots: SubtaskSnapshotInfo[];
   readonly files: { readonly taskManagerId: string; readonly file: StateFile }[];
 }
@@ -73,7 +73,11 @@ interface Completing {
   readonly pointer: CheckpointPointer | null;
 }
 
-type Phase = { readonly step: 'idle' } | { readonly step: 'numbering'; readonly reason: CheckpointReason } | Collecting | Completing;
+type Phase =
+  | { readonly step: 'idle' }
+  | { readonly step: 'numbering'; readonly reason: CheckpointReason }
+  | Collecting
+  | Completing;
 
 /** What the job master has to know about what happened in a step. */
 export interface CoordinatorOutcome {
@@ -136,7 +140,9 @@ export class CheckpointCoordinator {
 
   /** Newest complete checkpoint. */
   get newest(): { readonly pointer: CheckpointPointer; readonly manifest: Manifest } | null {
-    return this.#pointer === null || this.#manifest === null ? null : { pointer: this.#pointer, manifest: this.#manifest };
+    return this.#pointer === null || this.#manifest === null
+      ? null
+      : { pointer: this.#pointer, manifest: this.#manifest };
   }
 
   /** True when every task manager of the attempt has confirmed the newest completion. */
@@ -145,7 +151,11 @@ export class CheckpointCoordinator {
   }
 
   /** All subtasks of a new attempt run: checkpoints may be taken. */
-  attemptRunning(attempt: CoordinatedAttempt, finished: readonly SubtaskRef[], env: StepEnvironment): CoordinatorOutcome {
+  attemptRunning(
+    attempt: CoordinatedAttempt,
+    finished: readonly SubtaskRef[],
+    env: StepEnvironment,
+  ): CoordinatorOutcome {
     this.#attempt = attempt;
     this.#finished = new Set();
     this.#finishedRefs.clear();
@@ -201,19 +211,23 @@ export class CheckpointCoordinator {
     // The attempt ended meanwhile: the id is simply never used.
     if (this.#phase.step !== 'numbering' || attempt === null) return { actions: [] };
     assert(checkpointId > (this.#pointer?.checkpointId ?? 0), `checkpoint id ${checkpointId} is new`);
-    const live = attempt.subtasks.filter((subtask) => !this.#finished.has(subtaskKey(subtask)));
+    const live = attempt.subtasks.filter(({ subtask }) => !this.#finished.has(subtaskKey(subtask)));
     this.#phase = {
       step: 'collecting',
       checkpointId,
       reason: this.#phase.reason,
       triggeredAtMs: env.nowMs,
-      missingSubtasks: new Set(live.map(subtaskKey)),
-      missingTaskManagers: new Set(attempt.taskManagerIds),
+      missingSubtasks: new Set(live.map(({ subtask }) => subtaskKey(subtask))),
+      acknowledgedBy: new Set(),
       snapshots: [],
       files: [],
     };
     const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs };
-    const actions = this.#callAll({ method: 'triggerCheckpoint', request });
+    // A task manager whose subtasks have all left has nothing to say any more.
+    const taskManagerIds = [...new Set(live.map(({ taskManagerId }) => taskManagerId))];
+    const actions: JobMasterAction[] = taskManagerIds.map((taskManagerId) => {
+      return { kind: 'call', taskManagerId, call: { method: 'triggerCheckpoint', request } };
+    });
     actions.push(this.#timers.set('checkpoint-timeout', this.#graph.options.checkpointTimeoutMs));
     return { actions };
   }
@@ -230,11 +244,16 @@ export class CheckpointCoordinator {
 
   acknowledged(report: CheckpointAcknowledgement, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+    if (
+      phase.step !== 'collecting' ||
+      phase.checkpointId !== report.checkpointId ||
+      !this.#isCurrent(report.attempt.attempt)
+    ) {
       // Nobody will name this file, unless the acknowledgement is a repeated one.
       return { actions: report.file === null ? [] : this.#deletable([report.file.object.name]) };
     }
-    if (!phase.missingTaskManagers.delete(report.taskManagerId)) return { actions: [] };
+    if (phase.acknowledgedBy.has(report.taskManagerId)) return { actions: [] };
+    phase.acknowledgedBy.add(report.taskManagerId);
     for (const info of report.subtasks) {
       phase.missingSubtasks.delete(subtaskKey(info.subtask));
       phase.snapshots.push(info);
@@ -254,7 +273,11 @@ export class CheckpointCoordinator {
 
   declined(report: CheckpointDecline, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+    if (
+      phase.step !== 'collecting' ||
+      phase.checkpointId !== report.checkpointId ||
+      !this.#isCurrent(report.attempt.attempt)
+    ) {
       return { actions: [] };
     }
     return this.#failed(phase, report.error, env);
@@ -270,19 +293,23 @@ export class CheckpointCoordinator {
   timedOut(env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
     if (phase.step !== 'collecting') return { actions: [] };
-    const missing = [...phase.missingTaskManagers].join(', ') || [...phase.missingSubtasks].slice(0, 5).join(', ');
+    const missing = [...phase.missingSubtasks].slice(0, 5).join(', ');
     const timeoutMs = this.#graph.options.checkpointTimeoutMs;
     const error = new EngineError(
       'CHECKPOINT_FAILED',
-      `checkpoint ${phase.checkpointId} of job "${this.#jobName}" was not acknowledged within ${timeoutMs} ms by ${missing}; raise checkpointTimeoutMs or look for a slow sink or store`,
+      `checkpoint ${phase.checkpointId} of job "${this.#jobName}" was not acknowledged within ${timeoutMs} ms by ${phase.missingSubtasks.size} subtasks (${missing}); raise checkpointTimeoutMs or look for a slow sink or store`,
       { domain: 'external', retry: 'backoff', ids: { jobName: this.#jobName, checkpointId: phase.checkpointId } },
     );
     return this.#failed(phase, toWireError(error), env);
   }
 
-  manifestWritten(checkpointId: number, manifest: CheckpointPointer['retained'][number]['manifest']): CoordinatorOutcome {
+  manifestWritten(
+    checkpointId: number,
+    manifest: CheckpointPointer['retained'][number]['manifest'],
+  ): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId) return { actions: this.#deletable([manifest.name]) };
+    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId)
+      return { actions: this.#deletable([manifest.name]) };
     const pointer = {
       checkpointId,
       attempt: phase.manifest.attempt,
@@ -301,7 +328,8 @@ export class CheckpointCoordinator {
 
   pointerSet(checkpointId: number, result: 'done' | 'conflict' | 'unknown', env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null)
+      return { actions: [] };
     if (result === 'done') return this.#complete(phase, phase.pointer, env);
     // A conflict may be with our own write whose answer was lost: what is there decides.
     this.#phase = { ...phase, step: 'reading' };
@@ -310,9 +338,11 @@ export class CheckpointCoordinator {
 
   pointerRead(checkpointId: number, found: CheckpointPointer | null, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId || phase.pointer === null)
+      return { actions: [] };
     const foundId = found?.checkpointId ?? null;
-    if (foundId === checkpointId && found?.attempt === phase.pointer.attempt) return this.#complete(phase, phase.pointer, env);
+    if (foundId === checkpointId && found?.attempt === phase.pointer.attempt)
+      return this.#complete(phase, phase.pointer, env);
     if (foundId === (this.#pointer?.checkpointId ?? null)) {
       this.#phase = { ...phase, step: 'pointing' };
       return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };
@@ -355,7 +385,11 @@ export class CheckpointCoordinator {
   }
 
   mergeReported(report: MergeReport): CoordinatorOutcome {
-    const garbage = this.#merges.reported({ attempt: report.attempt.attempt, mergeId: report.mergeId, base: report.base });
+    const garbage = this.#merges.reported({
+      attempt: report.attempt.attempt,
+      mergeId: report.mergeId,
+      base: report.base,
+    });
     return { actions: garbage === null ? [] : this.#deletable([garbage]) };
   }
 
@@ -378,12 +412,19 @@ export class CheckpointCoordinator {
 
   #completeIfAll(env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.missingTaskManagers.size > 0 || phase.missingSubtasks.size > 0) return { actions: [] };
+    if (phase.step !== 'collecting' || phase.missingSubtasks.size > 0) return { actions: [] };
     const files = [...phase.files].sort((a, b) => (a.taskManagerId < b.taskManagerId ? -1 : 1));
     const own = files.map(({ file }) => ({ file, base: false, checkpointId: phase.checkpointId }));
     const manifest = this.#composeManifest(phase, own, env);
     const ownFileNames = own.map((entry) => entry.file.object.name);
-    this.#phase = { step: 'writing', checkpointId: phase.checkpointId, reason: phase.reason, manifest, ownFileNames, pointer: null };
+    this.#phase = {
+      step: 'writing',
+      checkpointId: phase.checkpointId,
+      reason: phase.reason,
+      manifest,
+      ownFileNames,
+      pointer: null,
+    };
     return { actions: [...this.#timers.clear('checkpoint-timeout'), { kind: 'write-manifest', manifest }] };
   }
 
@@ -433,7 +474,9 @@ export class CheckpointCoordinator {
     else if (merge.order !== null) this.#merges.attemptEnded();
     if (merge.garbage !== null) unreferenced.push(merge.garbage);
     if (unreferenced.length > 0) actions.push({ kind: 'delete-objects', names: unreferenced });
-    const bytes = manifest.files.filter((entry) => entry.checkpointId === checkpointId).reduce((sum, entry) => sum + entry.file.object.bytes, 0);
+    const bytes = manifest.files
+      .filter((entry) => entry.checkpointId === checkpointId)
+      .reduce((sum, entry) => sum + entry.file.object.bytes, 0);
     const durationMs = env.nowMs - manifest.triggeredAtMs;
     actions.push({ kind: 'notice', notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs } });
     // Whoever has ended and was not covered yet ends with another final checkpoint.
@@ -482,7 +525,10 @@ export class CheckpointCoordinator {
     const attempt = this.#attempt?.attempt ?? 0;
     return [
       ...this.#timers.clear('checkpoint-timeout'),
-      ...this.#callAll({ method: 'notifyCheckpointAborted', request: { attempt: this.#attemptRef(attempt), checkpointId } }),
+      ...this.#callAll({
+        method: 'notifyCheckpointAborted',
+        request: { attempt: this.#attemptRef(attempt), checkpointId },
+      }),
       ...this.#deletable(names),
       { kind: 'notice', notice: { kind: 'checkpoint-aborted', checkpointId, reason } },
     ];

@@ -115,7 +115,12 @@ export type JobMasterEvent =
   | { readonly kind: 'checkpoint-declined'; readonly report: CheckpointDecline }
   | { readonly kind: 'merge-reported'; readonly report: MergeReport }
   /** The reply to a call. `error` null: the task manager has done it. */
-  | { readonly kind: 'call-ended'; readonly taskManagerId: string; readonly call: TaskManagerCall; readonly error: WireError | null }
+  | {
+      readonly kind: 'call-ended';
+      readonly taskManagerId: string;
+      readonly call: TaskManagerCall;
+      readonly error: WireError | null;
+    }
   | { readonly kind: 'counter-advanced'; readonly counter: CounterName; readonly value: number }
   | { readonly kind: 'counter-failed'; readonly counter: CounterName; readonly error: WireError }
   | { readonly kind: 'manifest-written'; readonly checkpointId: number; readonly manifest: ObjectRef }
@@ -124,7 +129,8 @@ export type JobMasterEvent =
   | { readonly kind: 'pointer-set'; readonly checkpointId: number; readonly result: 'done' | 'conflict' | 'unknown' }
   | { readonly kind: 'pointer-read'; readonly checkpointId: number; readonly pointer: CheckpointPointer | null }
   | { readonly kind: 'pointer-read-failed'; readonly checkpointId: number; readonly error: WireError }
-  | { readonly kind: 'terminal-recorded' }
+  /** `conflict`: another leader has taken the job over, nothing was recorded. */
+  | { readonly kind: 'terminal-recorded'; readonly result: 'done' | 'conflict' }
   | { readonly kind: 'terminal-failed'; readonly error: WireError };
 
 /** A call of a task manager. */
@@ -159,6 +165,11 @@ export type JobMasterAction =
 export type JobNotice =
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
   | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string }
-  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly bytes: number; readonly durationMs: number }
+  | {
+      readonly kind: 'checkpoint-completed';
+      readonly checkpointId: number;
+      readonly bytes: number;
+      readonly durationMs: number;
+    }
   | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
   | { readonly kind: 'warning'; readonly message: string };

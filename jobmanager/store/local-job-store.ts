@@ -12,6 +12,7 @@
  * Operations of one store run one after the other, which makes compare-and-set atomic.
  */
 import { EngineError } from '../../core/errors.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest, ObjectRef } from '../../proto/messages.ts';
 import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
 import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
@@ -39,11 +40,6 @@ export interface LocalJobStoreOptions {
   readonly files?: FileSystem;
 }
 
-/** A job's name as one segment of a path: what is not plain is escaped. */
-export function jobDirectoryName(jobName: string): string {
-  return encodeURIComponent(jobName).replace(/[.*~'()!]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
 export class LocalJobStore implements JobStore {
   readonly #directory: string;
   readonly #objects: ObjectStore;
@@ -61,13 +57,19 @@ export class LocalJobStore implements JobStore {
     return this.#inOrder(() => this.#readPointer(jobName));
   }
 
-  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'> {
+  compareAndSetPointer(
+    jobName: string,
+    expected: number | null,
+    pointer: CheckpointPointer,
+  ): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       const found = await this.#readPointer(jobName);
       if ((found?.checkpointId ?? null) !== expected) return 'conflict';
       await this.#replace(jobName, 'pointer', pointer);
       failpoint('job-store.pointer-set');
-      if (expected === null) await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      if (expected === null) {
+        await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      }
       return 'done';
     });
   }
@@ -97,8 +99,20 @@ export class LocalJobStore implements JobStore {
     } catch (cause) {
       if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
       const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
-      throw new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', cause, ids: { object: object.name } });
+      throw new EngineError('CHECKPOINT_UNREADABLE', message, {
+        domain: 'external',
+        cause,
+        ids: { object: object.name },
+      });
     }
+  }
+
+  async listObjects(jobName: string): Promise<string[]> {
+    const names: string[] = [];
+    for (const folder of ['state', 'manifests']) {
+      for await (const { name } of this.#objects.list(`${jobDirectoryName(jobName)}/${folder}/`)) names.push(name);
+    }
+    return names;
   }
 
   async deleteObjects(names: readonly string[]): Promise<void> {
@@ -112,10 +126,12 @@ export class LocalJobStore implements JobStore {
     return this.#inOrder(() => this.#read<TerminalRecord>(jobName, 'terminal'));
   }
 
-  recordTerminal(jobName: string, record: TerminalRecord): Promise<void> {
+  /** The directory belongs to one process, so there is no later leader. */
+  recordTerminal(jobName: string, record: TerminalRecord): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       await this.#replace(jobName, 'terminal', record);
       failpoint('job-store.terminal-recorded');
+      return 'done' as const;
     });
   }
 

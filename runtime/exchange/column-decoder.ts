@@ -5,7 +5,7 @@
  */
 import { assert } from '../../core/errors.ts';
 import { readLatin1, readUtf16 } from '../../core/codec/string-bytes.ts';
-import { ValueReader } from '../../core/codec/value-decoder.ts';
+import type { ValueReader } from '../../core/codec/value-decoder.ts';
 import { columnDepthMax, columnKinds, shapeFieldsMax } from './columnar-layout.ts';
 import { ColumnArena } from './column-arena.ts';
 import { type ObjectBuilder, objectBuilder } from './shape-code.ts';

@@ -72,6 +72,8 @@ export class ColumnEncoder {
             return this.#objects(values as readonly Row[], { shape, exact: true }, depth);
           }
         }
+        break;
+      default:
     }
     return this.#classified(values, depth);
   }

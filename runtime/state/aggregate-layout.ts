@@ -6,19 +6,11 @@
  */
 import type { AggregateSet, NumericAggregate, ObjectAggregate } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
-
-export const partKind = { count: 0, sum: 1, min: 2, max: 3 } as const;
+import { type Adder, compileAdder, partKind } from './aggregate-adder.ts';
+import { compileResults, type ResultField, type ResultMaker } from './aggregate-results.ts';
 
 type Select = (value: unknown) => number;
 export type AnyObjectAggregate = ObjectAggregate<unknown, unknown, unknown>;
-
-/** How the result of one aggregate is read from a row. */
-interface ResultField {
-  readonly name: string;
-  readonly kind: 'part' | 'avg' | 'object';
-  /** Index of the (first) part, or of the object column. */
-  readonly index: number;
-}
 
 export class AggregateLayout {
   /** Kind of each float64 part, see {@link partKind}. */
@@ -26,59 +18,32 @@ export class AggregateLayout {
   /** What each part reads from a record; null for counts. */
   readonly selects: readonly (Select | null)[];
   readonly objects: readonly AnyObjectAggregate[];
-  /** The numbers of the record being added, by part: selected before anything changes. */
-  readonly selected: Float64Array;
-  readonly #fields: ResultField[] = [];
+  /** Adds one record to the row of a key, see {@link compileAdder}. */
+  readonly add: Adder;
+  /** Makes what is emitted of a row, see {@link compileResults}. */
+  readonly makeResult: ResultMaker;
   readonly #partNames: string[] = [];
 
-  constructor(set: AggregateSet<never>) {
+  /** @param leadCount leading fields of results: 1, the key; or 3, with start and end of the window */
+  constructor(set: AggregateSet<never>, leadCount: 1 | 3 = 1) {
+    const fields: ResultField[] = [];
     const kinds: number[] = [];
     const selects: (Select | null)[] = [];
     const objects: AnyObjectAggregate[] = [];
     for (const [name, aggregate] of Object.entries(set)) {
       if (aggregate.kind === 'object') {
-        this.#fields.push({ name, kind: 'object', index: objects.length });
+        fields.push({ name, kind: 'object', index: objects.length });
         objects.push(aggregate as AnyObjectAggregate);
         continue;
       }
-      this.#fields.push({ name, kind: aggregate.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
+      fields.push({ name, kind: aggregate.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
       addParts(name, aggregate as NumericAggregate<unknown>, kinds, selects, this.#partNames);
     }
     this.partKinds = Int8Array.from(kinds);
     this.selects = selects;
     this.objects = objects;
-    this.selected = new Float64Array(kinds.length);
-  }
-
-  /** Runs the user's selectors for a record. Nothing has changed when one throws. */
-  select(value: unknown): void {
-    const { selects, selected } = this;
-    for (let part = 0; part < selects.length; part++) {
-      const select = selects[part];
-      if (select === null || select === undefined) continue;
-      const number = select(value);
-      if (typeof number !== 'number') throw notANumber(this.#partNames[part] as string, number);
-      selected[part] = number;
-    }
-  }
-
-  /** Adds the results of a row to `target`, in the order of the set. */
-  readResults(parts: readonly Float64Array[], objects: readonly unknown[][], slot: number, target: Record<string, unknown>): void {
-    for (const field of this.#fields) {
-      const result = this.#resultOf(field, parts, objects, slot);
-      if (field.name === '__proto__') setOwn(target, field.name, result);
-      else target[field.name] = result;
-    }
-  }
-
-  #resultOf(field: ResultField, parts: readonly Float64Array[], objects: readonly unknown[][], slot: number): unknown {
-    if (field.kind === 'part') return (parts[field.index] as Float64Array)[slot];
-    if (field.kind === 'avg') {
-      const sum = (parts[field.index] as Float64Array)[slot] as number;
-      return sum / ((parts[field.index + 1] as Float64Array)[slot] as number);
-    }
-    const aggregate = this.objects[field.index] as AnyObjectAggregate;
-    return aggregate.result((objects[field.index] as unknown[])[slot]);
+    this.makeResult = compileResults(leadCount, fields, objects);
+    this.add = compileAdder(this, (part, value) => notANumber(this.#partNames[part] as string, value));
   }
 }
 
@@ -88,10 +53,19 @@ export function initialPart(kind: number): number {
   return kind === partKind.max ? Number.NEGATIVE_INFINITY : 0;
 }
 
-function addParts(name: string, aggregate: NumericAggregate<unknown>, kinds: number[], selects: (Select | null)[], names: string[]): void {
+function addParts(
+  name: string,
+  aggregate: NumericAggregate<unknown>,
+  kinds: number[],
+  selects: (Select | null)[],
+  names: string[],
+): void {
   const select = aggregate.select as Select | null;
   if (aggregate.kind !== 'count' && select === null) {
-    throw new EngineError('JOB_INVALID', `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`,
+    );
   }
   names.push(name);
   if (aggregate.kind === 'avg') {
@@ -107,8 +81,4 @@ function addParts(name: string, aggregate: NumericAggregate<unknown>, kinds: num
 function notANumber(name: string, value: unknown): Error {
   const what = value === null ? 'null' : typeof value;
   return new TypeError(`the function of aggregate '${name}' must return a number, it returned ${what}`);
-}
-
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
 }

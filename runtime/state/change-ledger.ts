@@ -104,19 +104,24 @@ export class ChangeLedger {
     for (const set of this.unfinished) set.preserve(table, slot);
   }
 
-  /** The detached row is about to be replaced: sets that still need it take it now. */
-  dropDetached(id: string): void {
+  /** The detached row, if there is one, is about to be replaced: sets that still need it take it now. True when there was one. */
+  dropDetached(id: string): boolean {
     const row = this.detached.get(id);
-    if (row === undefined) return;
+    if (row === undefined) return false;
     for (const set of this.unfinished) set.preserveDetached(row);
-    this.detached.delete(id);
+    return this.detached.delete(id);
   }
 
   /** Ends the epoch. Null when there is nothing to write. */
   freeze(checkpointId: number): SnapshotTask | null {
     const last = this.#undecided.at(-1);
-    assert(last === undefined || last.checkpointId < checkpointId, `checkpoint ${checkpointId} follows ${last?.checkpointId}`);
-    const set = new FrozenSet(this, this.#operatorId, checkpointId, this.#completedEpoch, this.epoch, [...this.#segments]);
+    assert(
+      last === undefined || last.checkpointId < checkpointId,
+      `checkpoint ${checkpointId} follows ${last?.checkpointId}`,
+    );
+    const set = new FrozenSet(this, this.#operatorId, checkpointId, this.#completedEpoch, this.epoch, [
+      ...this.#segments,
+    ]);
     this.epoch++;
     this.openFrom = set.epoch;
     this.#undecided.push(set);
@@ -184,9 +189,16 @@ export class FrozenSet implements SnapshotTask {
   #detachedDone = false;
   /** Rows written before their turn, in blocks of the row layout. */
   readonly #early = new Map<string, RowBlockWriter>();
-  #earlyBlocks: RowBlock[] = [];
+  readonly #earlyBlocks: RowBlock[] = [];
 
-  constructor(ledger: ChangeLedger, operatorId: string, checkpointId: number, from: number, epoch: number, segments: readonly Segment[]) {
+  constructor(
+    ledger: ChangeLedger,
+    operatorId: string,
+    checkpointId: number,
+    from: number,
+    epoch: number,
+    segments: readonly Segment[],
+  ) {
     this.#ledger = ledger;
     this.#operatorId = operatorId;
     this.checkpointId = checkpointId;
@@ -198,22 +210,27 @@ export class FrozenSet implements SnapshotTask {
 
   encode(writer: RowBlockWriter, deadlineMs: number): boolean {
     if (!this.finished) this.#ledger.finishOlderThan(this);
-    this.#writeEarly(writer);
-    if (!this.finished && !this.#writeSegments(writer, deadlineMs)) return false;
-    if (!this.finished) this.#writeAllDetached((row) => this.#putDetached(row, writer));
-    this.#ledger.finish(this);
-    this.#writeEarly(writer);
-    return true;
+    if (!this.#writeEarly(writer, deadlineMs)) return false;
+    if (!this.finished) {
+      if (!this.#writeSegments(writer, deadlineMs)) return false;
+      if (!this.#writeDetached((row) => this.#putDetached(row, writer), deadlineMs)) return false;
+      this.#ledger.finish(this);
+    }
+    // Nobody adds early rows any more: what is left of them is handed on.
+    for (const early of this.#early.values()) early.flush();
+    this.#early.clear();
+    return this.#writeEarly(writer, deadlineMs);
   }
 
   /** Moves all that is left into the set's own buffer. */
   collect(): void {
     for (const segment of this.segments.slice(this.#segmentIndex)) {
-      for (let index = this.#slotIndex; index < segment.length; index++) this.preserve(segment.table, segment.slots[index] as number);
+      for (let index = this.#slotIndex; index < segment.length; index++)
+        this.preserve(segment.table, segment.slots[index] as number);
       this.#slotIndex = 0;
     }
     this.#segmentIndex = this.segments.length;
-    this.#writeAllDetached((row) => this.preserveDetached(row));
+    this.#writeDetached((row) => this.preserveDetached(row), Number.POSITIVE_INFINITY);
   }
 
   /** Writes a row into the set's own buffer if the set needs it. */
@@ -260,10 +277,14 @@ export class FrozenSet implements SnapshotTask {
     return true;
   }
 
-  #writeAllDetached(put: (row: DetachedRow) => void): void {
-    if (this.#detachedDone) return;
-    this.#detachedDone = true;
-    for (let next = this.#detached.next(); next.done !== true; next = this.#detached.next()) put(next.value);
+  #writeDetached(put: (row: DetachedRow) => void, deadlineMs: number): boolean {
+    for (let count = 1; !this.#detachedDone; count++) {
+      const next = this.#detached.next();
+      if (next.done === true) this.#detachedDone = true;
+      else put(next.value);
+      if (count % rowsPerClockCheck === 0 && performance.now() >= deadlineMs) return this.#detachedDone;
+    }
+    return true;
   }
 
   #putDetached(row: DetachedRow, writer: RowBlockWriter): void {
@@ -283,13 +304,14 @@ export class FrozenSet implements SnapshotTask {
     return writer;
   }
 
-  #writeEarly(writer: RowBlockWriter): void {
-    for (const early of this.#early.values()) early.flush();
-    const blocks = this.#earlyBlocks;
-    this.#earlyBlocks = [];
-    for (const block of blocks) {
+  #writeEarly(writer: RowBlockWriter, deadlineMs: number): boolean {
+    while (this.#earlyBlocks.length > 0) {
+      const block = this.#earlyBlocks.shift() as RowBlock;
       writer.startTable(this.#operatorId, block.stateName);
       forEachRow(block.bytes, (keyGroup, key, value) => writer.writeRow(keyGroup, key, value));
+      if (performance.now() >= deadlineMs)
+        return this.#earlyBlocks.length === 0 && this.finished && this.#early.size === 0;
     }
+    return true;
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Accumulators of a set of aggregates, one row per key: numeric parts in `Float64Array` columns, other accumulators in
- * object columns. Two million keys are a handful of arrays, so the garbage collector has nothing to walk.
+ * Accumulators of a set of aggregates, one row per key: numeric parts in one `Float64Array`, other accumulators in object
+ * columns. Two million keys are a handful of arrays, so the garbage collector has nothing to walk. The parts of a row stand
+ * side by side: keys come in any order, so an update pays for cache lines, and a row is one or two of them.
  *
  * Row value: `u8 version | u8 marks | f64 LE per part | per object accumulator: u32 LE length, stored value`.
  */
@@ -8,7 +9,8 @@ import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
-import { type AggregateLayout, type AnyObjectAggregate, initialPart, partKind } from './aggregate-layout.ts';
+import type { AdderTable } from './aggregate-adder.ts';
+import { type AggregateLayout, type AnyObjectAggregate, initialPart } from './aggregate-layout.ts';
 import { KeyedTable } from './keyed-table.ts';
 import { checkRowVersion, rowValueVersion } from './object-table.ts';
 import type { RowWrite, TableOwner } from './row-table.ts';
@@ -18,16 +20,19 @@ export const firedMark = 1;
 const headerBytes = 2;
 const initialCapacity = 8;
 
-export class ColumnTable extends KeyedTable {
+export class ColumnTable extends KeyedTable implements AdderTable {
   readonly layout: AggregateLayout;
-  readonly #parts: Float64Array[] = [];
+  /** Parts by `slot * partCount + part`. */
+  parts: Float64Array;
+  readonly #partCount: number;
   readonly #objects: unknown[][] = [];
   #marks = new Uint8Array(initialCapacity);
 
   constructor(owner: TableOwner, stateName: string, layout: AggregateLayout, namespace: number | null = null) {
     super(owner, stateName, namespace);
     this.layout = layout;
-    for (let part = 0; part < layout.partKinds.length; part++) this.#parts.push(new Float64Array(initialCapacity));
+    this.#partCount = layout.partKinds.length;
+    this.parts = new Float64Array(initialCapacity * this.#partCount);
     for (let column = 0; column < layout.objects.length; column++) this.#objects.push([]);
   }
 
@@ -37,15 +42,13 @@ export class ColumnTable extends KeyedTable {
    * @throws EngineError KEY_NOT_SUPPORTED, or what the user's functions throw
    */
   add(key: Key, value: unknown): number {
-    this.layout.select(value);
-    if (this.layout.objects.length > 0) return this.#addWithObjects(key, value);
-    const slot = this.upsert(key);
-    this.#addNumbers(slot);
-    return slot;
+    return this.layout.add(this, key, value);
   }
 
-  readResults(slot: number, target: Record<string, unknown>): void {
-    this.layout.readResults(this.#parts, this.#objects, slot, target);
+  /** What is emitted of a row. @throws what the user's functions throw */
+  resultOf(slot: number, key: Key, windowStart: number = Number.NaN, windowEnd: number = Number.NaN): Record<string, unknown> {
+    const { makeResult } = this.layout;
+    return makeResult(this.parts, slot * this.#partCount, this.#objects, slot, key, windowStart, windowEnd);
   }
 
   isFired(slot: number): boolean {
@@ -66,51 +69,35 @@ export class ColumnTable extends KeyedTable {
       if (writes.length > 0) this.owner.backend.write(writes);
     }
     this.leaveLedger();
-    for (let part = 0; part < this.#parts.length; part++) this.#parts[part] = new Float64Array(0);
+    this.parts = new Float64Array(0);
     for (let column = 0; column < this.#objects.length; column++) this.#objects[column] = [];
     this.#marks = new Uint8Array(0);
   }
 
-  #addWithObjects(key: Key, value: unknown): number {
+  addObjects(key: Key, value: unknown): number {
     const isNew = this.find(key) < 0;
     const slot = this.upsert(key);
     try {
       const { objects } = this.layout;
       for (let column = 0; column < objects.length; column++) {
         const accumulators = this.#objects[column] as unknown[];
-        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(accumulators[slot], value as Readonly<unknown>);
+        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(
+          accumulators[slot],
+          value as Readonly<unknown>,
+        );
       }
     } catch (error) {
       if (isNew) this.deleteRow(slot);
       throw error;
     }
-    this.#addNumbers(slot);
     return slot;
-  }
-
-  #addNumbers(slot: number): void {
-    const { partKinds, selected } = this.layout;
-    for (let part = 0; part < partKinds.length; part++) {
-      const column = this.#parts[part] as Float64Array;
-      const kind = partKinds[part];
-      if (kind === partKind.count) {
-        column[slot] = (column[slot] as number) + 1;
-        continue;
-      }
-      const number = selected[part] as number;
-      const current = column[slot] as number;
-      if (kind === partKind.sum) column[slot] = current + number;
-      else if (number !== number || (kind === partKind.min ? number < current : number > current)) column[slot] = number;
-    }
   }
 
   protected override growRows(): void {
     super.growRows();
-    for (let part = 0; part < this.#parts.length; part++) {
-      const grown = new Float64Array(this.capacity);
-      grown.set(this.#parts[part] as Float64Array);
-      this.#parts[part] = grown;
-    }
+    const parts = new Float64Array(this.capacity * this.#partCount);
+    parts.set(this.parts);
+    this.parts = parts;
     const marks = new Uint8Array(this.capacity);
     marks.set(this.#marks);
     this.#marks = marks;
@@ -118,8 +105,10 @@ export class ColumnTable extends KeyedTable {
 
   protected override createValue(slot: number): void {
     const { partKinds, objects } = this.layout;
-    for (let part = 0; part < partKinds.length; part++) (this.#parts[part] as Float64Array)[slot] = initialPart(partKinds[part] as number);
-    for (let column = 0; column < objects.length; column++) this.#keep(column, slot, (objects[column] as AnyObjectAggregate).create());
+    for (let part = 0; part < partKinds.length; part++)
+      this.parts[slot * partKinds.length + part] = initialPart(partKinds[part] as number);
+    for (let column = 0; column < objects.length; column++)
+      this.#keep(column, slot, (objects[column] as AnyObjectAggregate).create());
     this.#marks[slot] = 0;
   }
 
@@ -134,7 +123,7 @@ export class ColumnTable extends KeyedTable {
     sink.buffer[sink.position + 1] = this.#marks[slot] as number;
     sink.position += headerBytes;
     for (let part = 0; part < partKinds.length; part++) {
-      sink.view.setFloat64(sink.position, (this.#parts[part] as Float64Array)[slot] as number, true);
+      sink.view.setFloat64(sink.position, this.parts[slot * partKinds.length + part] as number, true);
       sink.position += 8;
     }
     for (let column = 0; column < objects.length; column++) this.#encodeObject(column, slot, sink);
@@ -158,7 +147,7 @@ export class ColumnTable extends KeyedTable {
     assert(bytes.length >= position, `a row of state '${this.stateName}' has ${partKinds.length} numbers`);
     this.#marks[slot] = bytes[1] as number;
     for (let part = 0; part < partKinds.length; part++) {
-      (this.#parts[part] as Float64Array)[slot] = view.getFloat64(headerBytes + part * 8, true);
+      this.parts[slot * partKinds.length + part] = view.getFloat64(headerBytes + part * 8, true);
     }
     for (let column = 0; column < objects.length; column++) {
       assert(bytes.length >= position + 4, `a row of state '${this.stateName}' has ${objects.length} accumulators`);

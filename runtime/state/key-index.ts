@@ -12,6 +12,8 @@ import type { Key } from '../../core/operators.ts';
 
 const keyKind = { free: 0, number: 1, string: 2, encoded: 3 } as const;
 
+/** Stands for the map of a table that has no string key (yet); never written. */
+const noStrings = new Map<string, number>();
 const scratch = new ByteWriter(256);
 const float64 = new Float64Array(1);
 const words = new Uint32Array(float64.buffer);
@@ -50,7 +52,7 @@ export class KeyIndex {
   #buckets: Int32Array;
   #bucketShift: number;
   #numberCount = 0;
-  #strings: Map<string, number> | null = null;
+  #strings: Map<string, number> = noStrings;
   #encoded: Map<string, number> | null = null;
   readonly #free: number[] = [];
 
@@ -68,8 +70,9 @@ export class KeyIndex {
   /** The slot of a key, or -1. @throws EngineError KEY_NOT_SUPPORTED */
   find(key: Key): number {
     if (typeof key === 'number' && key === key) return this.#findNumber(key);
-    if (typeof key === 'string') return this.#strings?.get(key) ?? -1;
-    return this.#findEncoded(key);
+    if (typeof key !== 'string') return this.#findEncoded(key);
+    const slot = this.#strings.get(key);
+    return slot === undefined ? -1 : slot;
   }
 
   /** Adds a key that is absent; the caller grows its columns when the slot reaches `capacity` (see {@link grow}). */
@@ -86,7 +89,7 @@ export class KeyIndex {
   remove(slot: number): void {
     const kind = this.#kinds[slot];
     if (kind === keyKind.number) this.#removeNumber(slot);
-    else if (kind === keyKind.string) this.#strings?.delete(this.#objects?.[slot] as string);
+    else if (kind === keyKind.string) this.#strings.delete(this.#objects?.[slot] as string);
     else this.#encoded?.delete(encodedText(this.keyAt(slot)));
     if (this.#objects !== null) this.#objects[slot] = undefined;
     this.#kinds[slot] = keyKind.free;
@@ -105,7 +108,7 @@ export class KeyIndex {
   }
 
   get stringsOnly(): boolean {
-    return (this.#strings?.size ?? 0) === this.size;
+    return this.#strings.size === this.size;
   }
 
   #takeSlot(): number {
@@ -181,7 +184,7 @@ export class KeyIndex {
   #insertString(key: string, slot: number): void {
     const owned = ownString(key);
     if (!this.hasWideStrings && /[\ud800-\uffff]/.test(owned)) this.hasWideStrings = true;
-    this.#strings ??= new Map();
+    if (this.#strings === noStrings) this.#strings = new Map();
     this.#strings.set(owned, slot);
     this.#keepObject(owned, slot, keyKind.string);
   }

@@ -32,7 +32,7 @@ export abstract class KeyedTable extends RowTable {
   /** The slot of the key's row, or -1 where there is none. @throws EngineError KEY_NOT_SUPPORTED */
   find(key: Key): number {
     const slot = this.resident ? this.index.find(key) : this.locate(key);
-    return slot >= 0 && this.isPresent(slot) ? slot : -1;
+    return slot >= 0 && this.holdsDeleted && !this.isPresent(slot) ? -1 : slot;
   }
 
   /** The slot of the key's row, made if absent; the row may be changed. @throws EngineError KEY_NOT_SUPPORTED */
@@ -40,7 +40,7 @@ export abstract class KeyedTable extends RowTable {
     const slot = this.resident ? this.index.find(key) : this.locate(key);
     if (slot < 0) return this.#create(key);
     if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
-    if (!this.isPresent(slot)) this.#revive(slot);
+    if (this.holdsDeleted && !this.isPresent(slot)) this.#revive(slot);
     return slot;
   }
 
@@ -105,7 +105,10 @@ export abstract class KeyedTable extends RowTable {
   keyGroupOf(key: Key): number {
     const keyGroup = keyGroupOf(key, this.owner.maxParallelism);
     const { first, last } = this.owner.keyGroups;
-    assert(keyGroup >= first && keyGroup <= last, `operator '${this.owner.operatorId}' got a key of key group ${keyGroup}, has ${first}..${last}`);
+    assert(
+      keyGroup >= first && keyGroup <= last,
+      `operator '${this.owner.operatorId}' got a key of key group ${keyGroup}, has ${first}..${last}`,
+    );
     return keyGroup;
   }
 
@@ -170,7 +173,10 @@ export abstract class KeyedTable extends RowTable {
 export function decodeNamespacedKey(bytes: Uint8Array): { key: Key; namespace: number } {
   const { key, end } = decodeKey(bytes);
   const namespace = decodeKey(bytes, end);
-  assert(namespace.end === bytes.length && typeof namespace.key === 'number', 'a window row is addressed by key and window start');
+  assert(
+    namespace.end === bytes.length && typeof namespace.key === 'number',
+    'a window row is addressed by key and window start',
+  );
   return { key, namespace: namespace.key };
 }
 

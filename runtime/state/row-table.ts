@@ -61,13 +61,15 @@ export abstract class RowTable implements LedgerTable {
   /** Epoch in which a slot was last listed. Beside a database slots change rows, so it outlives the row; else it is `touched`. */
   #listed: Uint32Array;
   #segment: Segment | null = null;
-  #hasDeletes = false;
+  /** False while every used row exists: then nobody needs to look at its flags. */
+  holdsDeleted: boolean;
 
   constructor(owner: TableOwner, stateName: string) {
     this.owner = owner;
     this.stateName = stateName;
     this.ledger = owner.ledger;
     this.resident = owner.backend.resident;
+    this.holdsDeleted = !this.resident;
     this.#listed = this.resident ? this.touched : new Uint32Array(initialCapacity);
   }
 
@@ -136,7 +138,9 @@ export abstract class RowTable implements LedgerTable {
   /** A row as the database has it; `present` false: it has none. */
   protected cacheRow(slot: number, keyGroup: number, present: boolean): void {
     this.#use(slot, keyGroup);
-    this.flags[slot] = present ? rowFlag.used | rowFlag.persisted | rowFlag.stored : rowFlag.used | rowFlag.deleted | rowFlag.stored;
+    this.flags[slot] = present
+      ? rowFlag.used | rowFlag.persisted | rowFlag.stored
+      : rowFlag.used | rowFlag.deleted | rowFlag.stored;
   }
 
   /** Deletes the row; without a trace when no checkpoint and no database can have it. */
@@ -147,7 +151,7 @@ export abstract class RowTable implements LedgerTable {
     const flags = this.flags[slot] as number;
     if (this.resident && (flags & rowFlag.persisted) === 0) return this.freeRow(slot);
     this.flags[slot] = flags | rowFlag.deleted;
-    this.#hasDeletes = true;
+    this.holdsDeleted = true;
   }
 
   /**
@@ -195,10 +199,11 @@ export abstract class RowTable implements LedgerTable {
   }
 
   releaseDeleted(segment: Segment, completedEpoch: number): void {
-    if (!this.#hasDeletes || !this.resident) return;
+    if (!this.holdsDeleted || !this.resident) return;
     for (let index = 0; index < segment.length; index++) {
       const slot = segment.slots[index] as number;
-      const gone = ((this.flags[slot] as number) & (rowFlag.used | rowFlag.deleted)) === (rowFlag.used | rowFlag.deleted);
+      const gone =
+        ((this.flags[slot] as number) & (rowFlag.used | rowFlag.deleted)) === (rowFlag.used | rowFlag.deleted);
       if (gone && (this.touched[slot] as number) <= completedEpoch) this.freeRow(slot);
     }
   }
@@ -221,7 +226,8 @@ export abstract class RowTable implements LedgerTable {
     const flags = this.flags[slot] as number;
     const keyGroup = this.keyGroups[slot] as number;
     const deleted = (flags & rowFlag.deleted) !== 0;
-    const undecided = (this.touched[slot] as number) > ledger.completedEpoch && !(deleted && (flags & rowFlag.persisted) === 0);
+    const undecided =
+      (this.touched[slot] as number) > ledger.completedEpoch && !(deleted && (flags & rowFlag.persisted) === 0);
     const stored = (flags & rowFlag.stored) !== 0;
     if (undecided || !stored) {
       const key = this.rowKeyBytes(slot);
@@ -246,7 +252,10 @@ export abstract class RowTable implements LedgerTable {
     const flags = this.flags[slot] as number;
     if ((flags & rowFlag.used) === 0) return;
     this.flags[slot] = flags & ~rowFlag.stored;
-    if (this.ledger.detached.size > 0) this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot)));
+    if (this.ledger.detached.size === 0) return;
+    // The change that was detached (a tombstone, say) is now this row's to bring into the next checkpoint.
+    if (this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot))))
+      this.flags[slot] = (flags & ~rowFlag.stored) | rowFlag.persisted;
   }
 
   #detach(slot: number, keyGroup: number, key: Uint8Array, value: Uint8Array | null): void {

@@ -66,7 +66,16 @@ export function singleOperator(operator: PassOn, wake: () => void): SingleOperat
     nowMs: () => 0,
   };
   const writer = createRecordWriter(
-    { scope, metrics, blockOutput: () => subtask.blockOutput() },
+    {
+      scope,
+      metrics,
+      blockOutput: () => subtask.blockOutput(),
+      overran: (bytes) => void subtask.overran('pass-on', bytes),
+      fail: (error) => subtask.fail(error),
+      get failed() {
+        return subtask.phase === 'failed';
+      },
+    },
     // One channel: the writer needs neither the operator's context nor its key.
     { partitioner: 'forward', context: null as unknown as AnyOperatorContext, keyOf: null, channels: [output] },
   );
@@ -74,7 +83,8 @@ export function singleOperator(operator: PassOn, wake: () => void): SingleOperat
   const metricsRows = new MetricsRows(metrics, { operatorId: 'pass-on', subtaskIndex: 0, parallelism: 1 });
   const chain = [{ operatorId: 'pass-on', kind: 'map' as const, operator, metrics, metricsRows }];
   const inputs = [{ reader: input, input: 0, ended: false }];
-  const subtask: Subtask = new Subtask({ id, host, scope, chain, inputs, writers: [writer], bufferTimeoutMs: 5 });
+  const limits = { bufferTimeoutMs: 5, emitPerRecordMaxBytes: 64 * 1024 * 1024 };
+  const subtask: Subtask = new Subtask({ id, host, scope, chain, inputs, writers: [writer], ...limits });
   const takeOutput = (): StreamElement[] => {
     const elements: StreamElement[] = [];
     for (let next = output.poll(); next !== null; next = output.poll()) elements.push(next);

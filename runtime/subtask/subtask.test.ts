@@ -1,48 +1,76 @@
-import { expect, test } from 'vitest';
-import { BatchBuilder } from '../../core/stream/batch-builder.ts';
+import { describe, expect, it } from 'vitest';
 import type { StreamElement } from '../../core/stream/batch.ts';
-import { PassOn, singleOperator } from './single-operator.test-support.ts';
+import type { ChannelWriter } from '../exchange/channel.ts';
+import { type OperatorMetrics, type PollResult, RecordScope } from '../operators/operator.ts';
+import { StatelessOperator } from '../operators/stateless.ts';
+import { emitPerRecordMaxBytes } from './output-overrun.ts';
+import { MetricsRows } from './metrics-rows.ts';
+import { createRecordWriter } from './record-writer.ts';
+import { Subtask } from './subtask.ts';
 
-const soon = (): number => performance.now() + 1_000;
+class EmptySource extends StatelessOperator {
+  emit(): void {}
 
-function watermarkElement(watermark: number): StreamElement {
-  const builder = new BatchBuilder();
-  builder.setWatermark(watermark);
-  return { kind: 'batch', batch: builder.take() };
+  poll(): PollResult {
+    return 'ended';
+  }
 }
 
-/** What an element says about time, in words. */
-function timeOf(element: StreamElement): string {
-  if (element.kind === 'batch') return `watermark ${element.batch.watermark}`;
-  return element.kind === 'idle' ? `idle ${element.idle}` : element.kind;
+/** A channel whose receiver has all of the sender's credit and never gives it back. */
+class ChannelWithoutCredit implements ChannelWriter {
+  readonly elements: StreamElement[] = [];
+
+  get hasRoom(): boolean {
+    return this.elements.length === 0;
+  }
+
+  write(element: StreamElement): void {
+    this.elements.push(element);
+  }
 }
 
-test('a subtask tells that it is idle only after the watermark before when firing for it takes several steps', async () => {
-  class SlowToFire extends PassOn {
-    turns = 3;
-    override advanceWatermark(): boolean {
-      return --this.turns <= 0;
-    }
-  }
-  const { subtask, input, takeOutput } = singleOperator(new SlowToFire(), () => undefined);
-  await subtask.open();
-  input.write(watermarkElement(10));
-  input.write({ kind: 'idle', idle: true });
-  const told: string[] = [];
-  for (let step = 0; step < 6; step++) {
-    subtask.step(soon());
-    told.push(...takeOutput().map(timeOf));
-  }
-  expect(told).toEqual(['watermark 10', 'idle true']);
-});
-
-test('a subtask tells at once that it is no longer idle when records come again', async () => {
-  const { subtask, input, takeOutput } = singleOperator(new PassOn(), () => undefined);
-  await subtask.open();
-  input.write({ kind: 'idle', idle: true });
-  subtask.step(soon());
-  input.write({ kind: 'idle', idle: false });
-  input.write(watermarkElement(20));
-  subtask.step(soon());
-  expect(takeOutput().map(timeOf)).toEqual(['idle true', 'idle false', 'watermark 20']);
+describe('Subtask', () => {
+  it('finishes when the checkpoint after its end completes and its receiver has left without granting credit', async () => {
+    const channel = new ChannelWithoutCredit();
+    const metrics: OperatorMetrics = { recordsIn: 0, recordsOut: 0, lateRecords: 0, counters: new Map() };
+    const scope = new RecordScope();
+    const events: string[] = [];
+    const writerHost = { scope, metrics, blockOutput: () => {}, overran: () => {}, fail: () => {}, failed: false };
+    const writer = createRecordWriter(writerHost, { partitioner: 'forward', context: null as never, keyOf: null, channels: [channel] });
+    const link = { operatorId: 'source', kind: 'source-reader', operator: new EmptySource(), metrics } as const;
+    const metricsRows = new MetricsRows(metrics, { operatorId: 'source', subtaskIndex: 0, parallelism: 1 });
+    const subtask = new Subtask({
+      id: { vertexId: 'source', subtaskIndex: 0 },
+      host: {
+        wake: () => {},
+        wakeAt: () => {},
+        failed: (error) => void events.push(`failed: ${String(error)}`),
+        inputEnded: () => void events.push('inputEnded'),
+        finished: () => void events.push('finished'),
+        snapshot: ({ checkpointId }) => void events.push(`snapshot ${checkpointId}`),
+        sideRead: () => {},
+        nowMs: () => 0,
+      },
+      scope,
+      chain: [{ ...link, metricsRows }],
+      inputs: [],
+      writers: [writer],
+      bufferTimeoutMs: 5,
+      emitPerRecordMaxBytes,
+    });
+    await subtask.open();
+    const run = async (): Promise<void> => {
+      subtask.step(Number.POSITIVE_INFINITY);
+      // Asynchronous parts (the end of input, closing) go on in promise jobs.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    };
+    await run();
+    await run();
+    subtask.trigger({ checkpointId: 1, triggeredAtMs: 0 });
+    await run();
+    subtask.completed(1);
+    await run();
+    expect(channel.hasRoom).toBe(false);
+    expect(events).toEqual(['inputEnded', 'snapshot 1', 'finished']);
+  });
 });

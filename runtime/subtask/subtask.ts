@@ -19,6 +19,7 @@ import type { Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../op
 import { WatermarkValve } from '../time/watermark-valve.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
+import { OutputOverrun } from './output-overrun.ts';
 import type { RecordWriter } from './record-writer.ts';
 
 /** `ready`: run me again; `waiting`: nothing to do until `wake`. */
@@ -69,6 +70,8 @@ export interface SubtaskParts {
   readonly inputs: readonly InputChannel[];
   readonly writers: readonly RecordWriter[];
   readonly bufferTimeoutMs: number;
+  /** Most that one record may emit beyond the room there is. */
+  readonly emitPerRecordMaxBytes: number;
 }
 
 /** Source heads: their own watermark, and records handed on so far. */
@@ -94,6 +97,9 @@ export class Subtask {
   readonly #valve: WatermarkValve;
   readonly #writers: readonly RecordWriter[];
   readonly #roomOperators: readonly Operator[];
+  /** Operators that may keep a record handled in part, the last of the chain first. */
+  readonly #resumable: readonly Operator[];
+  readonly #overrun: OutputOverrun;
   readonly #bufferTimeoutMs: number;
   #phase: Phase = 'running';
   /** An asynchronous part (prepareSnapshot, endInput) is under way. */
@@ -131,6 +137,8 @@ export class Subtask {
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
+    this.#resumable = parts.chain.map((link) => link.operator).filter((operator) => operator.resume !== undefined).reverse();
+    this.#overrun = new OutputOverrun(parts.emitPerRecordMaxBytes, parts.chain.map((link) => link.operatorId));
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
     this.#valve = new WatermarkValve(parts.inputs.length);
     const sideFirst = this.#head.endSide !== undefined;
@@ -186,6 +194,13 @@ export class Subtask {
     this.#blocked = true;
   }
 
+  /** An operator handed on `bytes` although there was no room; false when the attempt has failed. */
+  overran(operatorId: string, bytes: number): boolean {
+    const failure = this.#overrun.add(operatorId, bytes);
+    if (failure !== null) this.fail(failure);
+    return this.#phase !== 'failed';
+  }
+
   fail(error: unknown): void {
     if (this.#phase === 'failed') return;
     this.#phase = 'failed';
@@ -235,6 +250,7 @@ export class Subtask {
     if (this.#suspended || this.#phase === 'finished' || this.#phase === 'failed') return 'waiting';
     const startMs = performance.now();
     this.#blocked = this.#lacksRoom();
+    this.#overrun.begin();
     for (const writer of this.#writers) writer.flushOlderThan(startMs, this.#bufferTimeoutMs);
     const result = this.#work(deadlineMs);
     if (result === 'waiting' && this.#acceptsFlush()) for (const writer of this.#writers) writer.flush();
@@ -259,7 +275,8 @@ export class Subtask {
         this.#takeSnapshot(this.#snapshotWanted);
         continue;
       }
-      const progress = this.#blocked ? 'stuck' : this.#progress(deadlineMs);
+      // After the end nothing is emitted: a receiver that has left grants no more credit, and must not be waited for.
+      const progress = this.#blocked && this.#phase !== 'ended' ? 'stuck' : this.#progress(deadlineMs);
       if (progress === 'stuck') return 'waiting';
       if (performance.now() >= deadlineMs) return 'ready';
     }
@@ -270,10 +287,26 @@ export class Subtask {
    * subtasks take snapshots on announcement, with their own cursors, at any step boundary.
    */
   #insideElement(): boolean {
-    return this.#batch !== null;
+    return this.#batch !== null || this.#hasRemainder();
+  }
+
+  #hasRemainder(): boolean {
+    for (const operator of this.#resumable) if (operator.pending === true) return true;
+    return false;
+  }
+
+  /** Goes on with records handled in part, the operator furthest down first: what it has was emitted first. */
+  #resume(): 'done' {
+    for (const operator of this.#resumable) {
+      if (operator.pending !== true) continue;
+      operator.resume?.();
+      break;
+    }
+    return 'done';
   }
 
   #progress(deadlineMs: number): 'done' | 'stuck' {
+    if (this.#resumable.length > 0 && this.#hasRemainder()) return this.#resume();
     if (this.#advancing === this.#advancing) return this.#advance();
     if (this.#processingTimeDue <= this.#host.nowMs()) return this.#advanceProcessingTime();
     if (this.#batch !== null) return this.#processBatch(this.#batch, deadlineMs);
@@ -397,6 +430,8 @@ export class Subtask {
     for (const link of this.chain) {
       if (!link.operator.advanceWatermark(watermark)) return 'stuck';
     }
+    // What firing emitted may wait in the chain: the watermark stays behind it.
+    if (this.#hasRemainder()) return 'stuck';
     this.#advancing = Number.NaN;
     this.#watermark = watermark;
     for (const writer of this.#writers) writer.setWatermark(watermark);

@@ -4,8 +4,9 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { parquetHeader } from 'hyparquet/src/column.js';
-import type { ColumnDecoder, PageHeader } from 'hyparquet/src/types.js';
+import type { PageHeader } from 'hyparquet';
 import { PageDecoder } from './page-decoder.ts';
+import type { ColumnDecoder } from './page-decoder.ts';
 
 /** Where a column chunk lies in the file, and how to read there. */
 export interface ColumnChunkBytes {
@@ -60,7 +61,9 @@ export class ColumnStream {
     this.#taken += count;
     const values = this.#values;
     if (from === 0 && count === values.length) return values;
-    return Array.isArray(values) ? values.slice(from, from + count) : (values as Float64Array).subarray(from, from + count);
+    return Array.isArray(values)
+      ? values.slice(from, from + count)
+      : (values as Float64Array).subarray(from, from + count);
   }
 
   async #readPage(): Promise<void> {

@@ -33,7 +33,12 @@ export function decodeHybrid(window: ByteWindow, bitWidth: number, output: Uint8
   }
 }
 
-function fillRun(window: ByteWindow, run: { length: number; bitWidth: number }, output: Uint8Array | Int32Array, from: number): number {
+function fillRun(
+  window: ByteWindow,
+  run: { length: number; bitWidth: number },
+  output: Uint8Array | Int32Array,
+  from: number,
+): number {
   const valueBytes = (run.bitWidth + 7) >> 3;
   if (window.at + valueBytes > window.end) throw truncated();
   let value = 0;
@@ -44,7 +49,12 @@ function fillRun(window: ByteWindow, run: { length: number; bitWidth: number }, 
 }
 
 /** Packed values, least significant bit first. Writers may cut the padding of the last group off: missing bytes count as zero. */
-function unpackGroups(window: ByteWindow, packed: { groups: number; bitWidth: number }, output: Uint8Array | Int32Array, from: number): number {
+function unpackGroups(
+  window: ByteWindow,
+  packed: { groups: number; bitWidth: number },
+  output: Uint8Array | Int32Array,
+  from: number,
+): number {
   const { bitWidth } = packed;
   const to = Math.min(output.length, from + packed.groups * 8);
   const lastByte = window.at + packed.groups * bitWidth;

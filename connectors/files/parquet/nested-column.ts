@@ -1,5 +1,5 @@
 /** A nested column (list, map, struct), decoded by hyparquet, which takes the rest of the row group at once. */
-import type { ParquetScan } from 'hyparquet/src/types.js';
+import type { ParquetScan } from 'hyparquet';
 
 export class NestedColumn {
   readonly #scan: ParquetScan;
@@ -19,7 +19,11 @@ export class NestedColumn {
   }
 
   async fill(): Promise<void> {
-    this.#values = await this.#scan.readColumn({ column: this.#column, rowStart: this.#rows.start, rowEnd: this.#rows.end });
+    this.#values = await this.#scan.readColumn({
+      column: this.#column,
+      rowStart: this.#rows.start,
+      rowEnd: this.#rows.end,
+    });
     this.#taken = 0;
   }
 

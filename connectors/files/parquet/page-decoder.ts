@@ -6,10 +6,13 @@
 import { convert } from 'hyparquet/src/convert.js';
 import { decompressPage, readDataPage, readDataPageV2 } from 'hyparquet/src/datapage.js';
 import { readPlain } from 'hyparquet/src/plain.js';
-import type { ColumnDecoder, DecodedArray, PageHeader } from 'hyparquet/src/types.js';
+import type { DecodedArray, PageHeader } from 'hyparquet';
 import { decodeHybrid } from './level-decoder.ts';
 import type { ByteWindow } from './level-decoder.ts';
 import { plainInt64Numbers } from './plain-int64.ts';
+
+/** What hyparquet's decoders are told of a column. */
+export type ColumnDecoder = Parameters<typeof readDataPageV2>[2];
 
 /** A data page split into its parts: which rows have a value, and the bytes of the values. */
 interface PageParts {
@@ -75,7 +78,10 @@ export class PageDecoder {
     const { codec, compressors } = this.#column;
     const levelBytes = page.definition_levels_byte_length;
     const levelsAt = page.repetition_levels_byte_length;
-    const present = this.#optional && levelBytes > 0 ? presentRows({ bytes: compressed, at: levelsAt, end: levelsAt + levelBytes }, page.num_values) : null;
+    const present =
+      this.#optional && levelBytes > 0
+        ? presentRows({ bytes: compressed, at: levelsAt, end: levelsAt + levelBytes }, page.num_values)
+        : null;
     const packed = compressed.subarray(levelsAt + levelBytes);
     const size = header.uncompressed_page_size - levelsAt - levelBytes;
     const bytes = page.is_compressed === false ? packed : decompressPage(packed, size, codec, compressors);

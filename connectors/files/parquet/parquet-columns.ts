@@ -3,7 +3,7 @@
  * bigints for 64-bit integers, strings, bytes, null. hyparquet calls the parsers here once per dictionary entry and not
  * once per row where a column has a dictionary, which is why numbers are made there and not afterwards.
  */
-import type { FileMetaData, ParquetParsers, SchemaElement } from 'hyparquet/src/types.js';
+import type { FileMetaData, ParquetParsers, SchemaElement } from 'hyparquet';
 import { EngineError } from '../../../core/connector/index.ts';
 import { nearestNames } from '../nearest-names.ts';
 
@@ -46,7 +46,11 @@ function numericInt64(element: SchemaElement): SchemaElement {
   if (type !== 'INT64') return element;
   const signedInteger = logical === undefined || (logical.type === 'INTEGER' && logical.isSigned);
   if (!signedInteger || (converted !== undefined && converted !== 'INT_64')) return element;
-  return { ...element, converted_type: undefined, logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' } };
+  return {
+    ...element,
+    converted_type: undefined,
+    logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
+  };
 }
 
 /** Where the values of a column come from; `firstRow` is the row of the first one in the file. */
@@ -95,7 +99,11 @@ function tooWide(value: bigint, place: ColumnPlace, index: number): EngineError 
 }
 
 /** The columns to read, in the order asked for; all of the file when none are asked for. */
-export function chosenColumns(available: readonly string[], asked: readonly string[] | null, path: string): readonly string[] {
+export function chosenColumns(
+  available: readonly string[],
+  asked: readonly string[] | null,
+  path: string,
+): readonly string[] {
   if (asked === null) return available;
   for (const column of asked) {
     if (available.includes(column)) continue;

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
 import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet';
 import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
-import type { AsyncBuffer, ColumnChunk, FileMetaData, ParquetScan, SchemaTree } from 'hyparquet/src/types.js';
+import type { AsyncBuffer, ColumnChunk, FileMetaData, ParquetScan, SchemaTree } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { EngineError } from '../../../core/connector/index.ts';
 import { isEngineError } from '../../../core/errors.ts';
@@ -67,10 +67,14 @@ function rowGroupRanges(metadata: FileMetaData): RowRange[] {
 function unreadable(path: string, error: unknown): EngineError {
   if (isEngineError(error) && 'path' in error.ids) return error;
   const text = error instanceof Error ? error.message : String(error);
-  return new EngineError('INPUT_MALFORMED', `${path} cannot be read as parquet: ${text}. Check that the file is complete and a parquet file.`, {
-    cause: error,
-    ids: { path },
-  });
+  return new EngineError(
+    'INPUT_MALFORMED',
+    `${path} cannot be read as parquet: ${text}. Check that the file is complete and a parquet file.`,
+    {
+      cause: error,
+      ids: { path },
+    },
+  );
 }
 
 interface ParquetParts {
@@ -110,7 +114,14 @@ export class ParquetFile {
       const tree = parquetSchema(metadata);
       const available = tree.children.map((child) => child.element.name);
       const columns = chosenColumns(available, options.columns, path);
-      const scan = await parquetScan({ file, metadata, columns: [...columns], compressors, parsers, utf8: options.binaryAsString });
+      const scan = await parquetScan({
+        file,
+        metadata,
+        columns: [...columns],
+        compressors,
+        parsers,
+        utf8: options.binaryAsString,
+      });
       return new ParquetFile({ path, handle, metadata, tree, columns, scan, options });
     } catch (error) {
       await handle.close();
@@ -125,9 +136,11 @@ export class ParquetFile {
   async readChunk(row: number, end: number): Promise<RowChunk> {
     const group = this.groups.findIndex((range) => row >= range.start && row < range.end);
     const range = this.groups[group];
-    if (range === undefined) throw new EngineError('INTERNAL', `row ${row} is in no row group of ${this.path}`, { domain: 'internal' });
+    if (range === undefined)
+      throw new EngineError('INTERNAL', `row ${row} is in no row group of ${this.path}`, { domain: 'internal' });
     try {
-      if (row !== this.#openRow || row === range.start) this.#open = this.columns.map((column) => this.#openColumn(column, group, row));
+      if (row !== this.#openRow || row === range.start)
+        this.#open = this.columns.map((column) => this.#openColumn(column, group, row));
       let rows = Math.min(range.end, end) - row;
       for (const column of this.#open) {
         if (column.available === 0) await column.fill();
@@ -156,16 +169,27 @@ export class ParquetFile {
     const child = tree.children.find(({ element }) => element.name === column);
     const chunk = metadata.row_groups[group]?.columns.find(({ meta_data: meta }) => meta?.path_in_schema[0] === column);
     const isFlat = child !== undefined && child.children.length === 0 && child.element.repetition_type !== 'REPEATED';
-    if (!isFlat || chunk?.meta_data === undefined) return new NestedColumn(scan, column, { start: row, end: range.end });
+    if (!isFlat || chunk?.meta_data === undefined)
+      return new NestedColumn(scan, column, { start: row, end: range.end });
     const { type, codec, path_in_schema: pathInSchema } = chunk.meta_data;
-    const decoder = { pathInSchema, type, element: child.element, schemaPath: [tree, child], codec, parsers, compressors, utf8: options.binaryAsString };
+    const decoder = {
+      pathInSchema,
+      type,
+      element: child.element,
+      schemaPath: [tree, child],
+      codec,
+      parsers,
+      compressors,
+      utf8: options.binaryAsString,
+    };
     const read = (from: number, to: number): Promise<Buffer> => readFully(handle, from, to - from);
     return new ColumnStream({ ...chunkBytes(chunk), read }, decoder, row - range.start);
   }
 }
 
 function chunkBytes({ meta_data: meta, file_path: elsewhere }: ColumnChunk): RowRange {
-  if (meta === undefined || elsewhere !== undefined) throw new Error('its columns lie in other files, which is not supported');
+  if (meta === undefined || elsewhere !== undefined)
+    throw new Error('its columns lie in other files, which is not supported');
   // Some writers leave the offset of the dictionary out: then the first "data" page is the dictionary.
   const start = Number(meta.dictionary_page_offset || meta.data_page_offset);
   return { start, end: start + Number(meta.total_compressed_size) };

@@ -14,7 +14,11 @@ import { files } from '../index.ts';
 
 type Columns = Parameters<typeof parquetWriteBuffer>[0]['columnData'];
 
-async function writeParquet(directory: string, columnData: Columns, more: { rowGroupSize?: number; pageSize?: number; name?: string } = {}): Promise<string> {
+async function writeParquet(
+  directory: string,
+  columnData: Columns,
+  more: { rowGroupSize?: number; pageSize?: number; name?: string } = {},
+): Promise<string> {
   const { name = 'in.parquet', ...options } = more;
   const path = join(directory, name);
   await writeFile(path, Buffer.from(parquetWriteBuffer({ columnData, ...options })));
@@ -45,7 +49,8 @@ describe('files.parquet', () => {
   it('gives the rows hyparquet gives when encodings, nulls, page sizes and row groups vary', async () => {
     const directory = await temporaryDirectory();
     const rows = 3000;
-    const every = <Value>(make: (index: number) => Value): Value[] => Array.from({ length: rows }, (_, index) => make(index));
+    const every = <Value>(make: (index: number) => Value): Value[] =>
+      Array.from({ length: rows }, (_, index) => make(index));
     const path = await writeParquet(
       directory,
       [
@@ -56,14 +61,23 @@ describe('files.parquet', () => {
         { name: 'dictionaryNull', data: every((i) => (i % 5 === 3 ? null : `k${i % 3}`)), type: 'STRING' },
         { name: 'oneValue', data: every(() => 'same'), type: 'STRING' },
         { name: 'allNull', data: every(() => null), type: 'STRING', nullable: true },
-        { name: 'strings', data: every((i) => `row ${i} ${'x'.repeat(i % 50)}`), type: 'STRING', encoding: 'DELTA_LENGTH_BYTE_ARRAY' },
+        {
+          name: 'strings',
+          data: every((i) => `row ${i} ${'x'.repeat(i % 50)}`),
+          type: 'STRING',
+          encoding: 'DELTA_LENGTH_BYTE_ARRAY',
+        },
         { name: 'split', data: every((i) => i / 3), type: 'DOUBLE', encoding: 'BYTE_STREAM_SPLIT' },
         { name: 'flags', data: every((i) => i % 3 === 0), type: 'BOOLEAN' },
       ],
       { rowGroupSize: 1100, pageSize: 700 },
     );
     const oracle = await parquetReadObjects({ file: await asyncBufferFromFile(path), compressors });
-    const expected = oracle.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value])));
+    const expected = oracle.map((row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value]),
+      ),
+    );
     const { values } = await drainSource(files.parquet(path));
     expect(values).toEqual(expected);
   });
@@ -79,7 +93,13 @@ describe('files.parquet', () => {
     connection.closeSync();
     const { values } = await drainSource(files.parquet(path));
     const row = (id: number, list: unknown): unknown => ({
-      id, list, struct: { a: id, b: `x${id}` }, day: (id - 1) * 86_400_000, time: -2, price: id / 4, bytes: new Uint8Array([98]),
+      id,
+      list,
+      struct: { a: id, b: `x${id}` },
+      day: (id - 1) * 86_400_000,
+      time: -2,
+      price: id / 4,
+      bytes: new Uint8Array([98]),
     });
     expect(values).toEqual([row(0, [0, null, 1]), row(1, null), row(2, [2, null, 3])]);
   });
@@ -88,9 +108,14 @@ describe('files.parquet', () => {
     const directory = await temporaryDirectory();
     const path = join(directory, 'duck.parquet');
     const connection = await (await DuckDBInstance.create()).connect();
-    await connection.run(`COPY (SELECT [i, 9007199254740991 + i] AS list FROM range(2) t(i)) TO '${path}' (FORMAT parquet)`);
+    await connection.run(
+      `COPY (SELECT [i, 9007199254740991 + i] AS list FROM range(2) t(i)) TO '${path}' (FORMAT parquet)`,
+    );
     connection.closeSync();
-    await expect(drainSource(files.parquet(path))).rejects.toMatchObject({ code: 'INPUT_MALFORMED', message: expect.stringMatching(/"list".*in row 1\b/) });
+    await expect(drainSource(files.parquet(path))).rejects.toMatchObject({
+      code: 'INPUT_MALFORMED',
+      message: expect.stringMatching(/"list".*in row 1\b/),
+    });
   });
 
   it('gives the columns asked for in their order when columns are chosen', async () => {
@@ -101,7 +126,12 @@ describe('files.parquet', () => {
       { name: 'c', data: [3], type: 'INT32' },
     ]);
     const { values } = await drainSource(files.parquet<{ a: number; c: number }>(path, { columns: ['c', 'a'] }));
-    expect(values.map((row) => Object.entries(row))).toEqual([[['c', 3], ['a', 1]]]);
+    expect(values.map((row) => Object.entries(row))).toEqual([
+      [
+        ['c', 3],
+        ['a', 1],
+      ],
+    ]);
   });
 
   it('makes an ordinary property when a column is called __proto__', async () => {
@@ -125,17 +155,20 @@ describe('files.parquet', () => {
     });
   });
 
-  it.each(['PLAIN', 'RLE_DICTIONARY', 'DELTA_BINARY_PACKED'] as const)('names column and row when a %s integer is beyond 2^53', async (encoding) => {
-    const directory = await temporaryDirectory();
-    const data = [...counted(2000), 2n ** 53n, 2n ** 53n];
-    const path = await writeParquet(directory, [{ name: 'big', data, type: 'INT64', encoding }], { pageSize: 500 });
-    await expect(drainSource(files.parquet(path))).rejects.toMatchObject({
-      code: 'INPUT_MALFORMED',
-      message: expect.stringMatching(/"big".*9007199254740992 in row 2000\b.*int64: 'bigint'/),
-    });
-    const { values } = await drainSource(files.parquet<{ big: bigint }>(path, { int64: 'bigint' }));
-    expect(values.map(({ big }) => big)).toEqual(data);
-  });
+  it.each(['PLAIN', 'RLE_DICTIONARY', 'DELTA_BINARY_PACKED'] as const)(
+    'names column and row when a %s integer is beyond 2^53',
+    async (encoding) => {
+      const directory = await temporaryDirectory();
+      const data = [...counted(2000), 2n ** 53n, 2n ** 53n];
+      const path = await writeParquet(directory, [{ name: 'big', data, type: 'INT64', encoding }], { pageSize: 500 });
+      await expect(drainSource(files.parquet(path))).rejects.toMatchObject({
+        code: 'INPUT_MALFORMED',
+        message: expect.stringMatching(/"big".*9007199254740992 in row 2000\b.*int64: 'bigint'/),
+      });
+      const { values } = await drainSource(files.parquet<{ big: bigint }>(path, { int64: 'bigint' }));
+      expect(values.map(({ big }) => big)).toEqual(data);
+    },
+  );
 
   it('continues with the very next row when opened at the position of any row', async () => {
     const directory = await temporaryDirectory();
@@ -162,7 +195,10 @@ describe('files.parquet', () => {
   it('reads the files of a directory in order of name when given a directory', async () => {
     const directory = await temporaryDirectory();
     await mkdir(join(directory, 'in'));
-    for (const name of ['b', 'a', 'c']) await writeParquet(join(directory, 'in'), [{ name: 'v', data: [name], type: 'STRING' }], { name: `${name}.parquet` });
+    for (const name of ['b', 'a', 'c'])
+      await writeParquet(join(directory, 'in'), [{ name: 'v', data: [name], type: 'STRING' }], {
+        name: `${name}.parquet`,
+      });
     await writeFile(join(directory, 'in', '_SUCCESS'), '');
     const { values } = await drainSource(files.parquet<{ v: string }>('in'), { workingDirectory: directory });
     expect(values.map(({ v }) => v)).toEqual(['a', 'b', 'c']);
@@ -173,7 +209,9 @@ describe('files.parquet', () => {
     const planning = planAll(files.parquet('missing.parquet'), recordedContext({ workingDirectory: directory }));
     await expect(planning).rejects.toMatchObject({
       code: 'INPUT_NOT_FOUND',
-      message: expect.stringContaining(`${join(directory, 'missing.parquet')} does not exist (working directory: ${directory})`),
+      message: expect.stringContaining(
+        `${join(directory, 'missing.parquet')} does not exist (working directory: ${directory})`,
+      ),
     });
   });
 
@@ -192,7 +230,9 @@ describe('files.parquet', () => {
   it('says that the file is no parquet file when it is something else', async () => {
     const directory = await temporaryDirectory();
     await writeFile(join(directory, 'in.parquet'), 'just text, not parquet');
-    await expect(planAll(files.parquet('in.parquet'), recordedContext({ workingDirectory: directory }))).rejects.toMatchObject({
+    await expect(
+      planAll(files.parquet('in.parquet'), recordedContext({ workingDirectory: directory })),
+    ).rejects.toMatchObject({
       code: 'INPUT_MALFORMED',
       message: expect.stringContaining('cannot be read as parquet'),
     });
@@ -202,7 +242,12 @@ describe('files.parquet', () => {
     const path = fileURLToPath(new URL('../../../node_modules/vega-datasets/data/flights-3m.parquet', import.meta.url));
     const first = 272_700;
     const last = 272_800;
-    const oracle = await parquetReadObjects({ file: await asyncBufferFromFile(path), compressors, rowStart: first, rowEnd: last });
+    const oracle = await parquetReadObjects({
+      file: await asyncBufferFromFile(path),
+      compressors,
+      rowStart: first,
+      rowEnd: last,
+    });
     const source = files.parquet(path);
     const context = recordedContext();
     const [split] = await planAll(source, context);
@@ -214,7 +259,14 @@ describe('files.parquet', () => {
       else values.push(...batch.values);
     }
     await cursor.close();
-    expect(values).toEqual(oracle.map((row) => ({ ...row, date: row.date.getTime(), delay: Number(row.delay), distance: Number(row.distance) })));
+    expect(values).toEqual(
+      oracle.map((row) => ({
+        ...row,
+        date: row.date.getTime(),
+        delay: Number(row.delay),
+        distance: Number(row.distance),
+      })),
+    );
   });
 
   it('ends at once when the file has no rows', async () => {

@@ -8,6 +8,7 @@ import { ParquetCursor } from './parquet-cursor.ts';
 import { ParquetFile } from './parquet-file.ts';
 import type { ParquetReadOptions, RowRange } from './parquet-file.ts';
 
+/** Options of `files.parquet`. */
 export interface ParquetOptions<T> {
   /** Columns to read, in the order records have them. Default: all. Others are not read from disk. */
   readonly columns?: readonly (keyof T & string)[];
@@ -35,7 +36,9 @@ class ParquetReader<T> implements SourceReader<T, FileSplit> {
     const range = split.rowGroup === undefined ? whole : file.groups[split.rowGroup];
     if (range === undefined) {
       await file.close();
-      throw new EngineError('INPUT_MALFORMED', `${file.path} has no row group ${split.rowGroup}. Start the job anew.`, { ids: { path: file.path } });
+      throw new EngineError('INPUT_MALFORMED', `${file.path} has no row group ${split.rowGroup}. Start the job anew.`, {
+        ids: { path: file.path },
+      });
     }
     const start = position === undefined ? range.start : (position as { row: number }).row;
     return new ParquetCursor<T>(file, { start, end: range.end });
@@ -54,7 +57,10 @@ function cutFile(read: ParquetReadOptions, byRowGroup: boolean): CutFile {
 }
 
 /** The source behind `files.parquet`. */
-export function parquetSource<T>(paths: string | readonly string[], options: ParquetOptions<T> = {}): Source<T, FileSplit> {
+export function parquetSource<T>(
+  paths: string | readonly string[],
+  options: ParquetOptions<T> = {},
+): Source<T, FileSplit> {
   const all = typeof paths === 'string' ? [paths] : [...paths];
   const { int64 = 'number', binaryAsString = false, splitBy = 'file' } = options;
   const columns = options.columns === undefined ? null : [...options.columns];

@@ -1,5 +1,5 @@
 /** Plain 64-bit integers as numbers without a bigint per value. */
-import type { SchemaElement } from 'hyparquet/src/types.js';
+import type { SchemaElement } from 'hyparquet';
 import type { ByteWindow } from './level-decoder.ts';
 
 const twoTo32 = 4_294_967_296;
@@ -7,7 +7,8 @@ const microsPerMs = 1000;
 
 /** What a column's integers count, when this file can decode it: units of a millisecond, or microseconds made milliseconds. */
 function unitOf({ converted_type: converted, logical_type: logical }: SchemaElement): 'one' | 'micros' | null {
-  if (logical?.type === 'TIMESTAMP') return logical.unit === 'MILLIS' ? 'one' : logical.unit === 'MICROS' ? 'micros' : null;
+  if (logical?.type === 'TIMESTAMP')
+    return logical.unit === 'MILLIS' ? 'one' : logical.unit === 'MICROS' ? 'micros' : null;
   if (logical !== undefined) return null;
   if (converted === 'TIMESTAMP_MILLIS') return 'one';
   return converted === 'TIMESTAMP_MICROS' ? 'micros' : null;

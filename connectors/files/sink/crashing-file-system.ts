@@ -14,7 +14,9 @@ export function crashingFileSystem(stopAt: number): SinkFileSystem & { readonly 
     operations.push(name);
     if (operations.length - 1 < stopAt) return Promise.resolve();
     const first = operations.length - 1 === stopAt;
-    return (first && onCrash !== undefined ? onCrash() : Promise.resolve()).then(() => Promise.reject(new Crash(`crash at ${name}`)));
+    return (first && onCrash !== undefined ? onCrash() : Promise.resolve()).then(() =>
+      Promise.reject(new Crash(`crash at ${name}`)),
+    );
   };
   const file = (inner: OutputFile): OutputFile => ({
     write: async (bytes) => {

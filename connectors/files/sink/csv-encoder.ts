@@ -12,7 +12,11 @@ export class CsvEncoder<T> implements RecordEncoder<T> {
   readonly #withHeader: boolean;
   #columns: readonly string[] | null;
 
-  constructor(options: { readonly delimiter: string; readonly withHeader: boolean; readonly columns: readonly string[] | null }) {
+  constructor(options: {
+    readonly delimiter: string;
+    readonly withHeader: boolean;
+    readonly columns: readonly string[] | null;
+  }) {
     this.#delimiter = options.delimiter;
     this.#withHeader = options.withHeader;
     this.#columns = options.columns;
@@ -81,5 +85,8 @@ export class CsvEncoder<T> implements RecordEncoder<T> {
 
 function notARow(value: unknown): EngineError {
   const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
-  return new EngineError('VALUE_NOT_ENCODABLE', `the record itself is ${kind}; a CSV line is made of an object. Map the record before the sink.`);
+  return new EngineError(
+    'VALUE_NOT_ENCODABLE',
+    `the record itself is ${kind}; a CSV line is made of an object. Map the record before the sink.`,
+  );
 }

@@ -21,7 +21,9 @@ describe('JsonLinesEncoder', () => {
   });
 
   it('writes dates as text, leaves undefined fields out and writes NaN as null when records have them', () => {
-    expect(json.encode({ at: new Date(0), no: undefined, nan: Number.NaN })).toBe('{"at":"1970-01-01T00:00:00.000Z","nan":null}\n');
+    expect(json.encode({ at: new Date(0), no: undefined, nan: Number.NaN })).toBe(
+      '{"at":"1970-01-01T00:00:00.000Z","nan":null}\n',
+    );
   });
 
   const cycle: Record<string, unknown> = {};
@@ -39,12 +41,15 @@ describe('JsonLinesEncoder', () => {
     ['a class instance', { money: new Money() }, /field money is a Money/],
     ['a cycle', cycle, /deeper than 64 levels or refers to itself/],
   ])('refuses the record and names the field when it holds %s', (_, value, message) => {
-    expect(() => json.encode(value)).toThrow(expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE', message: expect.stringMatching(message) }));
+    expect(() => json.encode(value)).toThrow(
+      expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE', message: expect.stringMatching(message) }),
+    );
   });
 });
 
 describe('CsvEncoder', () => {
-  const encoder = (columns: readonly string[] | null = null) => new CsvEncoder<unknown>({ delimiter: ',', withHeader: true, columns });
+  const encoder = (columns: readonly string[] | null = null) =>
+    new CsvEncoder<unknown>({ delimiter: ',', withHeader: true, columns });
 
   it('takes the columns of the first record when none are named', () => {
     const csv = encoder();
@@ -54,7 +59,9 @@ describe('CsvEncoder', () => {
   });
 
   it('quotes cells when they hold delimiters, quotes or line ends, or are empty', () => {
-    expect(encoder().encode({ a: 'x,y', b: 'say "hi"', c: 'l1\nl2', d: '', e: new Date(0) })).toBe('"x,y","say ""hi""","l1\nl2","",1970-01-01T00:00:00.000Z\n');
+    expect(encoder().encode({ a: 'x,y', b: 'say "hi"', c: 'l1\nl2', d: '', e: new Date(0) })).toBe(
+      '"x,y","say ""hi""","l1\nl2","",1970-01-01T00:00:00.000Z\n',
+    );
     expect(encoder(['a']).encode({ a: null })).toBe('""\n');
   });
 
@@ -65,6 +72,8 @@ describe('CsvEncoder', () => {
     ['is no object', 'text', /the record itself is a string/],
     ['is an array', [1], /the record itself is an array/],
   ])('refuses the record when it %s', (_, value, message) => {
-    expect(() => encoder(['a']).encode(value)).toThrow(expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE', message: expect.stringMatching(message) }));
+    expect(() => encoder(['a']).encode(value)).toThrow(
+      expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE', message: expect.stringMatching(message) }),
+    );
   });
 });

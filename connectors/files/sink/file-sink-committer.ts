@@ -119,7 +119,8 @@ export class FileSinkCommitter implements SinkCommitter {
   /** What the manifest says now. Read again when its length is not the one we left: then someone, or a failed try of ours, wrote. */
   async #currentManifest(): Promise<Manifest | null> {
     const length = await this.#fileSystem.length(join(this.#directory, manifestName));
-    if (this.#manifest === null || length !== this.#manifest.bytes) this.#manifest = await readManifest(this.#directory, this.#fileSystem);
+    if (this.#manifest === null || length !== this.#manifest.bytes)
+      this.#manifest = await readManifest(this.#directory, this.#fileSystem);
     const header = this.#manifest?.header;
     if (header === undefined || header.owner === this.#owner) return this.#manifest;
     throw new EngineError(
@@ -133,7 +134,10 @@ export class FileSinkCommitter implements SinkCommitter {
     const listed = manifest?.committed.get(part.to);
     if (listed === undefined) return false;
     if (listed.sha256 === part.sha256) return true;
-    throw this.#occupied(part.to, 'with other content. This happens when a job goes on from an older savepoint after newer results were committed');
+    throw this.#occupied(
+      part.to,
+      'with other content. This happens when a job goes on from an older savepoint after newer results were committed',
+    );
   }
 
   /** Brings one file to its final name, whatever an earlier try left. */
@@ -142,7 +146,8 @@ export class FileSinkCommitter implements SinkCommitter {
     const to = join(this.#directory, part.to);
     const finalBytes = await this.#fileSystem.length(to);
     if (finalBytes !== null) {
-      if (finalBytes !== part.bytes || (await hashFile(to, this.#fileSystem)) !== part.sha256) throw this.#occupied(part.to, 'and was not made by this job');
+      if (finalBytes !== part.bytes || (await hashFile(to, this.#fileSystem)) !== part.sha256)
+        throw this.#occupied(part.to, 'and was not made by this job');
       return;
     }
     const preparedBytes = await this.#fileSystem.length(from);
@@ -169,7 +174,9 @@ export class FileSinkCommitter implements SinkCommitter {
 }
 
 function inOrder(committables: readonly Committable[]): Committable[] {
-  return [...committables].sort((left, right) => left.checkpointId - right.checkpointId || left.subtaskIndex - right.subtaskIndex);
+  return [...committables].sort(
+    (left, right) => left.checkpointId - right.checkpointId || left.subtaskIndex - right.subtaskIndex,
+  );
 }
 
 function damaged(from: string, to: string, bytes: number, found: number | null): EngineError {

@@ -123,10 +123,14 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     // Best effort: what no checkpoint can name is of no use, and what stays is removed after a later commit.
     try {
       await this.#queue.stop();
-      if (part !== null && !part.named) await this.#options.fileSystem.remove(join(this.#options.directory, part.openName));
-      for (const file of this.#takeUnnamed()) if (!file.named) await this.#options.fileSystem.remove(join(this.#options.directory, file.preparedName));
+      if (part !== null && !part.named)
+        await this.#options.fileSystem.remove(join(this.#options.directory, part.openName));
+      for (const file of this.#takeUnnamed())
+        if (!file.named) await this.#options.fileSystem.remove(join(this.#options.directory, file.preparedName));
     } catch (error) {
-      this.#context.logger.warn(`closing output files in ${this.#options.directory} failed: ${String(error)}; leftovers are removed later`);
+      this.#context.logger.warn(
+        `closing output files in ${this.#options.directory} failed: ${String(error)}; leftovers are removed later`,
+      );
     }
   }
 
@@ -150,7 +154,8 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
       this.#queue.write(part, bytes);
     }
     const { maxBytes, maxAgeMs } = this.#options.rolling;
-    if (part.bytes >= maxBytes || (maxAgeMs !== null && this.#options.nowMs() - part.startedMs >= maxAgeMs)) this.#sealPart(part);
+    if (part.bytes >= maxBytes || (maxAgeMs !== null && this.#options.nowMs() - part.startedMs >= maxAgeMs))
+      this.#sealPart(part);
   }
 
   #sealPart(part: PartFile): void {
@@ -175,7 +180,11 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     }
     part.named = true;
     const { openName: name, bytes, records } = part;
-    return { subtaskIndex, nextSequence, open: { subtaskIndex: part.subtaskIndex, sequence: part.sequence, name, bytes, records } };
+    return {
+      subtaskIndex,
+      nextSequence,
+      open: { subtaskIndex: part.subtaskIndex, sequence: part.sequence, name, bytes, records },
+    };
   }
 
   async #syncDirectory(): Promise<void> {
@@ -188,14 +197,22 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
 
   #committable(file: SealedPart): PartCommittable {
     const { preparedName: from, bytes, sha256, records } = file;
-    return { from, to: finalName(file, this.#options.encoder.extension), bytes, sha256, records, attempt: this.#context.attempt };
+    return {
+      from,
+      to: finalName(file, this.#options.encoder.extension),
+      bytes,
+      sha256,
+      records,
+      attempt: this.#context.attempt,
+    };
   }
 
   /** Where the file of a checkpoint is: the try that wrote it may have completed it after the checkpoint, before it died. */
   async #fileOf(open: NonNullable<WriterState['open']>): Promise<string> {
     const { directory, fileSystem } = this.#options;
     const hidden = parseHiddenName(this.#owner, open.name);
-    const names = hidden === null ? [open.name] : [open.name, hiddenName(this.#owner, { ...hidden, stage: 'prepared' })];
+    const names =
+      hidden === null ? [open.name] : [open.name, hiddenName(this.#owner, { ...hidden, stage: 'prepared' })];
     for (const name of names) {
       const path = join(directory, name);
       if ((await fileSystem.length(path)) !== null) return path;

@@ -32,7 +32,11 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 async function committedContent(directory: string): Promise<Map<string, string>> {
   const content = new Map<string, string>();
   for (const { name, sha256 } of (await committedFiles(directory)) ?? []) {
-    expect(createHash('sha256').update(await readFile(join(directory, name))).digest('hex')).toBe(sha256);
+    expect(
+      createHash('sha256')
+        .update(await readFile(join(directory, name)))
+        .digest('hex'),
+    ).toBe(sha256);
     content.set(name, sha256);
   }
   return content;
@@ -50,10 +54,26 @@ async function isCrash(attempt: Promise<void>): Promise<boolean> {
 }
 
 const plans: { name: string; options: Omit<SinkRunOptions, 'directory'>; partial: boolean }[] = [
-  { name: 'one writer, a file per checkpoint', partial: false, options: { rolling: everyCheckpoint, parallelism: [1], records: 9, recordsPerCheckpoint: 3 } },
-  { name: 'two writers, then three', partial: false, options: { rolling: everyCheckpoint, parallelism: [2, 3], records: 10, recordsPerCheckpoint: 4 } },
-  { name: 'files that go on over checkpoints', partial: true, options: { rolling: overCheckpoints, parallelism: [1], records: 20, recordsPerCheckpoint: 3 } },
-  { name: 'files that go on, three writers, then one', partial: true, options: { rolling: overCheckpoints, parallelism: [3, 1], records: 20, recordsPerCheckpoint: 5 } },
+  {
+    name: 'one writer, a file per checkpoint',
+    partial: false,
+    options: { rolling: everyCheckpoint, parallelism: [1], records: 9, recordsPerCheckpoint: 3 },
+  },
+  {
+    name: 'two writers, then three',
+    partial: false,
+    options: { rolling: everyCheckpoint, parallelism: [2, 3], records: 10, recordsPerCheckpoint: 4 },
+  },
+  {
+    name: 'files that go on over checkpoints',
+    partial: true,
+    options: { rolling: overCheckpoints, parallelism: [1], records: 20, recordsPerCheckpoint: 3 },
+  },
+  {
+    name: 'files that go on, three writers, then one',
+    partial: true,
+    options: { rolling: overCheckpoints, parallelism: [3, 1], records: 20, recordsPerCheckpoint: 5 },
+  },
 ];
 
 describe('exactly-once file sink', () => {
@@ -66,7 +86,10 @@ describe('exactly-once file sink', () => {
       const seen = await committedNumbers(directory);
       expect(new Set(seen).size, `killed at ${stopAt}`).toBe(seen.length);
       // A reader sees whole checkpoints: all that are complete, or all but the last, which the next attempt commits.
-      if (!partial) expect([run.completedRecords, Math.max(0, run.completedRecords - options.recordsPerCheckpoint), 8]).toContain(seen.length);
+      if (!partial)
+        expect([run.completedRecords, Math.max(0, run.completedRecords - options.recordsPerCheckpoint), 8]).toContain(
+          seen.length,
+        );
       const before = await committedContent(directory);
       if (!finished) await run.attempt(localFileSystem);
       expect(await committedNumbers(directory), `killed at ${stopAt}`).toEqual(upTo(options.records));
@@ -89,7 +112,13 @@ describe('exactly-once file sink', () => {
 
   it('leaves no hidden file of a dead attempt when a later attempt has committed', async () => {
     const directory = await temporaryDirectory();
-    const run = new SinkRun({ directory, rolling: everyCheckpoint, parallelism: [2], records: 10, recordsPerCheckpoint: 2 });
+    const run = new SinkRun({
+      directory,
+      rolling: everyCheckpoint,
+      parallelism: [2],
+      records: 10,
+      recordsPerCheckpoint: 2,
+    });
     expect(await isCrash(run.attempt(crashingFileSystem(20)))).toBe(true);
     expect((await readdir(directory)).filter((name) => name.startsWith('.'))).not.toEqual([]);
     await run.attempt(localFileSystem);
@@ -98,7 +127,13 @@ describe('exactly-once file sink', () => {
 
   it('syncs a file before renaming it and the directory after when it commits', async () => {
     const fileSystem = crashingFileSystem(Number.POSITIVE_INFINITY);
-    const run = new SinkRun({ directory: await temporaryDirectory(), rolling: everyCheckpoint, parallelism: [1], records: 1, recordsPerCheckpoint: 1 });
+    const run = new SinkRun({
+      directory: await temporaryDirectory(),
+      rolling: everyCheckpoint,
+      parallelism: [1],
+      records: 1,
+      recordsPerCheckpoint: 1,
+    });
     await run.attempt(fileSystem);
     expect(fileSystem.operations).toEqual([
       ...['makeDirectory', 'makeDirectory'],
@@ -113,7 +148,13 @@ describe('exactly-once file sink', () => {
 
   it('cuts the file to its checkpointed length when more was written before the kill', async () => {
     const directory = await temporaryDirectory();
-    const options = { directory, rolling: { ...overCheckpoints, maxBytes: 1000 }, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder<string>() };
+    const options = {
+      directory,
+      rolling: { ...overCheckpoints, maxBytes: 1000 },
+      fileSystem: localFileSystem,
+      nowMs: () => 0,
+      encoder: new JsonLinesEncoder<string>(),
+    };
     const first = new FileSinkWriter<string>(recordedContext(), options);
     await first.open([]);
     first.write('kept', Number.NaN, 0);
@@ -136,11 +177,24 @@ describe('exactly-once file sink', () => {
 
   it('fails loudly when a checkpointed file is shorter than its checkpoint says', async () => {
     const directory = await temporaryDirectory();
-    const options = { directory, rolling: overCheckpoints, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder<string>() };
-    const state: WriterState = { subtaskIndex: 0, nextSequence: 1, open: { subtaskIndex: 0, sequence: 0, name: '.x.open', bytes: 5, records: 1 } };
+    const options = {
+      directory,
+      rolling: overCheckpoints,
+      fileSystem: localFileSystem,
+      nowMs: () => 0,
+      encoder: new JsonLinesEncoder<string>(),
+    };
+    const state: WriterState = {
+      subtaskIndex: 0,
+      nextSequence: 1,
+      open: { subtaskIndex: 0, sequence: 0, name: '.x.open', bytes: 5, records: 1 },
+    };
     await writeFile(join(directory, '.x.open'), 'abc');
     const writer = new FileSinkWriter<string>(recordedContext({ attempt: 2 }), options);
-    await expect(writer.open([state])).rejects.toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining('3 of the 5 bytes') });
+    await expect(writer.open([state])).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      message: expect.stringContaining('3 of the 5 bytes'),
+    });
     await writer.close();
   });
 
@@ -154,13 +208,26 @@ describe('exactly-once file sink', () => {
       ...localFileSystem,
       create: async (path: string) => {
         const file = await localFileSystem.create(path);
-        return { ...file, write: (bytes: Uint8Array) => (failing ? Promise.reject(Object.assign(new Error('no'), { code: systemCode })) : file.write(bytes)) };
+        return {
+          ...file,
+          write: (bytes: Uint8Array) =>
+            failing ? Promise.reject(Object.assign(new Error('no'), { code: systemCode })) : file.write(bytes),
+        };
       },
     };
-    const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling: everyCheckpoint, fileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() });
+    const writer = new FileSinkWriter<number>(recordedContext(), {
+      directory,
+      rolling: everyCheckpoint,
+      fileSystem,
+      nowMs: () => 0,
+      encoder: new JsonLinesEncoder(),
+    });
     await writer.open([]);
     writer.write(1, Number.NaN, 0);
-    await expect(writer.prepareCommit(1, false)).rejects.toMatchObject({ code, message: expect.stringContaining(directory) });
+    await expect(writer.prepareCommit(1, false)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(directory),
+    });
     failing = false;
     writer.write(2, Number.NaN, 0);
     await expect(writer.prepareCommit(2, false)).rejects.toMatchObject({ code });
@@ -170,7 +237,13 @@ describe('exactly-once file sink', () => {
 
   it('refuses the record when it is an update or a delete', async () => {
     const directory = await temporaryDirectory();
-    const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling: everyCheckpoint, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() });
+    const writer = new FileSinkWriter<number>(recordedContext(), {
+      directory,
+      rolling: everyCheckpoint,
+      fileSystem: localFileSystem,
+      nowMs: () => 0,
+      encoder: new JsonLinesEncoder(),
+    });
     expect(() => writer.write(1, Number.NaN, 3)).toThrow(expect.objectContaining({ code: 'NOT_SUPPORTED' }));
   });
 
@@ -178,7 +251,13 @@ describe('exactly-once file sink', () => {
     let now = 0;
     const directory = await temporaryDirectory();
     const rolling = { maxBytes: 1000, maxAgeMs: 100, onCheckpoint: false };
-    const writer = new FileSinkWriter<number>(recordedContext(), { directory, rolling, fileSystem: localFileSystem, nowMs: () => now, encoder: new JsonLinesEncoder() });
+    const writer = new FileSinkWriter<number>(recordedContext(), {
+      directory,
+      rolling,
+      fileSystem: localFileSystem,
+      nowMs: () => now,
+      encoder: new JsonLinesEncoder(),
+    });
     await writer.open([]);
     writer.write(1, Number.NaN, 0);
     now = 99;
@@ -192,7 +271,11 @@ describe('exactly-once file sink', () => {
 describe('file sink committer', () => {
   async function prepared(directory: string, values: readonly string[]): Promise<Committable[]> {
     const writer = new FileSinkWriter<string>(recordedContext(), {
-      directory, rolling: everyCheckpoint, fileSystem: localFileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder(),
+      directory,
+      rolling: everyCheckpoint,
+      fileSystem: localFileSystem,
+      nowMs: () => 0,
+      encoder: new JsonLinesEncoder(),
     });
     await writer.open([]);
     for (const value of values) writer.write(value, Number.NaN, 0);
@@ -223,9 +306,11 @@ describe('file sink committer', () => {
   it('fails loudly when neither the prepared nor the final file exists', async () => {
     const directory = await temporaryDirectory();
     const committables = await prepared(directory, ['a']);
-    await unlink(join(directory, (committables[0]?.data as PartCommittable).from));
+    const [committable] = committables as [Committable];
+    await unlink(join(directory, (committable.data as PartCommittable).from));
     await expect(committerFor(directory).commit(committables)).rejects.toMatchObject({
-      code: 'STORAGE_FAILED', message: expect.stringContaining('the output is damaged: neither'),
+      code: 'STORAGE_FAILED',
+      message: expect.stringContaining('the output is damaged: neither'),
     });
   });
 
@@ -240,7 +325,10 @@ describe('file sink committer', () => {
   it('refuses the directory when it belongs to another job', async () => {
     const directory = await temporaryDirectory();
     await committerFor(directory).commit(await prepared(directory, ['a']));
-    await expect(committerFor(directory, 'other').open()).rejects.toMatchObject({ code: 'OUTPUT_OCCUPIED', message: expect.stringContaining('job "test"') });
+    await expect(committerFor(directory, 'other').open()).rejects.toMatchObject({
+      code: 'OUTPUT_OCCUPIED',
+      message: expect.stringContaining('job "test"'),
+    });
   });
 
   it('refuses to guess when the manifest is damaged before its last line', async () => {
@@ -249,13 +337,22 @@ describe('file sink committer', () => {
     const manifest = await readFile(join(directory, manifestName));
     manifest[20] = (manifest[20] as number) ^ 1;
     await writeFile(join(directory, manifestName), manifest);
-    await expect(committedFiles(directory)).rejects.toMatchObject({ code: 'STORAGE_FAILED', message: expect.stringContaining('damaged at byte 0') });
+    await expect(committedFiles(directory)).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+      message: expect.stringContaining('damaged at byte 0'),
+    });
   });
 });
 
 describe('output directory', () => {
   async function written(workingDirectory: string): Promise<void> {
-    const run = new SinkRun({ directory: join(workingDirectory, 'out'), rolling: everyCheckpoint, parallelism: [1], records: 4, recordsPerCheckpoint: 2 });
+    const run = new SinkRun({
+      directory: join(workingDirectory, 'out'),
+      rolling: everyCheckpoint,
+      parallelism: [1],
+      records: 4,
+      recordsPerCheckpoint: 2,
+    });
     await run.attempt(localFileSystem);
   }
 
@@ -286,7 +383,13 @@ describe('output directory', () => {
     for (let stopAt = 0; !finished; stopAt++) {
       const workingDirectory = await temporaryDirectory();
       const directory = join(workingDirectory, 'out');
-      const options: SinkRunOptions = { directory, rolling: everyCheckpoint, parallelism: [1], records: 6, recordsPerCheckpoint: 3 };
+      const options: SinkRunOptions = {
+        directory,
+        rolling: everyCheckpoint,
+        parallelism: [1],
+        records: 6,
+        recordsPerCheckpoint: 3,
+      };
       finished = !(await isCrash(new SinkRun(options).attempt(crashingFileSystem(stopAt))));
       await (await files.jsonl('out').sink.occupation(workingDirectory))?.clear();
       await new SinkRun({ ...options, records: 5 }).attempt(localFileSystem);

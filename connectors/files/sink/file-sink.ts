@@ -33,7 +33,10 @@ export interface FileSinkParts<T> {
 function rollingPolicy(rolling: RollingOptions = {}): RollingPolicy {
   const { maxBytes = defaultMaxBytes, maxAgeMs = null, onCheckpoint = true } = rolling;
   if (!(maxBytes > 0) || (maxAgeMs !== null && !(maxAgeMs > 0))) {
-    throw new EngineError('USAGE', `rolling.maxBytes and rolling.maxAgeMs must be above 0, not ${maxBytes} and ${maxAgeMs}.`);
+    throw new EngineError(
+      'USAGE',
+      `rolling.maxBytes and rolling.maxAgeMs must be above 0, not ${maxBytes} and ${maxAgeMs}.`,
+    );
   }
   return { maxBytes, maxAgeMs, onCheckpoint };
 }

@@ -40,7 +40,8 @@ async function outputFile(path: string, flags: string): Promise<OutputFile> {
   return {
     async write(bytes) {
       let written = 0;
-      while (written < bytes.length) written += (await handle.write(bytes, written, bytes.length - written)).bytesWritten;
+      while (written < bytes.length)
+        written += (await handle.write(bytes, written, bytes.length - written)).bytesWritten;
     },
     sync: () => handle.sync(),
     close: () => handle.close(),
@@ -77,7 +78,11 @@ export const localFileSystem: SinkFileSystem = {
   openAppend: (path) => outputFile(path, 'a'),
   read: readPieces,
   readWhole: (path) => readFile(path),
-  length: (path) => orWhenAbsent<number | null>(stat(path).then(({ size }) => size), null),
+  length: (path) =>
+    orWhenAbsent<number | null>(
+      stat(path).then(({ size }) => size),
+      null,
+    ),
   truncate: (path, bytes) => truncate(path, bytes),
   rename: (from, to) => rename(from, to),
   remove: (path) => orWhenAbsent(unlink(path), undefined),

@@ -46,7 +46,8 @@ function assertFields(object: object, path: FieldPath | null, depth: number): vo
   if (Array.isArray(object)) {
     for (let index = 0; index < object.length; index++) {
       const item: unknown = object[index];
-      if (typeof item === 'object' && item !== null) assertFields(item, { parent: path, name: String(index) }, depth + 1);
+      if (typeof item === 'object' && item !== null)
+        assertFields(item, { parent: path, name: String(index) }, depth + 1);
       else if (!isScalar(item)) throw notEncodable(item, path, String(index));
     }
     return;

@@ -7,14 +7,23 @@ import { readCommitted } from '../index.ts';
 import { manifestHeader, manifestLine, manifestName, parseManifest } from './manifest.ts';
 import type { CommittedFile } from './manifest.ts';
 
-const file = (name: string, checkpointId = 1): CommittedFile => ({ name, bytes: 1, sha256: 'aa', records: 1, checkpointId });
+const file = (name: string, checkpointId = 1): CommittedFile => ({
+  name,
+  bytes: 1,
+  sha256: 'aa',
+  records: 1,
+  checkpointId,
+});
 const header = manifestLine(manifestHeader('0123456789', 'job', 'sink'));
 const intent = (...files: CommittedFile[]): string => manifestLine({ type: 'intent', files });
 const commit = (...files: CommittedFile[]): string => manifestLine({ type: 'commit', files });
 
 describe('manifest', () => {
   it('lists committed files in order and intended ones apart when both are there', () => {
-    const manifest = parseManifest(Buffer.from(header + intent(file('a')) + commit(file('a')) + intent(file('b'), file('c'))), 'm');
+    const manifest = parseManifest(
+      Buffer.from(header + intent(file('a')) + commit(file('a')) + intent(file('b'), file('c'))),
+      'm',
+    );
     expect([...(manifest?.committed.keys() ?? [])]).toEqual(['a']);
     expect([...(manifest?.intended.keys() ?? [])]).toEqual(['b', 'c']);
   });
@@ -33,7 +42,9 @@ describe('manifest', () => {
   it('fails when a line before the last does not match its checksum', () => {
     const damaged = Buffer.from(header + commit(file('a')) + commit(file('b')));
     damaged[header.length + 30] = 0x21;
-    expect(() => parseManifest(damaged, 'm')).toThrow(expect.objectContaining({ code: 'STORAGE_FAILED', message: expect.stringContaining(`byte ${header.length}`) }));
+    expect(() => parseManifest(damaged, 'm')).toThrow(
+      expect.objectContaining({ code: 'STORAGE_FAILED', message: expect.stringContaining(`byte ${header.length}`) }),
+    );
   });
 
   it('refuses the manifest when a later release wrote it', () => {
@@ -48,7 +59,10 @@ describe('readCommitted', () => {
     const lines = ['"a\u2028b"', '{"r":"x\\r"}', '', '"ü"'];
     await writeFile(join(directory, 'part-0-0.jsonl'), `${lines.join('\n')}\n`);
     await writeFile(join(directory, 'part-0-1.jsonl'), '"not committed"\n');
-    await writeFile(join(directory, manifestName), header + commit(file('part-0-0.jsonl')) + intent(file('part-0-1.jsonl')));
+    await writeFile(
+      join(directory, manifestName),
+      header + commit(file('part-0-0.jsonl')) + intent(file('part-0-1.jsonl')),
+    );
     const read: string[] = [];
     for await (const { line } of readCommitted(directory)) read.push(line);
     expect(read).toEqual(lines);

@@ -15,7 +15,8 @@ import { EngineError } from '../../../core/connector/index.ts';
 import { localFileSystem } from './file-system.ts';
 import type { SinkFileSystem } from './file-system.ts';
 
-export const manifestName = '_millrace.manifest.jsonl';
+/** Name of the manifest in an output directory. */
+export const manifestName = '_millrace.manifest';
 const manifestVersion = 1;
 
 /** A committed file of an output directory. */
@@ -85,7 +86,11 @@ export function parseManifest(content: Buffer, path: string): Manifest | null {
   return header === null ? null : { header, committed, intended, bytes: offset };
 }
 
-function remember(line: Exclude<ManifestLine, ManifestHeader>, committed: Map<string, CommittedFile>, intended: Map<string, CommittedFile>): void {
+function remember(
+  line: Exclude<ManifestLine, ManifestHeader>,
+  committed: Map<string, CommittedFile>,
+  intended: Map<string, CommittedFile>,
+): void {
   for (const file of line.files) {
     if (committed.has(file.name)) continue;
     if (line.type === 'intent') {
@@ -121,7 +126,10 @@ function damagedManifest(path: string, offset: number): EngineError {
 }
 
 /** The manifest of a directory, or null when it has none. */
-export async function readManifest(directory: string, fileSystem: SinkFileSystem = localFileSystem): Promise<Manifest | null> {
+export async function readManifest(
+  directory: string,
+  fileSystem: SinkFileSystem = localFileSystem,
+): Promise<Manifest | null> {
   const path = join(directory, manifestName);
   if ((await fileSystem.length(path)) === null) return null;
   return parseManifest(await fileSystem.readWhole(path), path);

@@ -10,7 +10,10 @@ import type { Manifest } from './manifest.ts';
 import { parseHiddenName } from './part-names.ts';
 
 /** Null when no committed (or half committed) file is in the directory. */
-export async function directoryOccupation(directory: string, fileSystem: SinkFileSystem): Promise<SinkOccupation | null> {
+export async function directoryOccupation(
+  directory: string,
+  fileSystem: SinkFileSystem,
+): Promise<SinkOccupation | null> {
   const manifest = await readManifest(directory, fileSystem);
   if (manifest === null || manifest.committed.size + manifest.intended.size === 0) return null;
   const files = manifest.committed.size;
@@ -33,7 +36,8 @@ async function clearDirectory(directory: string, manifest: Manifest, fileSystem:
   for (const { name, bytes, sha256 } of manifest.intended.values()) {
     // A crash may have come before the rename, and the name be someone else's: only our content goes.
     const path = join(directory, name);
-    if ((await fileSystem.length(path)) === bytes && (await hashFile(path, fileSystem)) === sha256) await fileSystem.remove(path);
+    if ((await fileSystem.length(path)) === bytes && (await hashFile(path, fileSystem)) === sha256)
+      await fileSystem.remove(path);
   }
   for (const name of await fileSystem.names(directory)) {
     if (parseHiddenName(manifest.header.owner, name) !== null) await fileSystem.remove(join(directory, name));

@@ -42,5 +42,10 @@ export function parseHiddenName(owner: string, name: string): HiddenPart | null 
   const match = hiddenPattern.exec(name);
   if (match === null || match[1] !== owner) return null;
   const [, , subtaskIndex, sequence, attempt, stage] = match;
-  return { subtaskIndex: Number(subtaskIndex), sequence: Number(sequence), attempt: Number(attempt), stage: stage as HiddenStage };
+  return {
+    subtaskIndex: Number(subtaskIndex),
+    sequence: Number(sequence),
+    attempt: Number(attempt),
+    stage: stage as HiddenStage,
+  };
 }

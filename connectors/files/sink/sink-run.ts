@@ -48,9 +48,18 @@ export class SinkRun {
     this.#attempt++;
     const { directory, rolling, parallelism } = this.#options;
     const count = parallelism[this.#attempt - 1] ?? parallelism.at(-1) ?? 1;
-    const context = (subtaskIndex: number) => recordedContext({ attempt: this.#attempt, subtaskIndex, parallelism: count });
-    const writers = Array.from({ length: count }, (_, subtaskIndex) =>
-      new FileSinkWriter<number>(context(subtaskIndex), { directory, rolling, fileSystem, nowMs: () => 0, encoder: new JsonLinesEncoder() }),
+    const context = (subtaskIndex: number) =>
+      recordedContext({ attempt: this.#attempt, subtaskIndex, parallelism: count });
+    const writers = Array.from(
+      { length: count },
+      (_, subtaskIndex) =>
+        new FileSinkWriter<number>(context(subtaskIndex), {
+          directory,
+          rolling,
+          fileSystem,
+          nowMs: () => 0,
+          encoder: new JsonLinesEncoder(),
+        }),
     );
     const committer = new FileSinkCommitter(context(0), { directory, fileSystem });
     try {
@@ -68,11 +77,20 @@ export class SinkRun {
     const id = this.#nextCheckpointId++;
     const from = this.#completed.nextRecord;
     const nextRecord = Math.min(records, from + recordsPerCheckpoint);
-    for (let record = from; record < nextRecord; record++) writers[record % writers.length]?.write(record, Number.NaN, 0);
+    for (let record = from; record < nextRecord; record++)
+      writers[record % writers.length]?.write(record, Number.NaN, 0);
     const ended = nextRecord === records;
     const prepared = await allDone(writers.map((writer) => writer.prepareCommit(id, ended)));
-    const committables = prepared.flatMap((part, subtaskIndex) => part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })));
-    this.#completed = structuredClone({ id, nextRecord, ended, states: prepared.flatMap(({ state }) => state), committables });
+    const committables = prepared.flatMap((part, subtaskIndex) =>
+      part.committables.map((data) => ({ checkpointId: id, subtaskIndex, data })),
+    );
+    this.#completed = structuredClone({
+      id,
+      nextRecord,
+      ended,
+      states: prepared.flatMap(({ state }) => state),
+      committables,
+    });
     await committer.commit(structuredClone(committables));
     await committer.removeLeftovers();
   }

@@ -43,7 +43,8 @@ export class PlainByteReader implements ByteReader {
     try {
       const buffer = Buffer.allocUnsafeSlow(length);
       const { bytesRead } = await this.#handle.read(buffer, 0, length, this.#offset);
-      if (bytesRead === 0) throw new Error(`the file ends at byte ${this.#offset}, ${this.#range.fileBytes} were planned`);
+      if (bytesRead === 0)
+        throw new Error(`the file ends at byte ${this.#offset}, ${this.#range.fileBytes} were planned`);
       this.#offset += bytesRead;
       return buffer.subarray(0, bytesRead);
     } catch (error) {
@@ -90,9 +91,13 @@ export class GzipByteReader implements ByteReader {
 
   #end(): null {
     if (this.#toSkip === 0) return null;
-    throw new EngineError('INPUT_MALFORMED', `${this.#range.path} ends ${this.#toSkip} bytes before the position in the checkpoint. Put the old file back.`, {
-      ids: { path: this.#range.path },
-    });
+    throw new EngineError(
+      'INPUT_MALFORMED',
+      `${this.#range.path} ends ${this.#toSkip} bytes before the position in the checkpoint. Put the old file back.`,
+      {
+        ids: { path: this.#range.path },
+      },
+    );
   }
 }
 
@@ -107,10 +112,14 @@ async function* gunzipPieces(handle: FileHandle, { path }: ByteRange): AsyncGene
     if (isEngineError(error)) throw error;
     if (!systemCode(error).startsWith('Z_')) throw storageError('reading', path, error);
     const text = error instanceof Error ? error.message : String(error);
-    throw new EngineError('INPUT_MALFORMED', `${path} is not a complete gzip file: ${text}. Check the file, or set the option gzip: false.`, {
-      cause: error,
-      ids: { path },
-    });
+    throw new EngineError(
+      'INPUT_MALFORMED',
+      `${path} is not a complete gzip file: ${text}. Check the file, or set the option gzip: false.`,
+      {
+        cause: error,
+        ids: { path },
+      },
+    );
   } finally {
     input.destroy();
     gunzip.destroy();

@@ -24,10 +24,15 @@ export class QuoteFinder {
 }
 
 /** Index after the record that starts at `from`, its line end included, or -1 when the buffer ends first. */
-export function findCsvRecordEnd(buffer: Buffer, from: number, options: { readonly delimiter: number; readonly quotes: QuoteFinder }): number {
+export function findCsvRecordEnd(
+  buffer: Buffer,
+  from: number,
+  options: { readonly delimiter: number; readonly quotes: QuoteFinder },
+): number {
   const lineEnd = buffer.indexOf(lineFeed, from);
   // Most records have no quotes; then the line is the record.
-  if (options.quotes.find(buffer, from) > (lineEnd < 0 ? buffer.length : lineEnd)) return lineEnd < 0 ? -1 : lineEnd + 1;
+  if (options.quotes.find(buffer, from) > (lineEnd < 0 ? buffer.length : lineEnd))
+    return lineEnd < 0 ? -1 : lineEnd + 1;
   let fieldStart = true;
   for (let at = from; at < buffer.length; at++) {
     const byte = buffer[at] as number;
@@ -80,6 +85,7 @@ function quotedField(text: string, from: number, delimiter: string): Field {
   while (closing >= 0 && text[closing + 1] === '"') closing = text.indexOf('"', closing + 2);
   if (closing < 0) throw new MalformedText('a quoted field is not closed');
   const end = closing + 1;
-  if (end < text.length && text[end] !== delimiter) throw new MalformedText(`text follows a closing quote (column ${end + 1})`);
+  if (end < text.length && text[end] !== delimiter)
+    throw new MalformedText(`text follows a closing quote (column ${end + 1})`);
   return { value: text.slice(from + 1, closing).replaceAll('""', '"'), end };
 }

@@ -8,6 +8,7 @@ import { QuoteFinder, findCsvRecordEnd, splitCsvFields } from './csv-fields.ts';
 import { MalformedText, decodeUtf8, noRecord } from './text-format.ts';
 import type { TextFormat } from './text-format.ts';
 
+/** What the text of a CSV column is read as. */
 export type CsvType = 'string' | 'number' | 'boolean';
 
 export interface CsvShape {
@@ -76,11 +77,18 @@ export class CsvFormat<T> implements TextFormat<T> {
 
   #setNames(names: readonly string[]): void {
     const repeated = names.find((name, index) => names.indexOf(name) !== index);
-    if (repeated !== undefined) throw this.#invalid('INPUT_MALFORMED', `has the column "${repeated}" twice in its header. Give the names with the option header`);
+    if (repeated !== undefined)
+      throw this.#invalid(
+        'INPUT_MALFORMED',
+        `has the column "${repeated}" twice in its header. Give the names with the option header`,
+      );
     for (const name of Object.keys(this.#shape.columns)) {
       if (names.includes(name)) continue;
       const nearest = nearestNames(name, names).map((right) => `"${right}"`);
-      throw this.#invalid('PARAMETER_INVALID', `has no column "${name}", which the option columns gives a type. Nearest: ${nearest.join(', ')}`);
+      throw this.#invalid(
+        'PARAMETER_INVALID',
+        `has no column "${name}", which the option columns gives a type. Nearest: ${nearest.join(', ')}`,
+      );
     }
     this.#names = [...names];
     this.#converters = names.map((name) => {
@@ -102,7 +110,12 @@ function toNumber(text: string, name: string): number | null {
   if (length === 0) return null;
   const number = Number(text);
   const isBlank = text.charCodeAt(0) <= space || text.charCodeAt(length - 1) <= space;
-  if (Number.isFinite(number) && !isBlank && !(length > 2 && text.charCodeAt(0) === zero && radixMarks.has(text.charCodeAt(1)))) return number;
+  if (
+    Number.isFinite(number) &&
+    !isBlank &&
+    !(length > 2 && text.charCodeAt(0) === zero && radixMarks.has(text.charCodeAt(1)))
+  )
+    return number;
   throw new MalformedText(`"${text.slice(0, 40)}" in column "${name}" is not a number`);
 }
 

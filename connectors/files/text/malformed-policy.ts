@@ -97,7 +97,8 @@ export class MalformedHandler {
   constructor(policy: OnMalformed, context: ConnectorContext) {
     this.#policy = policy;
     this.#context = context;
-    this.#deadLetters = typeof policy === 'object' ? new DeadLetterFile(policy.deadLetterFile, context.workingDirectory) : null;
+    this.#deadLetters =
+      typeof policy === 'object' ? new DeadLetterFile(policy.deadLetterFile, context.workingDirectory) : null;
   }
 
   /** Whether reading ends at malformed text. */

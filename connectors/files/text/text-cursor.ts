@@ -65,6 +65,8 @@ export class TextCursor<T> implements SplitCursor<T> {
   /** Offset and line after each record of the last batch; index 0 is before its first record. */
   #offsets = new Float64Array(1);
   #lines = new Float64Array(1);
+  /** Records in the last batch. */
+  #batchLength = 0;
 
   constructor(options: TextCursorOptions<T>) {
     this.#options = options;
@@ -79,24 +81,33 @@ export class TextCursor<T> implements SplitCursor<T> {
 
   poll(recordsMax: number): SourceBatch<T> | null {
     if (this.#failure !== null) return null;
-    if (this.#offsets.length <= recordsMax) {
-      this.#offsets = new Float64Array(recordsMax + 1);
-      this.#lines = new Float64Array(recordsMax + 1);
-    }
-    this.#mark(0);
     const values: T[] = [];
     while (values.length < recordsMax) {
       const end = this.#findEnd();
       if (end < 0) break;
       const decoded = this.#decode(end);
       if (this.#failure !== null) break;
+      if (decoded !== noRecord) {
+        if (values.length === 0) this.#startBatch(recordsMax);
+        values.push(decoded);
+        this.#batchLength = values.length;
+      }
       this.#pass(end);
-      if (decoded !== noRecord) values.push(decoded);
-      // Text without a record belongs to the record before it: a position behind that one does not read it again.
-      this.#mark(values.length);
+      // Text without a record belongs to the record before it, in this batch or the one before: a position behind that record
+      // does not read it again, and a poll without records leaves the other positions as they are.
+      this.#mark(this.#batchLength);
     }
     this.#options.malformed.flush();
     return values.length === 0 ? null : { values, timestamps: null };
+  }
+
+  /** Forgets the positions of the batch before; it is consumed when records follow it. */
+  #startBatch(recordsMax: number): void {
+    if (this.#offsets.length <= recordsMax) {
+      this.#offsets = new Float64Array(recordsMax + 1);
+      this.#lines = new Float64Array(recordsMax + 1);
+    }
+    this.#mark(0);
   }
 
   async ready(): Promise<void> {
@@ -163,7 +174,12 @@ export class TextCursor<T> implements SplitCursor<T> {
 
   #pass(end: number): void {
     if (this.#options.format.multiline) {
-      for (let at = this.#buffer.indexOf(lineFeed, this.#at); at >= 0 && at < end; at = this.#buffer.indexOf(lineFeed, at + 1)) this.#line++;
+      for (
+        let at = this.#buffer.indexOf(lineFeed, this.#at);
+        at >= 0 && at < end;
+        at = this.#buffer.indexOf(lineFeed, at + 1)
+      )
+        this.#line++;
     } else {
       this.#line++;
     }

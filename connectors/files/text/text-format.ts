@@ -29,7 +29,8 @@ const lineFeed = 0x0a;
 export function decodeUtf8(buffer: Buffer, from: number, to: number): string {
   const text = buffer.toString('utf8', from, to);
   // Decoding replaces bad bytes by U+FFFD; only then is it worth asking whether it was in the text itself.
-  if (text.includes(invalidCharacter) && !isUtf8(buffer.subarray(from, to))) throw new MalformedText('the text is not valid UTF-8');
+  if (text.includes(invalidCharacter) && !isUtf8(buffer.subarray(from, to)))
+    throw new MalformedText('the text is not valid UTF-8');
   return text;
 }
 

@@ -38,10 +38,22 @@ function piecewise(content: Buffer, sizes: readonly number[]): ByteReader {
   };
 }
 
-async function readPieces<T>(format: TextFormat<T>, content: Buffer, sizes: readonly number[], lineMaxBytes = 1000): Promise<T[]> {
+async function readPieces<T>(
+  format: TextFormat<T>,
+  content: Buffer,
+  sizes: readonly number[],
+  lineMaxBytes = 1000,
+): Promise<T[]> {
   const start = { offset: 0, line: 1, format: null };
   const malformed = new MalformedHandler('fail', recordedContext());
-  const cursor = new TextCursor<T>({ path: 'in', reader: piecewise(content, sizes), format, malformed, lineMaxBytes, start });
+  const cursor = new TextCursor<T>({
+    path: 'in',
+    reader: piecewise(content, sizes),
+    format,
+    malformed,
+    lineMaxBytes,
+    start,
+  });
   const values: T[] = [];
   while (!cursor.ended) {
     const batch = cursor.poll(3);
@@ -56,13 +68,15 @@ const records = [{ a: 1 }, 'zwei ü€😀', [3], null, 4.5];
 
 describe('files.jsonl source', () => {
   it.each([
-    ['line feeds', lines.join('\n') + '\n'],
+    ['line feeds', `${lines.join('\n')}\n`],
     ['no line end at the end', lines.join('\n')],
-    ['CRLF', lines.join('\r\n') + '\r\n'],
+    ['CRLF', `${lines.join('\r\n')}\r\n`],
     ['a byte order mark', `\ufeff${lines.join('\n')}`],
   ])('gives every line once and resumes exactly when the file has %s', async (_, content) => {
     expect(await expectExactResume(files.jsonl(await input('in.jsonl', content)).source, {}, 2)).toEqual(records);
-    expect(await expectExactResume(files.jsonl(await input('in.jsonl.gz', gzipSync(content))).source, {}, 2)).toEqual(records);
+    expect(await expectExactResume(files.jsonl(await input('in.jsonl.gz', gzipSync(content))).source, {}, 2)).toEqual(
+      records,
+    );
   });
 
   it('reads all members when a gzip file has several', async () => {
@@ -72,7 +86,8 @@ describe('files.jsonl source', () => {
 
   it('gives the same records when the file comes in pieces of any size', async () => {
     const content = Buffer.from(`\ufeff${lines.join('\r\n')}`);
-    for (let size = 1; size < 20; size++) expect(await readPieces(new JsonLinesFormat(), content, [size])).toEqual(records);
+    for (let size = 1; size < 20; size++)
+      expect(await readPieces(new JsonLinesFormat(), content, [size])).toEqual(records);
   });
 
   it('gives records of several polls when the file is longer than a piece', async () => {
@@ -90,7 +105,9 @@ describe('files.jsonl source', () => {
     const path = await input('in.jsonl', '1\n\nü2\n{bad\n3\n');
     await expect(drainSource(files.jsonl(path).source)).rejects.toMatchObject({
       code: 'INPUT_MALFORMED',
-      message: expect.stringMatching(new RegExp(`^${path}, line 3 \\(byte 3\\): the line is not JSON .*\\n?.*ü2[^]*onMalformed: 'skip'`)),
+      message: expect.stringMatching(
+        new RegExp(`^${path}, line 3 \\(byte 3\\): the line is not JSON .*\\n?.*ü2[^]*onMalformed: 'skip'`),
+      ),
       ids: { path, line: 3, byteOffset: 3 },
     });
   });
@@ -123,8 +140,28 @@ describe('files.jsonl source', () => {
     await resumed.close();
   });
 
+  it('keeps the position of the last batch when a poll finds no record', async () => {
+    const { source } = files.csv(await input('in.csv', 'a\n1\n2\n\n\n'));
+    const [split] = await planAll(source, recordedContext());
+    const reader = source.createReader(recordedContext());
+    const cursor = await reader.openSplit(split!, undefined);
+    await cursor.ready();
+    expect(cursor.poll(2)?.values).toEqual([{ a: '1' }, { a: '2' }]);
+    expect(cursor.poll(100)).toBeNull();
+    const resumed = await reader.openSplit(split!, cursor.position(1));
+    await resumed.ready();
+    expect(resumed.poll(10)?.values).toEqual([{ a: '2' }]);
+    expect(cursor.position(2)).toMatchObject({ offset: 8, line: 6 });
+    await cursor.close();
+    await resumed.close();
+  });
+
   it('skips and counts when malformed lines are to be skipped', async () => {
-    const content = Buffer.concat([Buffer.from('1\nbad\n'), Buffer.from([0x22, 0xff, 0x22, 0x0a]), Buffer.from('"\ufffd"\n2\n')]);
+    const content = Buffer.concat([
+      Buffer.from('1\nbad\n'),
+      Buffer.from([0x22, 0xff, 0x22, 0x0a]),
+      Buffer.from('"\ufffd"\n2\n'),
+    ]);
     const path = await input('in.jsonl', content);
     const { values, context } = await drainSource(files.jsonl(path, { onMalformed: 'skip' }).source);
     expect(values).toEqual([1, '\ufffd', 2]);
@@ -134,12 +171,18 @@ describe('files.jsonl source', () => {
 
   it('keeps text, place and reason of malformed lines when they go to a dead-letter file', async () => {
     const workingDirectory = await temporaryDirectory();
-    await writeFile(join(workingDirectory, 'in.jsonl'), Buffer.concat([Buffer.from('1\nbad\n'), Buffer.from([0xff, 0x0a]), Buffer.from('2')]));
+    await writeFile(
+      join(workingDirectory, 'in.jsonl'),
+      Buffer.concat([Buffer.from('1\nbad\n'), Buffer.from([0xff, 0x0a]), Buffer.from('2')]),
+    );
     const { source } = files.jsonl('in.jsonl', { onMalformed: { deadLetterFile: 'dead/letters.jsonl' } });
     const { values, context } = await drainSource(source, { workingDirectory });
     expect(values).toEqual([1, 2]);
     expect(context.counts.get('malformedRecords')).toBe(2);
-    const letters = (await readFile(join(workingDirectory, 'dead/letters.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line));
+    const letters = (await readFile(join(workingDirectory, 'dead/letters.jsonl'), 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     const file = join(workingDirectory, 'in.jsonl');
     expect(letters).toEqual([
       { file, line: 2, byteOffset: 2, reason: expect.stringContaining('not JSON'), raw: 'bad' },
@@ -154,13 +197,18 @@ describe('files.jsonl source', () => {
       message: expect.stringMatching(/line 2 \(byte 2\).*the limit is 50.*lineMaxBytes/),
     });
     const endless = Buffer.alloc(200, 0x20);
-    await expect(readPieces(new JsonLinesFormat(), endless, [10], 50)).rejects.toMatchObject({ code: 'RECORD_TOO_LARGE' });
+    await expect(readPieces(new JsonLinesFormat(), endless, [10], 50)).rejects.toMatchObject({
+      code: 'RECORD_TOO_LARGE',
+    });
   });
 
   it('says so when a gzip file is cut short or no gzip file', async () => {
     const whole = gzipSync(Array.from({ length: 1000 }, (_, index) => `${index * 7919}\n`).join(''));
     const cut = await input('in.jsonl.gz', whole.subarray(0, whole.length - 20));
-    await expect(drainSource(files.jsonl(cut).source)).rejects.toMatchObject({ code: 'INPUT_MALFORMED', message: expect.stringContaining('not a complete gzip file') });
+    await expect(drainSource(files.jsonl(cut).source)).rejects.toMatchObject({
+      code: 'INPUT_MALFORMED',
+      message: expect.stringContaining('not a complete gzip file'),
+    });
     const plain = await input('in.jsonl.gz', '1\n2\n');
     await expect(drainSource(files.jsonl(plain).source)).rejects.toMatchObject({ code: 'INPUT_MALFORMED' });
     expect((await drainSource(files.jsonl(plain, { gzip: false }).source)).values).toEqual([1, 2]);
@@ -197,8 +245,12 @@ const csvShape = { header: null, delimiter: ',', columns: {} } as const;
 
 describe('files.csv source', () => {
   it('gives typed fields and resumes exactly when records have quotes, line ends in quotes and empty cells', async () => {
-    const content = ['id,name,ok', '1,"Smith, ""J""",true', '', '2,"two\r\nlines",0', ',,', '4,5" pipe,FALSE'].join('\r\n');
-    const source = files.csv<{ id: number; name: string; ok: boolean }>(await input('in.csv', content), { columns: { id: 'number', ok: 'boolean' } }).source;
+    const content = ['id,name,ok', '1,"Smith, ""J""",true', '', '2,"two\r\nlines",0', ',,', '4,5" pipe,FALSE'].join(
+      '\r\n',
+    );
+    const source = files.csv<{ id: number; name: string; ok: boolean }>(await input('in.csv', content), {
+      columns: { id: 'number', ok: 'boolean' },
+    }).source;
     expect(await expectExactResume(source, {}, 2)).toEqual([
       { id: 1, name: 'Smith, "J"', ok: true },
       { id: 2, name: 'two\r\nlines', ok: false },
@@ -209,7 +261,10 @@ describe('files.csv source', () => {
 
   it('takes names from the option when the file has no header', async () => {
     const source = files.csv(await input('in.csv', '1;2\n3;4'), { header: ['a', 'b'], delimiter: ';' }).source;
-    expect(await expectExactResume(source)).toEqual([{ a: '1', b: '2' }, { a: '3', b: '4' }]);
+    expect(await expectExactResume(source)).toEqual([
+      { a: '1', b: '2' },
+      { a: '3', b: '4' },
+    ]);
   });
 
   it.each([
@@ -220,23 +275,40 @@ describe('files.csv source', () => {
     ['number', 'n\n1\n"5 "\n', /line 3 \(byte 4\): "5 " in column "n" is not a number/],
     ['line after quoted line ends', 'a,n\n"x\ny",1\nz,?\n', /line 4 \(byte 12\)/],
   ])('names line and byte when the %s is wrong', async (_, content, message) => {
-    const source = files.csv<{ n: number }>(await input('in.csv', content), content.includes('n') ? { columns: { n: 'number' } } : {}).source;
-    await expect(drainSource(source)).rejects.toMatchObject({ code: 'INPUT_MALFORMED', message: expect.stringMatching(message) });
+    const source = files.csv<{ n: number }>(
+      await input('in.csv', content),
+      content.includes('n') ? { columns: { n: 'number' } } : {},
+    ).source;
+    await expect(drainSource(source)).rejects.toMatchObject({
+      code: 'INPUT_MALFORMED',
+      message: expect.stringMatching(message),
+    });
   });
 
   it('names the nearest columns when a type is given for one that does not exist', async () => {
-    const source = files.csv<{ prize: number }>(await input('in.csv', 'price,name\n1,a\n'), { columns: { prize: 'number' } }).source;
-    await expect(drainSource(source)).rejects.toMatchObject({ code: 'PARAMETER_INVALID', message: expect.stringContaining('Nearest: "price"') });
+    const source = files.csv<{ prize: number }>(await input('in.csv', 'price,name\n1,a\n'), {
+      columns: { prize: 'number' },
+    }).source;
+    await expect(drainSource(source)).rejects.toMatchObject({
+      code: 'PARAMETER_INVALID',
+      message: expect.stringContaining('Nearest: "price"'),
+    });
   });
 
   it('gives what csv-parse gives when text is arbitrary and comes in pieces', async () => {
     const cell = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', 'ü', '😀', '0'), maxLength: 6 });
-    const table = fc.integer({ min: 1, max: 4 }).chain((width) => fc.array(fc.array(cell, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 8 }));
+    const table = fc
+      .integer({ min: 1, max: 4 })
+      .chain((width) =>
+        fc.array(fc.array(cell, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 8 }),
+      );
     await fc.assert(
       fc.asyncProperty(table, fc.integer({ min: 1, max: 9 }), async (rows, size) => {
         const names = rows[0]!.map((_, index) => `c${index}`);
         const encoder = new CsvEncoder<Record<string, string>>({ delimiter: ',', withHeader: true, columns: names });
-        const body = rows.map((row) => encoder.encode(Object.fromEntries(row.map((value, index) => [names[index] as string, value])))).join('');
+        const body = rows
+          .map((row) => encoder.encode(Object.fromEntries(row.map((value, index) => [names[index] as string, value]))))
+          .join('');
         const text = encoder.header() + body;
         const oracle: unknown = parse(text, { columns: true, record_delimiter: '\n' });
         const read = await readPieces(new CsvFormat<unknown>('in', csvShape, null), Buffer.from(text), [size]);

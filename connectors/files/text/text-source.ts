@@ -1,6 +1,13 @@
 /** The source behind `files.jsonl` and `files.csv`: planner, reader, and the choice between plain and gzip. */
 import { resolve } from 'node:path';
-import type { ConnectorContext, JsonObject, PlainData, Source, SourceReader, SplitCursor } from '../../../core/connector/index.ts';
+import type {
+  ConnectorContext,
+  JsonObject,
+  PlainData,
+  Source,
+  SourceReader,
+  SplitCursor,
+} from '../../../core/connector/index.ts';
 import { FilePlanner } from '../file-planner.ts';
 import { openPlannedInput } from '../input-file.ts';
 import type { FileSplit } from '../input-file.ts';
@@ -11,6 +18,7 @@ import { TextCursor } from './text-cursor.ts';
 import type { TextPosition } from './text-cursor.ts';
 import type { TextFormat } from './text-format.ts';
 
+/** Options of both text formats as sources. */
 export interface TextSourceOptions {
   /** What to do with text that is not a record. Default `fail`. */
   readonly onMalformed?: OnMalformed;

@@ -1,0 +1,182 @@
+/**
+ * A job manager of the simulated world: the shell around the real job master, with virtual timers, storage and network. The
+ * same actions as in `jobmanager/job-manager.ts`, under faults.
+ */
+import { EngineError, toWireError } from '../../core/errors.ts';
+import { JobMaster } from '../../jobmanager/model/job-master.ts';
+import {
+  type JobMasterAction,
+  type JobMasterEvent,
+  jobMasterSettingsDefault,
+  type JobNotice,
+  type RestoredPointer,
+  type TaskManagerCall,
+} from '../../jobmanager/model/job-master-protocol.ts';
+import { isLegalJobMove, isTerminal, type JobState } from '../../jobmanager/model/job-state.ts';
+import type { Random } from './random.ts';
+import { makeGraph } from './simulated-job.ts';
+import type { Simulation } from './simulation.ts';
+import type { Process, World } from './world.ts';
+
+const graphHash = 'hash';
+const settings = { ...jobMasterSettingsDefault, slotWaitMs: 1_000_000, cancelTimeoutMs: 300, commitWaitMs: 3_000 };
+
+export class SimulatedJobManager {
+  readonly process: Process;
+  readonly epoch: number;
+  readonly master: JobMaster;
+  ended = false;
+  /** Newest checkpoint for which a manifest was written or a pointer set by this one. */
+  newestCheckpointTried = 0;
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+  #state: JobState = 'created';
+
+  constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null) {
+    this.#simulation = simulation;
+    this.epoch = epoch;
+    this.process = simulation.world.newProcess(`jm${epoch}`);
+    this.#random = simulation.world.random(`job manager ${epoch}`);
+    const ref = { name: 'x', sha256: 'x', bytes: 1 };
+    const graph = makeGraph(simulation.world.configuration, simulation.parallelism);
+    this.master = new JobMaster({
+      graph,
+      graphHash,
+      graphRef: ref,
+      artifactRef: ref,
+      leaderEpoch: epoch,
+      restored,
+      settings,
+    });
+    simulation.world.schedule(0, this.process, 'start', () => this.tell({ kind: 'started' }));
+  }
+
+  /** Hands an event to the job master. @throws EngineError when a message is refused */
+  receive(event: JobMasterEvent): void {
+    if (this.ended) return;
+    const { world } = this.#simulation;
+    world.trace(() => `${this.process.name} <- ${describeEvent(event)}`);
+    const actions = this.master.step(event, { nowMs: Math.floor(world.nowMs), random: this.#random.next() });
+    for (const action of actions) {
+      if (action.kind !== 'set-timer' && action.kind !== 'clear-timer')
+        world.trace(() => `${this.process.name} -> ${describeAction(action)}`);
+      this.#act(action);
+    }
+  }
+
+  /** An event of this process itself. */
+  tell(event: JobMasterEvent): void {
+    try {
+      this.receive(event);
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'STALE_EPOCH') throw error;
+    }
+  }
+
+  #act(action: JobMasterAction): void {
+    const { store, world } = this.#simulation;
+    const tell = (event: JobMasterEvent): void => this.tell(event);
+    switch (action.kind) {
+      case 'call':
+        return this.#call(action.taskManagerId, action.call);
+      case 'set-timer':
+        return world.schedule(action.delayMs, this.process, action.timer, () => {
+          this.tell({ kind: 'timer-fired', timer: action.timer, generation: action.generation });
+        });
+      case 'clear-timer':
+        return;
+      case 'advance-counter': {
+        const { counter } = action;
+        return store.advanceCounter(this.process, counter, {
+          done: (value) => tell({ kind: 'counter-advanced', counter, value }),
+          failed: (error) => tell({ kind: 'counter-failed', counter, error }),
+        });
+      }
+      case 'write-manifest': {
+        const { checkpointId, files } = action.manifest;
+        this.newestCheckpointTried = checkpointId;
+        if (files.some((entry) => entry.base)) world.saw('merge_entered_manifest');
+        return store.writeManifest(this.process, action.manifest, {
+          done: (manifest) => tell({ kind: 'manifest-written', checkpointId, manifest }),
+          failed: (error) => tell({ kind: 'manifest-failed', checkpointId, error }),
+        });
+      }
+      case 'set-pointer': {
+        const { checkpointId } = action.pointer;
+        const slowMs = this.#simulation.settingPointer(this);
+        return store.setPointer(
+          this.process,
+          { ...action, slowMs },
+          {
+            done: (result) => tell({ kind: 'pointer-set', checkpointId, result }),
+            failed: () => {
+              world.saw('pointer_result_unknown');
+              tell({ kind: 'pointer-set', checkpointId, result: 'unknown' });
+            },
+          },
+        );
+      }
+      case 'read-pointer': {
+        const { checkpointId } = action;
+        return store.readPointer(this.process, {
+          done: (pointer) => tell({ kind: 'pointer-read', checkpointId, pointer }),
+          failed: (error) => tell({ kind: 'pointer-read-failed', checkpointId, error }),
+        });
+      }
+      case 'delete-objects':
+        return store.deleteObjects(this.process, action.names);
+      case 'record-terminal':
+        return store.recordTerminal(
+          this.process,
+          { ...action, leaderEpoch: this.epoch },
+          {
+            done: (result) => tell({ kind: 'terminal-recorded', result }),
+            failed: (error) => tell({ kind: 'terminal-failed', error }),
+          },
+        );
+      case 'step-down':
+        this.ended = true;
+        return this.#simulation.steppedDown(this);
+      case 'job-ended':
+        this.ended = true;
+        return this.#simulation.jobEnded(this, action.state, action.error);
+      case 'notice':
+        return this.#notice(action.notice);
+    }
+  }
+
+  #call(taskManagerId: string, call: TaskManagerCall): void {
+    this.#simulation.callTaskManager(this, taskManagerId, call, (error) => {
+      this.tell({ kind: 'call-ended', taskManagerId, call, error: error === null ? null : toWireError(error) });
+    });
+  }
+
+  #notice(notice: JobNotice): void {
+    const world: World = this.#simulation.world;
+    if (notice.kind === 'state-changed') {
+      world.check(notice.from === this.#state, () => `job moves from ${notice.from}, but was ${this.#state}`);
+      world.check(
+        isLegalJobMove(notice.from, notice.to) && !isTerminal(notice.from),
+        () => `job moves from ${notice.from} to ${notice.to}`,
+      );
+      this.#state = notice.to;
+    } else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
+      world.saw('checkpoint_timed_out');
+    else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
+      world.saw('task_manager_lost');
+  }
+}
+
+function describeEvent(event: JobMasterEvent): string {
+  if ('report' in event)
+    return `${event.kind} ${JSON.stringify({ ...event.report, subtasks: undefined }).slice(0, 240)}`;
+  if (event.kind === 'call-ended')
+    return `call-ended ${event.taskManagerId} ${event.call.method} ${event.error?.message ?? 'ok'}`;
+  return JSON.stringify(event).slice(0, 200);
+}
+
+function describeAction(action: JobMasterAction): string {
+  if (action.kind !== 'call') return JSON.stringify(action).slice(0, 300);
+  const { attempt, ...rest } = action.call.request;
+  return `call ${action.taskManagerId} ${action.call.method} attempt ${attempt.attempt} ${JSON.stringify(rest).slice(0, 120)}`;
+}

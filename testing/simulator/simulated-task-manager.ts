@@ -1,0 +1,437 @@
+/**
+ * A task manager of the simulated world: deploys slots, runs subtasks, writes state files, and tells the leading job
+ * manager. Refuses older epochs and attempts. Reports are sent in order and repeated until somebody has answered.
+ */
+import { EngineError, toWireError } from '../../core/errors.ts';
+import type { JobMasterEvent, TaskManagerCall } from '../../jobmanager/model/job-master-protocol.ts';
+import { subtaskKey } from '../../jobmanager/model/slot-assignment.ts';
+import type {
+  AttemptRef,
+  DeploySlotsRequest,
+  Manifest,
+  ObjectRef,
+  StateFile,
+  SubtaskRef,
+} from '../../proto/messages.ts';
+import type { Random } from './random.ts';
+import type { Simulation } from './simulation.ts';
+import { type SubtaskSnapshot, SimulatedSubtask } from './simulated-subtask.ts';
+import { encodeStateFile, forEachStateRow, mergeStateFiles } from './state-rows.ts';
+import { type Process, transportError } from './world.ts';
+
+interface SimulatedAttempt {
+  readonly ref: AttemptRef;
+  readonly request: DeploySlotsRequest;
+  readonly subtasks: Map<string, SimulatedSubtask>;
+  readonly collected: Map<number, SubtaskSnapshot[]>;
+  connected: boolean;
+  alive: boolean;
+}
+
+const heartbeatMs = 1_000;
+const resendMs = 150;
+
+export class SimulatedTaskManager {
+  readonly process: Process;
+  readonly index: number;
+  id: string;
+  cutUntilMs = 0;
+  #registrations = 0;
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+  readonly #incarnation: number;
+  #epoch = 0;
+  #newestAttempt = 0;
+  #canceledAttempt = 0;
+  #attempt: SimulatedAttempt | null = null;
+  readonly #outbox: { readonly attempt: SimulatedAttempt; readonly event: JobMasterEvent }[] = [];
+  #sending = false;
+  #fileCount = 0;
+
+  constructor(simulation: Simulation, index: number, incarnation: number) {
+    this.#simulation = simulation;
+    this.index = index;
+    this.#incarnation = incarnation;
+    this.id = `tm${index}.${incarnation}.0`;
+    this.process = simulation.world.newProcess(this.id);
+    this.#random = simulation.world.random(`task manager ${this.id}`);
+    this.#register();
+    this.#heartbeat();
+  }
+
+  get subtasks(): SimulatedSubtask[] {
+    return [...(this.#attempt?.subtasks.values() ?? [])];
+  }
+
+  get isCut(): boolean {
+    return this.#simulation.world.nowMs < this.cutUntilMs;
+  }
+
+  describe(): string {
+    const { ref, alive, connected } = this.#attempt ?? { ref: null, alive: false, connected: false };
+    return `${this.id} attempt ${ref?.attempt ?? 'none'} alive ${alive} connected ${connected}, ${this.#outbox.length} unsent`;
+  }
+
+  /** A call has arrived. */
+  handle(call: TaskManagerCall, answer: (error: EngineError | null) => void): void {
+    const { leaderEpoch, attempt } = call.request.attempt;
+    if (leaderEpoch < this.#epoch || attempt < this.#newestAttempt) {
+      if (leaderEpoch < this.#epoch) this.#simulation.world.saw('stale_leader_refused_by_task_manager');
+      return answer(
+        new EngineError('STALE_EPOCH', `${this.id} follows epoch ${this.#epoch}, attempt ${this.#newestAttempt}`, {
+          domain: 'external',
+          retry: 'backoff',
+        }),
+      );
+    }
+    this.#epoch = leaderEpoch;
+    const current = this.#attempt?.ref.attempt === attempt ? this.#attempt : null;
+    switch (call.method) {
+      case 'deploySlots':
+        // Graph and artifact are read first; a cancel request may overtake that.
+        this.#newestAttempt = attempt;
+        return this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'deploy', () => {
+          if (attempt <= this.#canceledAttempt || attempt < this.#newestAttempt) {
+            return answer(new EngineError('CANCELED', `attempt ${attempt} was canceled`, { retry: 'backoff' }));
+          }
+          this.#deploy(call.request);
+          answer(null);
+        });
+      case 'connectSlots':
+        if (current !== null)
+          this.#connect(
+            current,
+            call.request.slices.flatMap((slice) => slice.subtasks),
+          );
+        return answer(current === null ? transportError('nothing is deployed') : null);
+      case 'cancelAttempt':
+        this.#newestAttempt = attempt;
+        this.#canceledAttempt = Math.max(this.#canceledAttempt, attempt);
+        if (current !== null)
+          this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'cancel', () =>
+            this.#end(current),
+          );
+        return answer(null);
+      case 'triggerCheckpoint':
+        for (const subtask of current?.subtasks.values() ?? []) {
+          this.#simulation.world.schedule(this.#random.between(0, 2), this.process, 'trigger', () =>
+            subtask.trigger(call.request.checkpointId),
+          );
+        }
+        return answer(null);
+      case 'notifyCheckpointAborted':
+        current?.collected.delete(call.request.checkpointId);
+        for (const subtask of current?.subtasks.values() ?? []) subtask.aborted(call.request.checkpointId);
+        return answer(null);
+      case 'notifyCheckpointComplete':
+        return this.#completed(current, call.request.checkpointId, answer);
+      case 'mergeFiles':
+        if (current !== null) this.#merge(current, call.request.mergeId, call.request.inputs);
+        return answer(null);
+    }
+  }
+
+  /** The whole process dies. */
+  crash(): void {
+    this.process.alive = false;
+    this.#kill();
+  }
+
+  // ---- attempts --------------------------------------------------------------------------------------------------------
+
+  #deploy(request: DeploySlotsRequest): void {
+    this.#kill();
+    this.#newestAttempt = request.attempt.attempt;
+    const attempt = {
+      ref: request.attempt,
+      request,
+      subtasks: new Map(),
+      collected: new Map(),
+      connected: false,
+      alive: true,
+    };
+    this.#attempt = attempt;
+    for (const { slotIndex } of request.slices) {
+      this.#simulation.world.schedule(this.#random.between(1, 20), this.process, 'slot starts', () => {
+        const address = { slotIndex, host: this.id, port: 1 };
+        this.#report(attempt, {
+          kind: 'slot-listening',
+          report: { attempt: attempt.ref, taskManagerId: this.id, address },
+        });
+      });
+    }
+  }
+
+  #connect(attempt: SimulatedAttempt, everywhere: readonly SubtaskRef[]): void {
+    if (attempt.connected || !attempt.alive) return;
+    attempt.connected = true;
+    const { restoreManifest } = attempt.request;
+    if (restoreManifest === null) return this.#start(attempt, everywhere, null, []);
+    this.#read(attempt, [restoreManifest], ([bytes]) => {
+      const manifest = this.#simulation.store.readManifest(restoreManifest);
+      if (bytes === undefined) return;
+      const files = manifest.files.map((entry) => entry.file.object);
+      this.#read(attempt, files, (contents) => this.#start(attempt, everywhere, manifest, contents));
+    });
+  }
+
+  /** Reads objects one after the other; the attempt fails when one cannot be read. */
+  #read(attempt: SimulatedAttempt, objects: readonly ObjectRef[], then: (contents: Uint8Array[]) => void): void {
+    const contents: Uint8Array[] = [];
+    const next = (): void => {
+      if (!attempt.alive) return;
+      const object = objects[contents.length];
+      if (object === undefined) return then(contents);
+      this.#simulation.store.getObject(this.process, object, {
+        done: (bytes) => {
+          contents.push(bytes);
+          next();
+        },
+        failed: (error) => {
+          const subtask = attempt.request.slices[0]?.subtasks[0];
+          if (subtask !== undefined) this.#subtaskState(attempt, subtask, 'failed', { error });
+        },
+      });
+    };
+    next();
+  }
+
+  #start(
+    attempt: SimulatedAttempt,
+    everywhere: readonly SubtaskRef[],
+    manifest: Manifest | null,
+    files: readonly Uint8Array[],
+  ): void {
+    if (!attempt.alive) return;
+    if (manifest !== null) this.#simulation.world.saw('restored_from_checkpoint');
+    if (attempt.request.finished.length > 0) this.#simulation.world.saw('finished_subtasks_not_started_again');
+    const own = attempt.request.slices.flatMap((slice) => slice.subtasks);
+    for (const ref of own) {
+      const subtask = this.#makeSubtask(attempt, ref, everywhere, manifest);
+      attempt.subtasks.set(subtaskKey(ref), subtask);
+      for (const file of files) {
+        forEachStateRow(file, (vertexId, keyGroup, key, value) => {
+          if (vertexId === ref.vertexId) subtask.restore(keyGroup, key, value);
+        });
+      }
+    }
+    for (const subtask of attempt.subtasks.values()) {
+      subtask.start();
+      this.#subtaskState(attempt, subtask.ref, 'running');
+    }
+  }
+
+  #makeSubtask(
+    attempt: SimulatedAttempt,
+    ref: SubtaskRef,
+    everywhere: readonly SubtaskRef[],
+    manifest: Manifest | null,
+  ): SimulatedSubtask {
+    const simulation = this.#simulation;
+    const { inputs, outputs, parallelism } = simulation.channelsOf(
+      attempt.ref.attempt,
+      ref,
+      everywhere,
+      attempt.request.finished,
+    );
+    return new SimulatedSubtask({
+      world: simulation.world,
+      process: this.process,
+      host: {
+        snapshot: (snapshot) => this.#snapshot(attempt, snapshot),
+        inputEnded: (subtask) => this.#subtaskState(attempt, subtask, 'running', { inputEnded: true }),
+        finished: (subtask) => this.#finished(attempt, subtask),
+        failed: (subtask, error) => this.#subtaskState(attempt, subtask, 'failed', { error: toWireError(error) }),
+      },
+      ref,
+      attempt: attempt.ref.attempt,
+      parallelism,
+      inputs,
+      outputs,
+      input: simulation.input,
+      sink: simulation.sink,
+      restoredCheckpointId: manifest?.checkpointId ?? null,
+    });
+  }
+
+  #finished(attempt: SimulatedAttempt, subtask: SubtaskRef): void {
+    this.#subtaskState(attempt, subtask, 'finished', { inputEnded: true });
+    for (const checkpointId of attempt.collected.keys()) this.#writeIfComplete(attempt, checkpointId);
+    for (const slice of attempt.request.slices) {
+      const live = slice.subtasks.some((ref) => attempt.subtasks.get(subtaskKey(ref))?.isLive === true);
+      if (!live && slice.subtasks.some((ref) => subtaskKey(ref) === subtaskKey(subtask)))
+        this.#slotEnded(attempt, slice.slotIndex);
+    }
+  }
+
+  #kill(): void {
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    attempt.alive = false;
+    for (const subtask of attempt.subtasks.values()) subtask.kill();
+    this.#attempt = null;
+  }
+
+  #end(attempt: SimulatedAttempt): void {
+    if (!attempt.alive) return;
+    this.#kill();
+    for (const { slotIndex } of attempt.request.slices) this.#slotEnded(attempt, slotIndex);
+  }
+
+  // ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+  #snapshot(attempt: SimulatedAttempt, snapshot: SubtaskSnapshot): void {
+    const collected = attempt.collected.get(snapshot.checkpointId) ?? [];
+    attempt.collected.set(snapshot.checkpointId, [...collected, snapshot]);
+    this.#writeIfComplete(attempt, snapshot.checkpointId);
+  }
+
+  #writeIfComplete(attempt: SimulatedAttempt, checkpointId: number): void {
+    const collected = attempt.collected.get(checkpointId);
+    if (collected === undefined || !attempt.alive) return;
+    const taken = new Set(collected.map((snapshot) => subtaskKey(snapshot.subtask)));
+    for (const subtask of attempt.subtasks.values()) if (subtask.isLive && !taken.has(subtaskKey(subtask.ref))) return;
+    attempt.collected.delete(checkpointId);
+    const blocks = collected.flatMap((snapshot) => snapshot.blocks);
+    if (blocks.length === 0) return this.#acknowledge(attempt, checkpointId, collected, null);
+    this.#write(`state/${attempt.ref.attempt}-${checkpointId}`, encodeStateFile(blocks), {
+      done: (file) => this.#acknowledge(attempt, checkpointId, collected, file),
+      failed: (error) => {
+        const report = { attempt: attempt.ref, taskManagerId: this.id, checkpointId, error };
+        this.#report(attempt, { kind: 'checkpoint-declined', report });
+      },
+    });
+  }
+
+  #write(
+    prefix: string,
+    bytes: Uint8Array,
+    outcome: { done: (file: StateFile) => void; failed: (error: ReturnType<typeof toWireError>) => void },
+  ): void {
+    const name = `${prefix}-${this.id}-${this.#fileCount++}`;
+    const done = (object: ObjectRef): void => outcome.done({ object, rows: 0, keyGroupFirst: 0, keyGroupLast: 0xffff });
+    this.#simulation.store.putObject(this.process, name, bytes, { done, failed: outcome.failed });
+  }
+
+  #acknowledge(
+    attempt: SimulatedAttempt,
+    checkpointId: number,
+    collected: readonly SubtaskSnapshot[],
+    file: StateFile | null,
+  ): void {
+    const subtasks = collected.map(({ subtask, afterEnd, sourceRecords }) => {
+      return { subtask, afterEnd, sourceRecords, rows: 0, bytes: 0, alignmentMs: 0 };
+    });
+    const report = { attempt: attempt.ref, taskManagerId: this.id, checkpointId, subtasks, file };
+    this.#report(attempt, { kind: 'checkpoint-acknowledged', report });
+  }
+
+  #completed(
+    attempt: SimulatedAttempt | null,
+    checkpointId: number,
+    answer: (error: EngineError | null) => void,
+  ): void {
+    if (attempt === null) return answer(transportError('the attempt is over'));
+    this.#simulation.notificationArrived(checkpointId);
+    let waiting = 1;
+    const committed = (): void => {
+      if (--waiting === 0) answer(null);
+    };
+    for (const subtask of attempt.subtasks.values()) {
+      waiting++;
+      subtask.completed(checkpointId);
+      subtask.whenCommitted(committed);
+    }
+    committed();
+  }
+
+  #merge(attempt: SimulatedAttempt, mergeId: number, inputs: readonly ObjectRef[]): void {
+    const contents: Uint8Array[] = [];
+    const report = (base: StateFile | null, error: ReturnType<typeof toWireError> | null): void =>
+      this.#report(attempt, {
+        kind: 'merge-reported',
+        report: { attempt: attempt.ref, taskManagerId: this.id, mergeId, base, error },
+      });
+    const next = (): void => {
+      const object = inputs[contents.length];
+      if (object === undefined) {
+        const bytes = mergeStateFiles(contents);
+        return this.#write(`merged/${attempt.ref.attempt}-${mergeId}`, bytes, {
+          done: (base) => report(base, null),
+          failed: (error) => report(null, error),
+        });
+      }
+      this.#simulation.store.getObject(this.process, object, {
+        done: (bytes) => {
+          contents.push(bytes);
+          next();
+        },
+        failed: (error) => report(null, error),
+      });
+    };
+    next();
+  }
+
+  // ---- messages to the job manager -------------------------------------------------------------------------------------
+
+  #subtaskState(
+    attempt: SimulatedAttempt,
+    subtask: SubtaskRef,
+    state: 'running' | 'finished' | 'failed',
+    more: { inputEnded?: boolean; error?: ReturnType<typeof toWireError> } = {},
+  ): void {
+    const { inputEnded = false, error = null } = more;
+    const report = { attempt: attempt.ref, taskManagerId: this.id, subtask, state, inputEnded, error };
+    this.#report(attempt, { kind: 'subtask-state', report });
+  }
+
+  #slotEnded(attempt: SimulatedAttempt, slotIndex: number): void {
+    this.#report(attempt, {
+      kind: 'slot-ended',
+      report: { attempt: attempt.ref, taskManagerId: this.id, slotIndex, error: null },
+    });
+  }
+
+  #report(attempt: SimulatedAttempt, event: JobMasterEvent): void {
+    this.#outbox.push({ attempt, event });
+    this.#send();
+  }
+
+  #send(): void {
+    const message = this.#outbox[0];
+    if (this.#sending || message === undefined) return;
+    this.#sending = true;
+    this.#simulation.tellJobManager(this, message.event, (delivered) => {
+      this.#sending = false;
+      if (delivered) this.#outbox.shift();
+      this.#simulation.world.schedule(delivered ? 0 : resendMs, this.process, 'send next', () => this.#send());
+    });
+  }
+
+  #heartbeat(): void {
+    const { world } = this.#simulation;
+    world.schedule(heartbeatMs, this.process, 'heartbeat', () => {
+      const request = { taskManagerId: this.id, leaderEpoch: this.#epoch, attempt: null, metrics: [] };
+      this.#simulation.tellJobManager(this, { kind: 'heartbeat', request }, (_delivered, refusal) => {
+        if (refusal?.code === 'STALE_EPOCH') this.#register();
+      });
+      this.#heartbeat();
+    });
+  }
+
+  /** Registers with the leader under a new id; what ran for the one before is over. */
+  #register(): void {
+    this.#kill();
+    this.id = `tm${this.index}.${this.#incarnation}.${++this.#registrations}`;
+    const { id } = this;
+    const { slotsPerTaskManager } = this.#simulation.world.configuration;
+    const attempt = (): void => {
+      if (this.id !== id) return;
+      const event = { kind: 'task-manager-registered', taskManagerId: id, slotCount: slotsPerTaskManager } as const;
+      this.#simulation.tellJobManager(this, event, (delivered) => {
+        if (!delivered) this.#simulation.world.schedule(resendMs, this.process, 'register again', attempt);
+      });
+    };
+    attempt();
+  }
+}
