@@ -40,11 +40,17 @@ export interface ObjectAggregate<In, Accumulator, Out> {
 }
 
 /** An aggregate of records of type `In` with a result of type `Out`. */
-export type Aggregate<In, Out> = (NumericAggregate<In> | ObjectAggregate<In, never, Out> | ObjectAggregate<In, unknown, Out>) & {
+export type Aggregate<In, Out> = (
+  | NumericAggregate<In>
+  | ObjectAggregate<In, never, Out>
+  | ObjectAggregate<In, unknown, Out>
+) & {
   readonly outType?: Out;
 };
 
 /** A named set of aggregates over one input. */
 export type AggregateSet<In> = { readonly [name: string]: Aggregate<In, unknown> };
 /** The result object of a set. */
-export type AggregateResults<Set> = { -readonly [Name in keyof Set]: Set[Name] extends { readonly outType?: infer Out } ? Out : never };
+export type AggregateResults<Set> = {
+  -readonly [Name in keyof Set]: Set[Name] extends { readonly outType?: infer Out } ? Out : never;
+};

@@ -36,7 +36,9 @@ export interface FunctionContext {
 }
 
 /** A user function: plain, or an object with `open` and `close`. */
-export type UserFunction<Call> = Call | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
+export type UserFunction<Call> =
+  | Call
+  | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
 
 /** One record out for each record in. */
 export type MapFunction<In, Out> = (value: Readonly<In>) => Out;

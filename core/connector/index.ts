@@ -25,6 +25,7 @@ export interface ConnectorLogger {
 /** What a part of a connector knows of the subtask it runs in. */
 export interface ConnectorContext {
   readonly jobName: string;
+  /** Writer and committer of a sink have the same id. */
   readonly operatorId: string;
   readonly subtaskIndex: number;
   readonly parallelism: number;
@@ -166,6 +167,11 @@ export interface SinkCommitter {
   open(): Promise<void>;
   /** Commits, all or nothing for a reader, in order of checkpoint. Idempotent: the same committable may come again after a recovery. */
   commit(committables: readonly Committable[]): Promise<void>;
+  /**
+   * Called once, when the first checkpoint of this attempt is complete and all it holds is committed. Every recovery
+   * starts from that checkpoint or a later one: what earlier attempts left uncommitted is needed by nobody any more.
+   */
+  removeLeftovers?(): Promise<void>;
   /** Ends the committer; nothing is undone. */
   close(): Promise<void>;
 }

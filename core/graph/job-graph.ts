@@ -77,7 +77,12 @@ export type RestartStrategyOptions =
       readonly attemptsMax: number | null;
     }
   | { readonly kind: 'fixed-delay'; readonly delayMs: number; readonly attemptsMax: number }
-  | { readonly kind: 'failure-rate'; readonly delayMs: number; readonly failuresMax: number; readonly intervalMs: number }
+  | {
+      readonly kind: 'failure-rate';
+      readonly delayMs: number;
+      readonly failuresMax: number;
+      readonly intervalMs: number;
+    }
   | { readonly kind: 'none' };
 
 /** Options of a job that travel with its graph; times in ms. */

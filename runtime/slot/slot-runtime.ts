@@ -2,7 +2,7 @@
  * Everything that runs in one slot for one attempt: builds the subtasks of the slot's slice from graph and functions,
  * connects them, restores them, and relays control messages. Free of threads and sockets: those are handed in.
  */
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, withIds } from '../../core/errors.ts';
 import type { JobEdge, JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRange } from '../../core/key-groups.ts';
 import type { OperatorFunctions } from '../../core/operators.ts';
@@ -13,11 +13,13 @@ import {
   type AnyOperatorContext,
   type Collector,
   type Operator,
+  type OperatorMetrics,
   RecordScope,
 } from '../operators/operator.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
-import { createRecordWriter, discard, FanOutCollector, type RecordWriter } from '../subtask/record-writer.ts';
+import { createRecordWriter, discard, FanOutCollector, type RecordWriter, type WriterHost } from '../subtask/record-writer.ts';
+import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
 import { SourceTime } from '../time/split-time.ts';
@@ -59,6 +61,8 @@ export interface SlotRuntimeOptions {
   readonly remote: RemoteChannels;
   readonly events: SlotEvents;
   readonly signal: AbortSignal;
+  /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
+  readonly emitPerRecordMaxBytes?: number;
   nowMs(): number;
 }
 
@@ -100,7 +104,7 @@ export class SlotRuntime {
 
   constructor(options: SlotRuntimeOptions) {
     this.#options = options;
-    this.#encoder = new SnapshotEncoder(options.snapshotSink);
+    this.#encoder = new SnapshotEncoder(options.snapshotSink, (subtask, error) => this.#failSubtask(subtask, error));
     this.#loop = new SlotLoop(this.#encoder, options.pulse);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
     for (const placement of options.placements) {
@@ -147,6 +151,7 @@ export class SlotRuntime {
       this.#loop.wake(placed.place);
       this.#reportRunning(placed);
     }
+    this.#loop.start();
   }
 
   trigger(barrier: Barrier): void {
@@ -202,6 +207,11 @@ export class SlotRuntime {
     return this.#finishedCount === this.#placed.length;
   }
 
+  /** What a subtask keeps cannot be encoded: its fault, found while the slot encodes. */
+  #failSubtask(id: SubtaskId, error: unknown): void {
+    this.#placed.find(({ subtask }) => subtask.id === id)?.subtask.fail(error);
+  }
+
   #keyGroups(vertex: JobVertex, subtaskIndex: number): KeyGroupRange {
     return keyGroupRange(this.#options.graph.options.maxParallelism, vertex.parallelism, subtaskIndex);
   }
@@ -229,6 +239,7 @@ export class SlotRuntime {
       inputs,
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
+      emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
     });
     builder.subtask = subtask;
     this.#loop.add(subtask);
@@ -285,7 +296,7 @@ export class SlotRuntime {
     const keyOf = head !== undefined && 'keyOf' in head ? head.keyOf : null;
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
-    const host = { scope: builder.scope, metrics, blockOutput: () => builder.blockOutput() };
+    const host = builder.writerHost(context.node.id, metrics);
     return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
   }
 
@@ -322,8 +333,18 @@ class ChainBuilder {
     this.#host = host;
   }
 
-  blockOutput(): void {
-    this.subtask?.blockOutput();
+  writerHost(operatorId: string, metrics: OperatorMetrics): WriterHost {
+    const failed = () => this.subtask?.phase === 'failed';
+    return {
+      scope: this.scope,
+      metrics,
+      blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => void this.subtask?.overran(operatorId, bytes),
+      fail: (error) => this.subtask?.fail(error),
+      get failed() {
+        return failed();
+      },
+    };
   }
 
   build(writers: readonly { edge: JobEdge; writer: RecordWriter }[]): ChainedOperator[] {
@@ -392,9 +413,10 @@ class ChainBuilder {
       nowMs,
       hasRoom: () => this.subtask?.hasRoom() ?? false,
       blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => this.subtask?.overran(node.id, bytes) ?? false,
       wake: () => this.#host.wake(),
       wakeAt: (timestampMs) => this.subtask?.wakeAt(timestampMs),
-      fail: (error) => this.subtask?.fail(error),
+      fail: (error) => this.subtask?.fail(withIds(error, { operator: node.id })),
       log: (level, message) => events.log(level, `${node.id}: ${message}`),
       deliver: (channel, id, values) => events.deliver(channel, id, values),
     };
