@@ -34,11 +34,13 @@ export const errorCodes = [
   'NOT_SUPPORTED',
   'INTERNAL',
 ] as const;
+/** What went wrong, from a closed list; each code is explained in docs/errors.md. */
 export type ErrorCode = (typeof errorCodes)[number];
 
 /** Who has to act: the author of the job, the operator of an outside system, or the authors of the engine. */
 export type ErrorDomain = 'user' | 'external' | 'internal';
 
+/** What an {@link EngineError} carries besides code and message. */
 export interface EngineErrorOptions {
   /** Default `user`. */
   domain?: ErrorDomain;
@@ -107,6 +109,12 @@ export function fromWireError(wire: WireError): EngineError {
   });
   error.stack = wire.stack;
   return error;
+}
+
+/** The same error naming more of the things concerned; ids it has already stay. Anything but an {@link EngineError} is returned as it is. */
+export function withIds(error: unknown, ids: Readonly<Record<string, string | number>>): unknown {
+  if (!isEngineError(error)) return error;
+  return fromWireError({ ...toWireError(error), ids: { ...ids, ...error.ids } });
 }
 
 /** Fails the subtask on a broken invariant of the engine: a programmer error, never bad input. */

@@ -307,3 +307,23 @@ test('a job manager refuses state of an earlier run when it was not asked to res
   const second = await world({ files: first.files });
   await expect(second.outcome()).rejects.toThrowError(/resume it, or clear its state/);
 });
+
+test('a job manager deletes what a crashed run left behind, after its own first checkpoint and nothing that is named', async () => {
+  const first = await world();
+  await first.until('checkpoint 1', () => first.taskManager.calls.includes('complete 1'));
+  first.manager.stop();
+  await first.outcome();
+  const objects = new LocalDirectoryStore('/state', first.files);
+  await objects.put('job/state/1-9-orphan.rows', new Uint8Array(3));
+  await objects.put('job/manifests/1-9.manifest', new Uint8Array(3));
+  const second = await world({ files: first.files, resume: true });
+  await second.until('running', () => second.manager.progress()?.state === 'running');
+  const before = first.files.paths;
+  expect(before).toContain('/state/job/state/1-9-orphan.rows');
+  const newest = before.filter((path) => path.endsWith('.manifest') && !path.endsWith('1-9.manifest'));
+  await second.until('clean-up', () => !first.files.paths.includes('/state/job/manifests/1-9.manifest'));
+  expect(first.files.paths).not.toContain('/state/job/state/1-9-orphan.rows');
+  expect(first.files.paths).toContain(newest[newest.length - 1]);
+  second.manager.cancel();
+  await second.outcome();
+});

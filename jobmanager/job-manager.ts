@@ -63,6 +63,8 @@ interface RunningJob {
   readonly master: JobMaster;
   readonly board: MetricsBoard;
   readonly restored: RestoredPointer | null;
+  /** Objects of earlier runs that nothing names; deleted when this run has a checkpoint of its own. */
+  leftovers: readonly string[];
   readonly resolve: (outcome: JobOutcome) => void;
   readonly reject: (error: unknown) => void;
   readonly timers: Map<TimerName, () => void>;
@@ -151,6 +153,8 @@ export class JobManager {
       const message = `job "${name}" has state from an earlier run (checkpoint ${checkpointId}); resume it, or clear its state first`;
       throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
     }
+    if (restored !== null && restored.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, restored, leaderEpoch);
+    const leftovers = await this.#leftovers(name, restored);
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
     const { graph, graphHash, graphRef, artifactRef } = job;
@@ -171,6 +175,7 @@ export class JobManager {
         master,
         board,
         restored,
+        leftovers,
         resolve,
         reject,
         timers: new Map(),
@@ -184,6 +189,26 @@ export class JobManager {
       this.#tell({ kind: 'started' });
       if (this.#stopWanted !== null) this.#tell({ kind: this.#stopWanted });
     });
+  }
+
+  /**
+   * What runs that ended by a crash left behind: objects that are there before this run writes any, and that no retained manifest
+   * names. Recovery only reads; they go once this run has moved the pointer (FLINK-7783).
+   */
+  async #leftovers(jobName: string, restored: RestoredPointer | null): Promise<readonly string[]> {
+    const manifests = restored?.manifests ?? [];
+    // Without a manifest it is not known what it names.
+    if (manifests.includes(null)) return [];
+    const needed = new Set(restored?.pointer.retained.map((checkpoint) => checkpoint.manifest.name));
+    for (const manifest of manifests) for (const { file } of manifest?.files ?? []) needed.add(file.object.name);
+    try {
+      return (await this.#options.store.listObjects(jobName)).filter((name) => !needed.has(name));
+    } catch (error) {
+      this.#options.logger.warn(
+        `files of earlier runs of job "${jobName}" are not cleaned up: ${toWireError(error).message}`,
+      );
+      return [];
+    }
   }
 
   #request(kind: 'stop-requested' | 'cancel-requested'): void {
@@ -369,8 +394,13 @@ export class JobManager {
       job.board.attemptStarted(notice.attempt);
     }
     const text = noticeText(job.name, notice);
-    if (notice.kind === 'warning' || notice.kind === 'attempt-failed') this.#options.logger.warn(text);
+    // The failure that ends the job is its outcome, told once by whoever submitted it.
+    if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) this.#options.logger.warn(text);
     else this.#options.logger.info(text);
+    if (notice.kind === 'checkpoint-completed' && job.leftovers.length > 0) {
+      this.#deleteObjects(job.leftovers);
+      job.leftovers = [];
+    }
     this.#options.onEvent?.(notice);
   }
 
@@ -438,6 +468,12 @@ async function readRestored(
     }
   }
   return { pointer, manifests };
+}
+
+/** Epochs never repeat, so a newest checkpoint of this epoch or a later one means that the epoch counter was lost. */
+function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: number): EngineError {
+  const message = `the newest checkpoint of job "${jobName}" was completed in epoch ${pointer.leaderEpoch}, but the counter of epochs (${clusterName}/counters) now gave ${leaderEpoch}: it is missing or older than the checkpoint → restore that file from a backup; if there is none, drop state and results with --fresh`;
+  return new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', ids: { jobName, leaderEpoch } });
 }
 
 function unreachable(taskManagerId: string): EngineError {

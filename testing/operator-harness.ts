@@ -158,6 +158,7 @@ export class OperatorHarness<Kind extends OperatorKind> {
       blockOutput: () => {
         this.room = 0;
       },
+      overran: () => this.failure === null,
       wake: () => this.#wake(),
       wakeAt: (timestampMs) => {
         if (timestampMs < this.wakeAtMs) this.wakeAtMs = timestampMs;

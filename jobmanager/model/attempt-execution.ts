@@ -116,6 +116,8 @@ export class AttemptExecution {
     const endedNow = report.inputEnded && !execution.inputEnded && !isTerminalSubtask(execution.state);
     if (endedNow) execution.inputEnded = true;
     if (report.state === execution.state) return endedNow;
+    // It came to run while another subtask failed: the two messages crossed, nothing is wrong.
+    if (report.state === 'running' && execution.state === 'canceling') return false;
     if (!isLegalSubtaskMove(execution.state, report.state)) {
       throw refused(
         this.attempt,
@@ -136,11 +138,8 @@ export class AttemptExecution {
 
   /** True when every subtask of a slot has finished: its end is no accident. */
   isSlotFinished(slotIndex: number): boolean {
-    const slot = this.#slots.get(slotIndex);
-    return (
-      slot !== undefined &&
-      slot.placed.subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished')
-    );
+    const subtasks = this.#slots.get(slotIndex)?.placed.subtasks ?? [];
+    return subtasks.length > 0 && subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished');
   }
 
   /** A task manager is gone, and its slots with it. Returns whether that leaves subtasks undone. */
@@ -152,6 +151,11 @@ export class AttemptExecution {
       slot.ended = true;
     }
     return undone;
+  }
+
+  /** A task manager has refused to start its slots. */
+  neverStarted(taskManagerId: string): void {
+    for (const slot of this.#slots.values()) if (slot.placed.taskManagerId === taskManagerId) slot.ended = true;
   }
 
   cancel(): void {

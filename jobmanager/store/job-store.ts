@@ -36,6 +36,8 @@ export interface JobStore {
   writeManifest(manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */
   readManifest(object: ObjectRef): Promise<Manifest>;
+  /** Names of all state files and manifests of a job, needed or not, in no order. */
+  listObjects(jobName: string): Promise<string[]>;
   /** Removes objects; one that is not there is no error. */
   deleteObjects(names: readonly string[]): Promise<void>;
   /** How the last run ended; null while one is open. */

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest } from '../../proto/messages.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
-import { jobDirectoryName, LocalJobStore } from './local-job-store.ts';
+import { LocalJobStore } from './local-job-store.ts';
 
 const jobName = 'orders';
 

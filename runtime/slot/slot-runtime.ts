@@ -2,7 +2,7 @@
  * Everything that runs in one slot for one attempt: builds the subtasks of the slot's slice from graph and functions,
  * connects them, restores them, and relays control messages. Free of threads and sockets: those are handed in.
  */
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, withIds } from '../../core/errors.ts';
 import type { JobEdge, JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRange } from '../../core/key-groups.ts';
 import type { OperatorFunctions } from '../../core/operators.ts';
@@ -13,14 +13,17 @@ import {
   type AnyOperatorContext,
   type Collector,
   type Operator,
+  type OperatorMetrics,
   RecordScope,
 } from '../operators/operator.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
-import { createRecordWriter, discard, FanOutCollector, type RecordWriter } from '../subtask/record-writer.ts';
+import { createRecordWriter, discard, FanOutCollector, type RecordWriter, type WriterHost } from '../subtask/record-writer.ts';
+import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
 import { SourceTime } from '../time/split-time.ts';
+import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
 import { type Pulse, SlotLoop } from './slot-loop.ts';
@@ -59,6 +62,10 @@ export interface SlotRuntimeOptions {
   readonly remote: RemoteChannels;
   readonly events: SlotEvents;
   readonly signal: AbortSignal;
+  /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
+  readonly emitPerRecordMaxBytes?: number;
+  /** Fails the attempt when user code changes one of the first records that it was given or has emitted. */
+  readonly checkImmutability?: boolean;
   nowMs(): number;
 }
 
@@ -94,14 +101,16 @@ export class SlotRuntime {
   readonly #placed: Placed[] = [];
   readonly #slotOf = new Map<string, number>();
   readonly #finishedAtStart: ReadonlySet<string>;
+  readonly #immutability: ImmutabilityCheck | null;
   #finishedCount = 0;
   #failed = false;
   #opened = false;
 
   constructor(options: SlotRuntimeOptions) {
     this.#options = options;
-    this.#encoder = new SnapshotEncoder(options.snapshotSink);
-    this.#loop = new SlotLoop(this.#encoder, options.pulse);
+    this.#encoder = new SnapshotEncoder(options.snapshotSink, (subtask, error) => this.#failSubtask(subtask, error));
+    this.#immutability = options.checkImmutability === true ? new ImmutabilityCheck() : null;
+    this.#loop = new SlotLoop(this.#encoder, options.pulse, options.nowMs);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
     for (const placement of options.placements) {
       for (const subtask of placement.subtasks) this.#slotOf.set(idOf(subtask), placement.slotIndex);
@@ -147,6 +156,7 @@ export class SlotRuntime {
       this.#loop.wake(placed.place);
       this.#reportRunning(placed);
     }
+    this.#loop.start();
   }
 
   trigger(barrier: Barrier): void {
@@ -163,6 +173,11 @@ export class SlotRuntime {
   aborted(checkpointId: number): void {
     this.#encoder.abort(checkpointId);
     for (const { subtask } of this.#placed) subtask.aborted(checkpointId);
+  }
+
+  /** Processing time has moved other than by passing: for a virtual clock. */
+  clockMoved(): void {
+    this.#loop.clockMoved();
   }
 
   /** The store thread takes more rows. */
@@ -202,6 +217,11 @@ export class SlotRuntime {
     return this.#finishedCount === this.#placed.length;
   }
 
+  /** What a subtask keeps cannot be encoded: its fault, found while the slot encodes. */
+  #failSubtask(id: SubtaskId, error: unknown): void {
+    this.#placed.find(({ subtask }) => subtask.id === id)?.subtask.fail(error);
+  }
+
   #keyGroups(vertex: JobVertex, subtaskIndex: number): KeyGroupRange {
     return keyGroupRange(this.#options.graph.options.maxParallelism, vertex.parallelism, subtaskIndex);
   }
@@ -229,8 +249,15 @@ export class SlotRuntime {
       inputs,
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
+      emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
     });
     builder.subtask = subtask;
+    const fail = (error: unknown) => subtask.fail(error);
+    for (const { operator, kind, operatorId } of chain) this.#immutability?.watchOperator(operator, kind, operatorId, fail);
+    for (const { edge, writer } of writers) {
+      const { kind, id: operatorId } = vertex.operators[edge.sourceOperatorIndex];
+      this.#immutability?.watchOutput(writer, kind, operatorId, fail);
+    }
     this.#loop.add(subtask);
     this.#placed.push({ subtask, place, vertex, reportedRunning: false });
   }
@@ -285,7 +312,7 @@ export class SlotRuntime {
     const keyOf = head !== undefined && 'keyOf' in head ? head.keyOf : null;
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
-    const host = { scope: builder.scope, metrics, blockOutput: () => builder.blockOutput() };
+    const host = builder.writerHost(context.node.id, metrics);
     return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
   }
 
@@ -322,8 +349,18 @@ class ChainBuilder {
     this.#host = host;
   }
 
-  blockOutput(): void {
-    this.subtask?.blockOutput();
+  writerHost(operatorId: string, metrics: OperatorMetrics): WriterHost {
+    const failed = () => this.subtask?.phase === 'failed';
+    return {
+      scope: this.scope,
+      metrics,
+      blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => void this.subtask?.overran(operatorId, bytes),
+      fail: (error) => this.subtask?.fail(error),
+      get failed() {
+        return failed();
+      },
+    };
   }
 
   build(writers: readonly { edge: JobEdge; writer: RecordWriter }[]): ChainedOperator[] {
@@ -392,9 +429,10 @@ class ChainBuilder {
       nowMs,
       hasRoom: () => this.subtask?.hasRoom() ?? false,
       blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => this.subtask?.overran(node.id, bytes) ?? false,
       wake: () => this.#host.wake(),
       wakeAt: (timestampMs) => this.subtask?.wakeAt(timestampMs),
-      fail: (error) => this.subtask?.fail(error),
+      fail: (error) => this.subtask?.fail(withIds(error, { operator: node.id })),
       log: (level, message) => events.log(level, `${node.id}: ${message}`),
       deliver: (channel, id, values) => events.deliver(channel, id, values),
     };
