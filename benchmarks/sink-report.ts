@@ -20,5 +20,10 @@ export interface SinkReport {
   /** Longest time between two turns of the slot's event loop, in ms; not counted are the first second and the first three records a key, in which tables grow. */
   readonly pauseMaxMs: number;
   /** From scheduled emission to the sink, in ms; null when the job has no schedule. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number } | null;
+  readonly latencyMs: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly max: number;
+  } | null;
 }
