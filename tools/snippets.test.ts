@@ -85,7 +85,9 @@ test('every snippet of the guides compiles against the public entries', { timeou
   const files = new Map(
     blocks
       .filter((block) => block.marker !== 'from')
-      .map(({ guide, path, text }, index) => [join(guideDirectory, `${guide}.d`, path ?? `${index}.ts`), text] as const),
+      .map(
+        ({ guide, path, text }, index) => [join(guideDirectory, `${guide}.d`, path ?? `${index}.ts`), text] as const,
+      ),
   );
   expect(files.size).toBeGreaterThanOrEqual(12);
   // A wrong file shows that errors are seen at all.
@@ -119,7 +121,11 @@ test('the connector of the guide delivers every line once', { timeout: 60_000 },
   const results = (): readonly string[] =>
     readdirSync(join(temporary, 'out'))
       .filter((name) => !name.startsWith('.'))
-      .flatMap((name) => readFileSync(join(temporary, 'out', name), 'utf8').trim().split('\n'))
+      .flatMap((name) =>
+        readFileSync(join(temporary, 'out', name), 'utf8')
+          .trim()
+          .split('\n'),
+      )
       .map((line) => (JSON.parse(line) as { text: string }).text)
       .sort();
   run();
