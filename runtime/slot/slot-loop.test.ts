@@ -10,7 +10,7 @@ test('the slot loop runs no subtask before it is started when records of other s
   const encoder = new SnapshotEncoder(sink, (_, error) => {
     throw error;
   });
-  const loop = new SlotLoop(encoder, new Int32Array(2));
+  const loop = new SlotLoop(encoder, new Int32Array(2), () => 0);
   const operator = new PassOn();
   const { subtask, input } = singleOperator(operator, () => loop.wake(0));
   loop.add(subtask);
