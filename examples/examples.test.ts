@@ -90,5 +90,5 @@ test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  for (const name of examples) expect(readme).toContain(`examples/${name}`);
+  for (const name of examples) expect(readme.includes(`examples/${name}`), name).toBe(true);
 });
