@@ -9,7 +9,9 @@ import {
   parseInteger,
   parseJobArguments,
   parseParallelism,
+  parsePortRange,
 } from './options/parse-options.ts';
+import type { PortRange } from './embedded/run-types.ts';
 import type { PlanCommandOptions } from './plan/plan-command.ts';
 import type { RunCommandOptions } from './run/run-command.ts';
 
@@ -30,7 +32,9 @@ interface RunFlags extends JobFlags {
   readonly fresh?: boolean;
   readonly checkpointInterval?: number;
   readonly maxRestarts?: number;
+  readonly dataPorts?: PortRange;
   readonly backend: 'memory' | 'cold';
+  readonly stuckTimeout?: number;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }
@@ -70,11 +74,19 @@ function addRun(program: Command, actions: Actions): void {
     .option('--max-restarts <n>', 'restarts before giving up; default: as the job says, at most 3', (text) =>
       parseInteger('--max-restarts', text, { min: 0, max: 1_000_000 }),
     )
+    .option(
+      '--data-ports <first-last>',
+      'ports for the connections between slots, with a parallelism above 1; default: any',
+      (text) => parsePortRange('--data-ports', text),
+    )
     .addOption(
       new Option('--backend <name>', 'state backend')
         .hideHelp()
         .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
         .default('memory'),
+    )
+    .option('--stuck-timeout <time>', 'end a user function that does not return for this long; default: 1m', (text) =>
+      parseDuration('--stuck-timeout', text),
     )
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
@@ -94,6 +106,8 @@ function runOptions(jobFile: string, words: readonly string[], flags: RunFlags):
     parallelism: flags.parallelism,
     checkpointIntervalMs: flags.checkpointInterval,
     restartsMax: flags.maxRestarts,
+    slotStuckTimeoutMs: flags.stuckTimeout,
+    dataPorts: flags.dataPorts ?? null,
     backend: flags.backend,
     json: flags.json ?? false,
     verbose: flags.verbose ?? false,

@@ -111,6 +111,12 @@ export function fromWireError(wire: WireError): EngineError {
   return error;
 }
 
+/** The same error naming more of the things concerned; ids it has already stay. Anything but an {@link EngineError} is returned as it is. */
+export function withIds(error: unknown, ids: Readonly<Record<string, string | number>>): unknown {
+  if (!isEngineError(error)) return error;
+  return fromWireError({ ...toWireError(error), ids: { ...ids, ...error.ids } });
+}
+
 /** Fails the subtask on a broken invariant of the engine: a programmer error, never bad input. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new EngineError('INTERNAL', `invariant broken: ${message}`, { domain: 'internal' });

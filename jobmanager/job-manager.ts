@@ -153,6 +153,7 @@ export class JobManager {
       const message = `job "${name}" has state from an earlier run (checkpoint ${checkpointId}); resume it, or clear its state first`;
       throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
     }
+    if (restored !== null && restored.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, restored, leaderEpoch);
     const leftovers = await this.#leftovers(name, restored);
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
@@ -393,7 +394,8 @@ export class JobManager {
       job.board.attemptStarted(notice.attempt);
     }
     const text = noticeText(job.name, notice);
-    if (notice.kind === 'warning' || notice.kind === 'attempt-failed') this.#options.logger.warn(text);
+    // The failure that ends the job is its outcome, told once by whoever submitted it.
+    if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) this.#options.logger.warn(text);
     else this.#options.logger.info(text);
     if (notice.kind === 'checkpoint-completed' && job.leftovers.length > 0) {
       this.#deleteObjects(job.leftovers);
@@ -466,6 +468,12 @@ async function readRestored(
     }
   }
   return { pointer, manifests };
+}
+
+/** Epochs never repeat, so a newest checkpoint of this epoch or a later one means that the epoch counter was lost. */
+function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: number): EngineError {
+  const message = `the newest checkpoint of job "${jobName}" was completed in epoch ${pointer.leaderEpoch}, but the counter of epochs (${clusterName}/counters) now gave ${leaderEpoch}: it is missing or older than the checkpoint → restore that file from a backup; if there is none, drop state and results with --fresh`;
+  return new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', ids: { jobName, leaderEpoch } });
 }
 
 function unreachable(taskManagerId: string): EngineError {

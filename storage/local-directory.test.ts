@@ -115,7 +115,7 @@ test.each(['ENOSPC', 'EDQUOT'])('put names the path and the remedy when the disk
     code: 'STORAGE_FULL',
     message: expect.stringContaining('/state/job/a'),
   });
-  await expect(failure).rejects.toMatchObject({ message: expect.stringContaining('free space') });
+  await expect(failure).rejects.toMatchObject({ message: expect.stringContaining('make room') });
 });
 
 test('get names file, expected and found when the file was cut or changed', async () => {

@@ -15,6 +15,13 @@ const remedies: Readonly<Record<string, string>> = {
     'something else wrote a file of this name: objects are never overwritten; check that no other engine uses this directory',
 };
 
+/** Why nothing more can be written, by error code. */
+const fullReasons: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space is left on the device',
+  EDQUOT: 'the disk quota is exhausted',
+  EFBIG: 'the file would be larger than the process may write (ulimit -f) or the file system allows',
+};
+
 /**
  * The engine error of a failed write, rename, fsync or read at `path`; an engine error is returned unchanged.
  * @param doing what failed, as in "cannot <doing>"
@@ -23,22 +30,22 @@ export function storageError(error: unknown, doing: string, path: string): Engin
   if (isEngineError(error)) return error;
   const code = systemErrorCode(error) ?? 'unknown';
   const options = { domain: 'external', retry: 'backoff', cause: error, ids: { path } } as const;
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
-    const what = code === 'ENOSPC' ? 'no space is left on the device' : 'the disk quota is exhausted';
-    const message = `cannot ${doing} ${path}: ${what}; free space there or move the state directory to a larger device`;
+  const full = fullReasons[code];
+  if (full !== undefined) {
+    const message = `cannot ${doing} ${path}: ${full} → make room there and run the same command again; what was complete is kept`;
     return new EngineError('STORAGE_FULL', message, options);
   }
   const text = error instanceof Error ? error.message : String(error);
   const remedy = remedies[code] ?? 'check that the directory exists and is usable';
-  return new EngineError('STORAGE_FAILED', `cannot ${doing} ${path}: ${text}; ${remedy}`, options);
+  return new EngineError('STORAGE_FAILED', `cannot ${doing} ${path}: ${text} → ${remedy}`, options);
 }
 
 /** The error of an object that is not what its address says. `expected` and `found` name the same property of it. */
 export function unreadable(path: string, expected: string, found: string): EngineError {
   return new EngineError(
     'CHECKPOINT_UNREADABLE',
-    `${path} is not the object that was stored: expected ${expected}, found ${found}; restore the file from a copy of the ` +
-      'directory, or start from another checkpoint explicitly',
+    `${path} is not the object that was stored: expected ${expected}, found ${found} → restore this file from a backup: results may rest ` +
+      'on it, so nothing older is used in its place; if there is none, drop state and results with --fresh',
     { domain: 'external', ids: { path } },
   );
 }

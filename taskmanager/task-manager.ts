@@ -3,8 +3,8 @@
  * manager. A thin shell: it registers, forwards and reports; what a checkpoint is and when an attempt ends is decided by
  * the job manager's model and by the subtasks.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
@@ -30,6 +30,7 @@ import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messa
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
 import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
 import { startStoreThread, type StoreThread } from './store/store-client.ts';
+import { failpoint } from '../core/failpoint.ts';
 
 export interface TaskManagerOptions {
   readonly slotCount: number;
@@ -50,6 +51,8 @@ export interface TaskManagerOptions {
   readonly heartbeatIntervalMs: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
+  readonly dataPorts: { readonly first: number; readonly last: number } | null;
   /** Look whether user code changes its first records, which it must not. Default: no. */
   readonly checkImmutability?: boolean;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
@@ -62,7 +65,10 @@ interface RunningSlot {
   readonly control: MessagePort;
   readonly handle: SlotHandle;
   readonly pulse: Int32Array;
-  readonly unfinished: Set<string>;
+  /** Subtasks in the order of the slot's loop: those of the slice that had not finished before. */
+  readonly subtasks: readonly SubtaskRef[];
+  /** Ids of the operators of each vertex. */
+  readonly operators: ReadonlyMap<string, readonly string[]>;
   pulseTurns: number;
   stuckSinceMs: number;
   metrics: readonly SubtaskMetrics[];
@@ -86,9 +92,11 @@ export class TaskManager implements TaskManagerGateway {
   readonly #storeThread: StoreThread;
   readonly #stateHost: StateHost | null;
   #attempt: RunningAttempt | null = null;
-  #leaderEpoch = 0;
-  /** A deployment may be on its way when it is canceled: up to this attempt nothing is started any more. */
+  /** Newest attempt that was to be cancelled; it is not started any more. */
   #canceledAttempt = 0;
+  /** Why no attempt can run here any more: a thread that all of them need has died. */
+  #broken: EngineError | null = null;
+  #leaderEpoch = 0;
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -104,9 +112,8 @@ export class TaskManager implements TaskManagerGateway {
     storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
       const attempt = this.#attempt?.ref;
       if (attempt === undefined || attempt.attempt !== number) return;
-      this.#report(
-        options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }),
-      );
+      failpoint('task-manager.file-written');
+      this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
     });
     storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
       const attempt = this.#attempt?.ref;
@@ -114,8 +121,8 @@ export class TaskManager implements TaskManagerGateway {
       const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
       this.#report(options.jobManager.declineCheckpoint(decline));
     });
-    storeThread.onCrashed((error) => this.#failAttempt(error));
-    stateHost?.onCrashed((error) => this.#failAttempt(error));
+    storeThread.onCrashed((error) => this.#break(error));
+    stateHost?.onCrashed((error) => this.#break(error));
   }
 
   /** Starts the threads and registers with the job manager. */
@@ -152,22 +159,30 @@ export class TaskManager implements TaskManagerGateway {
 
   async deploySlots(request: DeploySlotsRequest): Promise<Acknowledgement> {
     this.#refuseStale(request.attempt);
+    try {
+      await this.#deploy(request);
+    } catch (error) {
+      // Without this the job manager would wait for the end of slots that were never started.
+      const wire = toWireError(error);
+      for (const { slotIndex } of request.slices) this.#reportSlotEnded(request.attempt, slotIndex, wire);
+      throw error;
+    }
+    return acknowledged;
+  }
+
+  async #deploy(request: DeploySlotsRequest): Promise<void> {
+    const { attempt, slices } = request;
     const graph = JSON.parse(new TextDecoder().decode(await this.#options.store.get(request.graph))) as JobGraph;
     const artifactPath = await this.#localArtifact(request.artifact);
     const restore = await this.#restorePoint(request.restoreManifest);
-    this.#refuseStale(request.attempt);
-    const { attempt } = request.attempt;
-    if (attempt <= this.#canceledAttempt) {
-      throw new EngineError('CANCELED', `attempt ${attempt} was canceled before its slots were started`, {
-        retry: 'backoff',
-        ids: { attempt },
-      });
+    this.#refuseStale(attempt);
+    if (this.#broken !== null) throw this.#broken;
+    if (attempt.attempt <= this.#canceledAttempt) {
+      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, { domain: 'internal' });
     }
-    this.#attempt = { ref: request.attempt, slots: new Map(), cancelTimer: null };
+    this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
     const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
-    for (const slice of request.slices)
-      this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
-    return acknowledged;
+    for (const slice of slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
   }
 
   connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
@@ -178,8 +193,8 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
-    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
     const attempt = this.#attempt;
+    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
     if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
     this.#sendAll(request.attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
@@ -199,6 +214,7 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   notifyCheckpointComplete(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
+    failpoint('task-manager.checkpoint-complete');
     this.#sendAll(request.attempt, { type: 'completed', checkpointId: request.checkpointId });
     return Promise.resolve(acknowledged);
   }
@@ -243,8 +259,9 @@ export class TaskManager implements TaskManagerGateway {
 
   async #localArtifact(artifact: ObjectRef): Promise<string> {
     const path = join(this.#options.artifactDirectory, `${artifact.sha256}.mjs`);
-    const present = await stat(path).catch(() => null);
-    if (present !== null) return path;
+    // A copy of an earlier run is used only as long as it is what its name says: it is code.
+    const present = await readFile(path).catch(() => null);
+    if (present !== null && sha256(present) === artifact.sha256) return path;
     const temporary = `${path}.${randomUUID()}.tmp`;
     await writeFile(temporary, await this.#options.store.get(artifact), { mode: 0o600 });
     await rename(temporary, path);
@@ -280,6 +297,7 @@ export class TaskManager implements TaskManagerGateway {
         clusterId: this.#options.clusterId,
         host: this.#options.host,
         listens,
+        dataPorts: this.#options.dataPorts,
         checkImmutability: this.#options.checkImmutability ?? false,
       },
     };
@@ -288,7 +306,8 @@ export class TaskManager implements TaskManagerGateway {
       control: channel.port1,
       handle: this.#pool.start(task),
       pulse: new Int32Array(pulse),
-      unfinished: new Set(slice.subtasks.map((subtask) => `${subtask.vertexId}#${subtask.subtaskIndex}`)),
+      subtasks: slice.subtasks.filter((subtask) => !request.finished.some((other) => isSame(subtask, other))),
+      operators: new Map(graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)])),
       pulseTurns: 0,
       stuckSinceMs: 0,
       metrics: [],
@@ -296,7 +315,7 @@ export class TaskManager implements TaskManagerGateway {
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
-    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error));
+    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error === null ? null : namingSubtask(error, slot)));
   }
 
   #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
@@ -316,7 +335,6 @@ export class TaskManager implements TaskManagerGateway {
         this.#reportState(attempt, message.subtask, 'running', true, null);
         return;
       case 'finished':
-        slot.unfinished.delete(`${message.subtask.vertexId}#${message.subtask.subtaskIndex}`);
         this.#reportState(attempt, message.subtask, 'finished', true, null);
         return;
       case 'failed':
@@ -356,15 +374,17 @@ export class TaskManager implements TaskManagerGateway {
     slot.control.close();
     const { slotIndex } = slot.slice;
     this.#heartbeat();
-    this.#report(
-      this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }),
-    );
-    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended))
-      clearTimeout(attempt.cancelTimer);
+    this.#reportSlotEnded(attempt.ref, slotIndex, error);
+    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
   }
 
-  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason. */
-  #failAttempt(error: EngineError): void {
+  #reportSlotEnded(attempt: AttemptRef, slotIndex: number, error: WireError | null): void {
+    this.#report(this.#options.jobManager.reportSlotEnded({ attempt, taskManagerId: this.id, slotIndex, error }));
+  }
+
+  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason, and none starts. */
+  #break(error: EngineError): void {
+    this.#broken ??= error;
     const attempt = this.#attempt;
     for (const slot of attempt?.slots.values() ?? [])
       this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
@@ -400,16 +420,8 @@ export class TaskManager implements TaskManagerGateway {
 
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
-    const subtask = slot.slice.subtasks[place];
-    const name =
-      subtask === undefined
-        ? `slot ${slot.slice.slotIndex}`
-        : `'${subtask.vertexId}' (subtask ${subtask.subtaskIndex})`;
-    const message = `a function of ${name} has not returned for ${seconds} s and its slot was ended; user functions must not loop or block`;
-    const error = new EngineError('USER_FUNCTION_STUCK', message, {
-      retry: 'backoff',
-      ids: { slot: slot.slice.slotIndex },
-    });
+    const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
+    const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
     this.#endSlot(attempt, slot, toWireError(error));
   }
 
@@ -425,6 +437,10 @@ export class TaskManager implements TaskManagerGateway {
   }
 }
 
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
 interface SlotStart {
   readonly slice: SlotSlice;
   readonly graph: JobGraph;
@@ -432,4 +448,23 @@ interface SlotStart {
   readonly restore: RestorePoint | null;
   readonly listens: boolean;
   readonly request: DeploySlotsRequest;
+}
+
+function isSame(left: SubtaskRef, right: SubtaskRef): boolean {
+  return left.vertexId === right.vertexId && left.subtaskIndex === right.subtaskIndex;
+}
+
+/** The subtask at a place of a slot's loop, and the operators that run in it. */
+function subtaskAt(slot: RunningSlot, place: number): string {
+  const subtask = slot.subtasks[place];
+  if (subtask === undefined) return `slot ${slot.slice.slotIndex}`;
+  const operators = slot.operators.get(subtask.vertexId) ?? [subtask.vertexId];
+  const names = operators.map((id) => `'${id}'`).join(', ');
+  return `${operators.length === 1 ? 'operator' : 'one of the operators'} ${names} (subtask ${subtask.subtaskIndex})`;
+}
+
+/** An error of a thread that ended by itself, with the subtask that was running then. */
+function namingSubtask(error: WireError, slot: RunningSlot): WireError {
+  const running = Atomics.load(slot.pulse, 1);
+  return running === 0 ? error : { ...error, message: `${error.message}; it happened in ${subtaskAt(slot, running - 1)}` };
 }

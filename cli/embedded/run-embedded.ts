@@ -20,6 +20,8 @@ import type { RunEmbeddedOptions, RunOutcome, RunProgress } from './run-types.ts
 /** How often progress is told, in ms. */
 const progressIntervalMs = 1_000;
 const heartbeatIntervalMs = 250;
+/** Failures in a row to write the job's own records, half a second apart, before a run gives up: a full disk stays full. */
+const storeFailuresMax = 4;
 /** A subtask that does not return to its slot loop for this long is ended, in ms. */
 const slotStuckTimeoutMs = 60_000;
 
@@ -34,8 +36,17 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     random: Math.random,
     logger: { info: (message) => logger.info(message), warn: (message) => logger.warn(message) },
     // The task manager lives in this process: silence means a busy machine, not a lost one.
-    settings: { heartbeatTimeoutMs: null },
+    settings: { heartbeatTimeoutMs: null, storeFailuresMax },
+    onEvent: (notice) => {
+      if (notice.kind === 'state-changed' && notice.to === 'deploying') started();
+    },
   });
+  let begun = false;
+  const started = (): void => {
+    if (begun) return;
+    begun = true;
+    options.onStart?.(jobManager.progress()?.restored ?? null);
+  };
   const delivered = new Set<string>();
   const taskManager = await TaskManager.start({
     slotCount: options.slots,
@@ -50,6 +61,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     engineVersion: options.engineVersion,
     heartbeatIntervalMs,
     slotStuckTimeoutMs: options.slotStuckTimeoutMs ?? slotStuckTimeoutMs,
+    dataPorts: options.dataPorts ?? null,
     checkImmutability: true,
     onLog: (level, message) => logger[level](message),
     onDelivery: (channel, id, values) => {
@@ -64,7 +76,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
   options.stop.addEventListener('abort', stop);
   const tell = (): void => {
     const progress = jobManager.progress();
-    if (progress !== null) options.onProgress(runProgress(progress));
+    if (begun && progress !== null) options.onProgress(runProgress(progress));
   };
   const timer = setInterval(tell, progressIntervalMs);
   try {

@@ -23,6 +23,11 @@ export interface RunProgress {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** How a run ended. `stopped` may be resumed; `error` is set exactly when the state is `failed`. */
 export interface RunOutcome {
   readonly state: 'finished' | 'stopped' | 'failed' | 'canceled';
@@ -42,6 +47,8 @@ export interface RunEmbeddedOptions {
   readonly engineVersion: string;
   /** A subtask that does not return to its slot loop for this long is ended, in ms; default 60,000. */
   readonly slotStuckTimeoutMs?: number;
+  /** Ports for the connections between slots, both ends inclusive; any free ones when absent. Opened only with several slots. */
+  readonly dataPorts?: PortRange | null;
   readonly backend: 'memory' | 'cold';
   /**
    * Go on from the newest checkpoint of `directory`; from the beginning when none was completed yet. False when the
@@ -50,6 +57,8 @@ export interface RunEmbeddedOptions {
   readonly resume: boolean;
   /** Aborted to stop with a last checkpoint. */
   readonly stop: AbortSignal;
+  /** Called once, before the first progress: where the run begins. */
+  onStart?(restored: RunProgress['restored']): void;
   /** Called about once a second and on each change of state. */
   onProgress(progress: RunProgress): void;
   /** Values handed over by `collect()` sinks, at most once per id. */

@@ -4,6 +4,7 @@
 import { EngineError } from '../../core/errors.ts';
 import { maxParallelismLimit } from '../../core/key-groups.ts';
 
+const portMax = 65_535;
 const durationUnits = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds of `500ms`, `1s`, `1.5m`, `2h`, `1d`. */
@@ -21,6 +22,15 @@ export function parseInteger(option: string, text: string, bounds: { min: number
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (value >= bounds.min && value <= bounds.max) return value;
   throw usage(`${option} is a whole number from ${bounds.min} to ${bounds.max}, not "${text}"`, option);
+}
+
+/** Ports from first to last, both inclusive: `7000-7003`, or one port. */
+export function parsePortRange(option: string, text: string): { readonly first: number; readonly last: number } {
+  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
+  const first = Number(match?.[1] ?? Number.NaN);
+  const last = Number(match?.[2] ?? first);
+  if (first >= 1 && last <= portMax && first <= last) return { first, last };
+  throw usage(`${option} is a range of ports such as 7000-7003, within 1 to ${portMax}, not "${text}"`, option);
 }
 
 export const parseParallelism = (text: string): number =>

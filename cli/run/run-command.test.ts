@@ -65,6 +65,8 @@ const options: RunCommandOptions = {
   parallelism: undefined,
   checkpointIntervalMs: undefined,
   restartsMax: undefined,
+  slotStuckTimeoutMs: undefined,
+  dataPorts: null,
   backend: 'memory',
   json: false,
   verbose: false,

@@ -5,9 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { EngineError } from '../../core/errors.ts';
 import type { JobGraph, JobOptions, RestartStrategyOptions } from '../../core/graph/job-graph.ts';
-import type { RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
+import type { PortRange, RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
 import { type PreparedJob, prepareJob } from '../job/prepare-job.ts';
+import { recordsText } from '../output/number-text.ts';
 import type { Terminal } from '../output/terminal.ts';
 import { CollectedResults } from './collected-results.ts';
 import { destinationsOf, prepareOutputs, sinksOf } from './prepare-outputs.ts';
@@ -25,7 +27,10 @@ export interface RunCommandOptions {
   readonly parallelism: number | undefined;
   readonly checkpointIntervalMs: number | undefined;
   readonly restartsMax: number | undefined;
+  readonly slotStuckTimeoutMs: number | undefined;
+  readonly dataPorts: PortRange | null;
   readonly backend: 'memory' | 'cold';
+  /** A user function that does not return for this long is ended; default as the engine has it. */
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -143,7 +148,7 @@ async function runOpened(
   const results = new CollectedResults(options.json ? null : (line) => terminal.line(line));
   const begun = performance.now();
   const outcome = await runEngine(directory, job, options, context, results);
-  await directory.recordPhase(outcome.state);
+  await recordEnd(directory, outcome);
   terminal.endProgress();
   const summary: RunSummary = {
     jobName: job.graph.name,
@@ -157,6 +162,15 @@ async function runOpened(
   return { outcome };
 }
 
+/** A directory whose end was not recorded is resumed like that of a killed run, so the error of the job itself comes first. */
+async function recordEnd(directory: StateDirectory, outcome: RunOutcome): Promise<void> {
+  try {
+    await directory.recordPhase(outcome.state);
+  } catch (error) {
+    if (outcome.error === null) throw error;
+  }
+}
+
 async function runEngine(
   directory: StateDirectory,
   job: PreparedJob,
@@ -164,6 +178,8 @@ async function runEngine(
   { terminal, runEmbedded, engineVersion }: RunCommandContext,
   results: CollectedResults,
 ): Promise<RunOutcome> {
+  const slots = Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism));
+  requirePorts(options.dataPorts, slots);
   const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
   const signals = listenForStop(
     (signal) => terminal.note(`${signal}: stopping with a last checkpoint; again to end at once`),
@@ -177,10 +193,15 @@ async function runEngine(
       directory: directory.storageDirectory,
       workingDirectory: directory.workingDirectory,
       engineVersion,
-      slots: Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism)),
+      slots,
+      dataPorts: options.dataPorts,
       backend: options.backend,
+      ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       resume: directory.resume,
       stop: signals.stop,
+      onStart: (restored) => {
+        if (directory.resume) terminal.note(resumedText(restored));
+      },
       onProgress: progressReporter(terminal),
       onDelivery: (channel, id, values) => results.add(channel, id, values),
       logger: {
@@ -193,6 +214,22 @@ async function runEngine(
   } finally {
     signals.dispose();
   }
+}
+
+/** Each slot listens on a port of its own; a single slot on none. */
+function requirePorts(ports: PortRange | null, slots: number): void {
+  if (ports === null || slots === 1) return;
+  const count = ports.last - ports.first + 1;
+  if (count >= slots) return;
+  const range = ports.first === ports.last ? String(ports.first) : `${ports.first}-${ports.last}`;
+  const remedy = `name ${slots} ports: --data-ports ${ports.first}-${ports.first + slots - 1}`;
+  throw new EngineError('USAGE', `--data-ports ${range} is ${count === 1 ? 'one port' : `${count} ports`}, and this job runs in ${slots} slots, each with a port of its own → ${remedy}`);
+}
+
+/** Where a run goes on, for the person in front of the screen. */
+export function resumedText(restored: RunProgress['restored']): string {
+  if (restored === null) return 'no checkpoint was completed before: beginning at the beginning';
+  return `going on from checkpoint ${restored.checkpointId}, which covers ${recordsText(restored.sourceRecords)} of the input`;
 }
 
 /** Shows at most one line a second, and each change of state. */

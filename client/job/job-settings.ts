@@ -74,6 +74,12 @@ function checkOptions(jobName: string, options: JobOptions): void {
   };
   const dayMs = 86_400_000;
   range('maxParallelism', 1, maxParallelismLimit);
+  if (options.parallelism > options.maxParallelism) {
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': parallelism ${options.parallelism} is above maxParallelism ${options.maxParallelism} → choose a parallelism of 1 to ${options.maxParallelism}, or raise maxParallelism, which is fixed for the life of the job's state`,
+    );
+  }
   range('parallelism', 1, options.maxParallelism);
   range('checkpointIntervalMs', 10, 365 * dayMs);
   range('checkpointTimeoutMs', 10, 365 * dayMs);

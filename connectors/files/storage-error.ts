@@ -13,17 +13,17 @@ export function systemCode(error: unknown): string {
 export function storageError(doing: string, path: string, cause: unknown): EngineError {
   const code = systemCode(cause);
   const ids = { path };
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new EngineError(
       'STORAGE_FULL',
-      `${doing} ${path} failed: the disk or quota is full (${code}). Free space there; the job goes on from its last checkpoint, nothing is lost.`,
+      `${doing} ${path} failed: the disk or quota is full (${code}) → make room there and run the same command again; what was complete is kept`,
       { domain: 'external', retry: 'backoff', cause, ids },
     );
   }
   const text = cause instanceof Error ? cause.message : String(cause);
-  const remedy = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? ' Check the permissions of the path.' : '';
+  const remedy = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? ' → check the permissions of the path' : '';
   const retry = remedy === '' ? 'backoff' : 'never';
-  return new EngineError('STORAGE_FAILED', `${doing} ${path} failed: ${text}.${remedy}`, {
+  return new EngineError('STORAGE_FAILED', `${doing} ${path} failed: ${text}${remedy}`, {
     domain: 'external',
     retry,
     cause,
@@ -35,7 +35,7 @@ export function storageError(doing: string, path: string, cause: unknown): Engin
 export function inputNotFound(path: string, workingDirectory: string, cause?: unknown): EngineError {
   return new EngineError(
     'INPUT_NOT_FOUND',
-    `the input ${path} does not exist (working directory: ${workingDirectory}). Correct the path, or start the job from the directory that relative paths are meant for.`,
+    `the input ${path} does not exist (working directory: ${workingDirectory}) → correct the path, or start the job from the directory that relative paths are meant for`,
     { cause, ids: { path } },
   );
 }

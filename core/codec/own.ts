@@ -3,6 +3,7 @@
  * whole parent for a slice of 13 characters or more (shorter ones it copies itself). One kept 58-character slice pinned
  * 32 KB. So whoever keeps a decoded value (state, key tables, asynchronous buffers) keeps `ownValue(value)`.
  */
+import { refusalOf } from './value-refusal.ts';
 import { readLatin1, readUtf16, writeAscii, writeUtf16 } from './string-bytes.ts';
 
 /** Shortest string V8 represents as a slice of another. */
@@ -24,9 +25,15 @@ export function ownString(text: string): string {
 /**
  * The value with every string and byte array in memory of its own; the same reference when there is nothing to copy. Takes
  * what the codecs accept; anything else is returned as it is.
+ * @throws EngineError VALUE_NOT_ENCODABLE for a value that contains itself
  */
 export function ownValue<T>(value: T): T {
-  return own(value) as T;
+  try {
+    return own(value) as T;
+  } catch (error) {
+    // The walk has no depth limit of its own; what overflows the stack contains itself or is nested too deep.
+    throw refusalOf(value) ?? error;
+  }
 }
 
 function own(value: unknown): unknown {

@@ -24,8 +24,8 @@ export function refusalOf(value: unknown): EngineError | undefined {
 function refusalError(refusal: Refusal): EngineError {
   return new EngineError(
     'VALUE_NOT_ENCODABLE',
-    `A value cannot be encoded: ${refusal.path} is ${refusal.what}. Records and state are made of primitives, plain objects, ` +
-      'arrays, Date, Uint8Array, typed arrays, Map and Set: convert it to one of these before it is emitted or stored.',
+    `a value cannot be encoded: ${refusal.path} is ${refusal.what} → convert it before it is emitted or stored: records and state are ` +
+      'made of primitives, plain objects, arrays, Date, Uint8Array, typed arrays, Map and Set',
     { ids: { path: refusal.path } },
   );
 }

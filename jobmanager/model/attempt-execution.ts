@@ -116,6 +116,8 @@ export class AttemptExecution {
     const endedNow = report.inputEnded && !execution.inputEnded && !isTerminalSubtask(execution.state);
     if (endedNow) execution.inputEnded = true;
     if (report.state === execution.state) return endedNow;
+    // It came to run while another subtask failed: the two messages crossed, nothing is wrong.
+    if (report.state === 'running' && execution.state === 'canceling') return false;
     if (!isLegalSubtaskMove(execution.state, report.state)) {
       throw refused(
         this.attempt,

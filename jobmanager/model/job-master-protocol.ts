@@ -60,6 +60,8 @@ export interface JobMasterSettings {
   readonly checkpointMinPauseMs: number;
   /** How long a stopped job waits for its last output to be committed. */
   readonly commitWaitMs: number;
+  /** Failures in a row to write the job's own records (counters, how it ended) before it is given up; null: tried for ever. */
+  readonly storeFailuresMax: number | null;
 }
 
 export const jobMasterSettingsDefault: JobMasterSettings = {
@@ -69,6 +71,7 @@ export const jobMasterSettingsDefault: JobMasterSettings = {
   heartbeatTimeoutMs: 5_000,
   checkpointMinPauseMs: 0,
   commitWaitMs: 30_000,
+  storeFailuresMax: null,
 };
 
 export interface JobMasterOptions {
@@ -164,12 +167,8 @@ export type JobMasterAction =
 /** What observers (progress, logs, tests) are told. */
 export type JobNotice =
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
-  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string }
-  | {
-      readonly kind: 'checkpoint-completed';
-      readonly checkpointId: number;
-      readonly bytes: number;
-      readonly durationMs: number;
-    }
+  /** `restarts`: another attempt follows; else the job ends with this error. */
+  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string; readonly restarts: boolean }
+  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly bytes: number; readonly durationMs: number }
   | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
   | { readonly kind: 'warning'; readonly message: string };

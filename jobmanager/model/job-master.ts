@@ -78,6 +78,8 @@ export class JobMaster {
   #phase: Phase = { step: 'new' };
   #attempt = 0;
   #restartCount = 0;
+  /** Failures in a row to write a record of the job itself. */
+  #storeFailures = 0;
   #finished: SubtaskRef[] = [];
   #env: StepEnvironment = { nowMs: 0, random: 0 };
   #actions: JobMasterAction[] = [];
@@ -162,10 +164,7 @@ export class JobMaster {
       case 'terminal-recorded':
         return event.result === 'done' ? this.#terminalRecorded() : this.#stepDown(this.#fencedError());
       case 'terminal-failed':
-        this.#warn(
-          `the end of job "${this.#jobName}" could not be recorded, it is tried again: ${event.error.message}`,
-        );
-        return this.#setTimer('terminal-retry', terminalRetryMs);
+        return this.#terminalFailed(event.error);
       default:
         return assertNever(event, 'job master event');
     }
@@ -244,6 +243,7 @@ export class JobMaster {
   }
 
   #counterAdvanced(counter: CounterName, value: number): void {
+    this.#storeFailures = 0;
     if (counter === 'checkpoint') return this.#take(this.#coordinator.numbered(value, this.#env));
     if (this.#phase.step !== 'numbering') return;
     const place = this.#place();
@@ -273,11 +273,20 @@ export class JobMaster {
   }
 
   #counterFailed(counter: CounterName, error: WireError): void {
-    this.#warn(
-      `the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`,
-    );
+    if (this.#isHopeless(error)) {
+      if (this.#execution() !== null) return this.#attemptFailed({ ...error, retry: 'never' });
+      return this.#beginEnding(null, { kind: 'end', state: 'failed', error });
+    }
+    if (this.#storeFailures === 1) this.#warn(`the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`);
     if (counter === 'checkpoint') this.#take(this.#coordinator.numberingFailed());
     else if (this.#phase.step === 'numbering') this.#setTimer('counter-retry', counterRetryMs);
+  }
+
+  /** The storage of the job's own records fails, and trying again is no longer expected to help. */
+  #isHopeless(error: WireError): boolean {
+    const { storeFailuresMax } = this.#options.settings;
+    this.#storeFailures++;
+    return !isRestartable(error) || (storeFailuresMax !== null && this.#storeFailures >= storeFailuresMax);
   }
 
   #slotListening(report: SlotListeningReport): void {
@@ -348,13 +357,9 @@ export class JobMaster {
       return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
     }
     const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
-    const next =
-      decision === null
-        ? 'the job fails'
-        : decision.restart
-          ? `restart in ${decision.delayMs} ms`
-          : `the job fails: ${decision.reason}`;
-    this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next });
+    const next = decision === null ? 'the job fails' : decision.restart ? `restart in ${decision.delayMs} ms` : `the job fails: ${decision.reason}`;
+    this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next, restarts: decision?.restart === true });
+    if (decision?.restart === false && this.#restartCount > 0) this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
     if (decision?.restart === true) return this.#beginEnding(execution, { kind: 'restart', delayMs: decision.delayMs });
     this.#beginEnding(execution, { kind: 'end', state: 'failed', error });
   }
@@ -428,6 +433,17 @@ export class JobMaster {
   #record(): void {
     if (this.#phase.step === 'recording')
       this.#do({ kind: 'record-terminal', state: this.#phase.state, error: this.#phase.error });
+  }
+
+  /** An end that cannot be recorded is no end: the job may be resumed from its newest checkpoint, and ends again. */
+  #terminalFailed(error: WireError): void {
+    if (this.#phase.step !== 'recording') return;
+    if (this.#isHopeless(error)) {
+      this.#phase = { step: 'recording', state: 'failed', error: this.#phase.error ?? error };
+      return this.#terminalRecorded();
+    }
+    if (this.#storeFailures === 1) this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${error.message}`);
+    this.#setTimer('terminal-retry', terminalRetryMs);
   }
 
   #terminalRecorded(): void {

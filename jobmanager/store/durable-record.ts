@@ -24,7 +24,7 @@ export function decodeRecord(bytes: Uint8Array, path: string): unknown {
   if (lineEnd < 0 || !text.endsWith('\n') || text.slice(0, lineEnd) !== expected) {
     throw new EngineError(
       'CHECKPOINT_UNREADABLE',
-      `${path} is cut or changed (its checksum does not match); restore that file from a backup, or give the state up and start afresh`,
+      `${path} is cut or changed (its checksum does not match) → restore this file from a backup; if there is none, drop state and results with --fresh`,
       { domain: 'external', ids: { path } },
     );
   }

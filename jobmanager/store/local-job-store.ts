@@ -21,6 +21,7 @@ import type { ObjectStore } from '../../storage/object-store.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import { decodeRecord, encodeRecord } from './durable-record.ts';
 import type { JobCounter, JobStore, TerminalRecord } from './job-store.ts';
+import { failpoint } from '../../core/failpoint.ts';
 
 interface Counters {
   readonly epoch: number;
@@ -65,8 +66,10 @@ export class LocalJobStore implements JobStore {
       const found = await this.#readPointer(jobName);
       if ((found?.checkpointId ?? null) !== expected) return 'conflict';
       await this.#replace(jobName, 'pointer', pointer);
-      if (expected === null)
+      failpoint('job-store.pointer-set');
+      if (expected === null) {
         await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      }
       return 'done';
     });
   }
@@ -76,6 +79,7 @@ export class LocalJobStore implements JobStore {
       const counters = await this.#counters(jobName);
       const value = counters[counter] + 1;
       await this.#replace(jobName, 'counters', { ...counters, [counter]: value });
+      failpoint('job-store.counter-advanced');
       return value;
     });
   }
@@ -83,7 +87,9 @@ export class LocalJobStore implements JobStore {
   async writeManifest(manifest: Manifest): Promise<ObjectRef> {
     const { jobName, attempt, checkpointId } = manifest;
     const name = `${jobDirectoryName(jobName)}/manifests/${attempt}-${checkpointId}.manifest`;
-    return this.#objects.put(name, encodeManifest(manifest));
+    const object = await this.#objects.put(name, encodeManifest(manifest));
+    failpoint('job-store.manifest-written');
+    return object;
   }
 
   async readManifest(object: ObjectRef): Promise<Manifest> {
@@ -110,7 +116,10 @@ export class LocalJobStore implements JobStore {
   }
 
   async deleteObjects(names: readonly string[]): Promise<void> {
-    for (const name of names) await this.#objects.delete(name);
+    for (const name of names) {
+      await this.#objects.delete(name);
+      failpoint('job-store.object-deleted');
+    }
   }
 
   readTerminal(jobName: string): Promise<TerminalRecord | null> {
@@ -121,6 +130,7 @@ export class LocalJobStore implements JobStore {
   recordTerminal(jobName: string, record: TerminalRecord): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       await this.#replace(jobName, 'terminal', record);
+      failpoint('job-store.terminal-recorded');
       return 'done' as const;
     });
   }
@@ -138,11 +148,23 @@ export class LocalJobStore implements JobStore {
 
   async #readPointer(jobName: string): Promise<CheckpointPointer | null> {
     const pointer = await this.#read<CheckpointPointer>(jobName, 'pointer');
+    if (pointer !== null) await this.#requireCounters(jobName);
     if (pointer !== null || !(await this.#counters(jobName)).hasPointer) return pointer;
     const path = this.#path(jobName, 'pointer');
     throw new EngineError(
       'CHECKPOINT_UNREADABLE',
-      `${path} is missing, but job "${jobName}" had completed checkpoints; restore that file from a backup, or give the state up and start afresh`,
+      `${path} is missing, but job "${jobName}" had completed checkpoints → restore this file from a backup; if there is none, drop state and results with --fresh`,
+      { domain: 'external', ids: { path, jobName } },
+    );
+  }
+
+  /** Numbers of attempts and checkpoints are never used twice, so a pointer without counters is damage, not a fresh start. */
+  async #requireCounters(jobName: string): Promise<void> {
+    if ((await this.#read<Counters>(jobName, 'counters')) !== null) return;
+    const path = this.#path(jobName, 'counters');
+    throw new EngineError(
+      'CHECKPOINT_UNREADABLE',
+      `${path} is missing, but job "${jobName}" had completed checkpoints → restore this file from a backup; if there is none, drop state and results with --fresh`,
       { domain: 'external', ids: { path, jobName } },
     );
   }

@@ -11,6 +11,7 @@ import { type CommitBatch, TwoPhaseCommitter } from '../checkpoint/two-phase-com
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { connectorContext } from './connector-context.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
+import { failpoint } from '../../core/failpoint.ts';
 
 const stateName = 'committables';
 
@@ -123,7 +124,9 @@ export class SinkCommitterOperator implements Operator {
   }
 
   async #commit(batch: CommitBatch): Promise<void> {
+    failpoint('sink-committer.commit-due');
     await this.#committer.commit(batch.committables);
+    failpoint('sink-committer.committed');
     const { committed, next } = this.#core.commitSucceeded();
     for (const committable of committed) this.#forget(committable);
     this.#due = next;

@@ -1,7 +1,7 @@
 /**
  * Calls into user code: opening and closing function objects, and what happens to a record whose function threw.
  */
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { FunctionContext, OnError, UserFunction } from '../../core/operators.ts';
 import type { AnyOperatorContext } from './operator.ts';
 
@@ -65,6 +65,10 @@ export async function callUser(context: AnyOperatorContext, method: string, call
   }
 }
 
+function errorName(cause: unknown): string {
+  return cause instanceof Error && cause.name !== 'Error' ? ` ${cause.name}` : '';
+}
+
 /** Wraps what user code threw. Engine errors pass unchanged: they already name what happened. */
 export function userError(context: AnyOperatorContext, what: string, cause: unknown): EngineError {
   const message = cause instanceof Error ? cause.message : String(cause);
@@ -82,8 +86,9 @@ export function userError(context: AnyOperatorContext, what: string, cause: unkn
 export function handleUserError(context: AnyOperatorContext, record: unknown, cause: unknown): void {
   const policy = (context.node.config['onError'] ?? 'fail') as OnError;
   if (policy === 'fail') {
-    const what = `the function of operator '${context.node.id}' threw (onError: 'skip' or a side output would keep the job running)`;
-    context.fail(userError(context, what, cause));
+    // What the engine refused on behalf of the function (a value it cannot store) has said what is wrong.
+    if (isEngineError(cause)) context.fail(cause);
+    else context.fail(userError(context, `the function of operator '${context.node.id}' threw${errorName(cause)}`, cause));
     return;
   }
   if (policy === 'skip') {

@@ -67,7 +67,7 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
   constructor(context: OperatorContext<'window-aggregate'>) {
     super(context, context.functions.keyOf);
     this.#config = windowConfig(context);
-    this.#layout = new AggregateLayout(context.functions.aggregates);
+    this.#layout = new AggregateLayout(context.functions.aggregates, 3);
     this.#cache = this.newCache();
   }
 
@@ -188,16 +188,13 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
   #emitResult(pane: Pane, slot: number): void {
     const { scope, output } = this.context;
     const key = pane.table.index.keyAt(slot);
-    const result: Record<string, unknown> = {
-      key,
-      windowStart: pane.start,
-      windowEnd: pane.start + this.#config.sizeMs,
-    };
+    const windowEnd = pane.start + this.#config.sizeMs;
+    let result: Record<string, unknown>;
     if (this.#config.allowedLatenessMs > 0) pane.table.setFired(slot, true);
     try {
-      pane.table.readResults(slot, result);
+      result = pane.table.resultOf(slot, key, pane.start, windowEnd);
     } catch (error) {
-      return this.userFailed(result, error);
+      return this.userFailed({ key, windowStart: pane.start, windowEnd }, error);
     }
     scope.timestamp = this.#lastMsOf(pane.start);
     scope.splitWatermark = Number.NaN;

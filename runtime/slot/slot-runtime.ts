@@ -2,7 +2,7 @@
  * Everything that runs in one slot for one attempt: builds the subtasks of the slot's slice from graph and functions,
  * connects them, restores them, and relays control messages. Free of threads and sockets: those are handed in.
  */
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, withIds } from '../../core/errors.ts';
 import type { JobEdge, JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRange } from '../../core/key-groups.ts';
 import type { OperatorFunctions } from '../../core/operators.ts';
@@ -108,7 +108,7 @@ export class SlotRuntime {
 
   constructor(options: SlotRuntimeOptions) {
     this.#options = options;
-    this.#encoder = new SnapshotEncoder(options.snapshotSink);
+    this.#encoder = new SnapshotEncoder(options.snapshotSink, (subtask, error) => this.#failSubtask(subtask, error));
     this.#immutability = options.checkImmutability === true ? new ImmutabilityCheck() : null;
     this.#loop = new SlotLoop(this.#encoder, options.pulse, options.nowMs);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
@@ -215,6 +215,11 @@ export class SlotRuntime {
 
   get allFinished(): boolean {
     return this.#finishedCount === this.#placed.length;
+  }
+
+  /** What a subtask keeps cannot be encoded: its fault, found while the slot encodes. */
+  #failSubtask(id: SubtaskId, error: unknown): void {
+    this.#placed.find(({ subtask }) => subtask.id === id)?.subtask.fail(error);
   }
 
   #keyGroups(vertex: JobVertex, subtaskIndex: number): KeyGroupRange {
@@ -427,7 +432,7 @@ class ChainBuilder {
       overran: (bytes) => this.subtask?.overran(node.id, bytes) ?? false,
       wake: () => this.#host.wake(),
       wakeAt: (timestampMs) => this.subtask?.wakeAt(timestampMs),
-      fail: (error) => this.subtask?.fail(error),
+      fail: (error) => this.subtask?.fail(withIds(error, { operator: node.id })),
       log: (level, message) => events.log(level, `${node.id}: ${message}`),
       deliver: (channel, id, values) => events.deliver(channel, id, values),
     };

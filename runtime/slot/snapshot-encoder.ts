@@ -33,12 +33,15 @@ interface PendingCheckpoint {
 
 export class SnapshotEncoder {
   readonly #sink: SnapshotSink;
+  readonly #onFailed: (subtask: SubtaskId, error: unknown) => void;
   readonly #pending = new Map<number, PendingCheckpoint>();
   /** Checkpoints up to here were aborted or are done; late shares of them are dropped. */
   #settledId = 0;
 
-  constructor(sink: SnapshotSink) {
+  /** @param onFailed a row of a subtask cannot be encoded, so its checkpoint never completes */
+  constructor(sink: SnapshotSink, onFailed: (subtask: SubtaskId, error: unknown) => void) {
     this.#sink = sink;
+    this.#onFailed = onFailed;
   }
 
   /** True when there are rows to encode and the store thread takes them. */
@@ -76,9 +79,20 @@ export class SnapshotEncoder {
   encode(deadlineMs: number): void {
     for (const checkpoint of this.#pending.values()) {
       while (checkpoint.queue.length > 0) {
-        if (!this.#sink.hasCredit || !this.#encodeFirst(checkpoint, deadlineMs)) return;
+        if (!this.#sink.hasCredit || !this.#tryEncodeFirst(checkpoint, deadlineMs)) return;
       }
       if (checkpoint.missing.size === 0) this.#finish(checkpoint);
+    }
+  }
+
+  #tryEncodeFirst(checkpoint: PendingCheckpoint, deadlineMs: number): boolean {
+    const { subtask } = checkpoint.queue[0];
+    try {
+      return this.#encodeFirst(checkpoint, deadlineMs);
+    } catch (error) {
+      this.abort(checkpoint.checkpointId);
+      this.#onFailed(subtask, error);
+      return false;
     }
   }
 

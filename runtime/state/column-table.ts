@@ -45,8 +45,10 @@ export class ColumnTable extends KeyedTable implements AdderTable {
     return this.layout.add(this, key, value);
   }
 
-  readResults(slot: number, target: Record<string, unknown>): void {
-    this.layout.readResults(this.parts, slot * this.#partCount, this.#objects, slot, target);
+  /** What is emitted of a row. @throws what the user's functions throw */
+  resultOf(slot: number, key: Key, windowStart: number = Number.NaN, windowEnd: number = Number.NaN): Record<string, unknown> {
+    const { makeResult } = this.layout;
+    return makeResult(this.parts, slot * this.#partCount, this.#objects, slot, key, windowStart, windowEnd);
   }
 
   isFired(slot: number): boolean {

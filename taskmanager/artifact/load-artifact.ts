@@ -5,7 +5,6 @@
  * time: a copy is written under a name of its own and renamed, and its name is a hash of its content.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -128,12 +127,13 @@ function externalUrl(specifier: string, header: ArtifactHeader): string {
   );
 }
 
-/** Writes the copy unless it is there already, and returns its path. */
+/** Writes the copy unless it is there already, whole, and returns its path. */
 async function writeLocalized(artifactPath: string, text: string): Promise<string> {
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
   const name = `${basename(artifactPath).replace(/\.[^.]*$/, '')}.${enginePackage().version}-${hash}.local.mjs`;
   const path = join(dirname(artifactPath), name);
-  if (existsSync(path)) return path;
+  // Read, not just looked up: a damaged copy would run as other code.
+  if ((await readFile(path, 'utf8').catch(() => null)) === text) return path;
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await mkdir(dirname(path), { recursive: true });

@@ -312,7 +312,7 @@ describe('data plane handshake', () => {
       createDataPlane({ clusterId: 'secret', jobName: 'job', attempt: 1, self: 1, onFailure: ignore });
     await expect(create().listen('127.0.0.1', { first: port, last: port })).rejects.toMatchObject({
       code: 'PORT_IN_USE',
-      message: expect.stringMatching(new RegExp(`port ${port} .*dataPortRange`)),
+      message: expect.stringMatching(new RegExp(`port ${port} .*--data-ports`)),
     });
     const second = create();
     const endpoint = await second.listen('127.0.0.1', { first: port, last: Math.min(port + 20, 65_535) });

@@ -28,10 +28,9 @@ export async function listenInRange(server: Server, host: string, range: PortRan
     if (error.code !== 'EADDRINUSE') throw bindError(host, port, error);
   }
   const ports = range.first === range.last ? `port ${range.first}` : `every port of ${range.first}-${range.last}`;
-  const remedy = 'stop the process that holds it, or set another dataPortRange';
-  throw new EngineError('PORT_IN_USE', `${ports} on ${host} is in use: ${remedy}`, {
+  const remedy = 'stop the process that holds it, or choose other ports (millrace run --data-ports 7000-7099)';
+  throw new EngineError('PORT_IN_USE', `${ports} on ${host} is in use → ${remedy}`, {
     domain: 'external',
-    retry: 'backoff',
     ids: { host, port: range.first },
   });
 }

@@ -59,13 +59,21 @@ export class SlotPool {
   }
 }
 
+function exitText(cause: string): string {
+  const code = /exited with code:? (\d+)/.exec(cause)?.[1];
+  if (code === undefined) {
+    return `an error outside of any call of the engine, in a timer or a promise that nobody waits for, ended a slot: ${cause} → catch it where it is thrown`;
+  }
+  return `the thread of a slot ended with exit code ${code} → user code must not call process.exit(): throw an error to fail the job; the last checkpoint is kept`;
+}
+
 /** Why a thread ended by itself, in the engine's terms. */
 function slotExit(error: unknown): WireError {
   const wire = toWireError(error);
   const cause = wire.message;
   const outOfMemory = (error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY';
   const message = outOfMemory
-    ? 'a slot ran out of heap memory and its thread was ended; keep less in user functions, or raise the memory of the process'
-    : `the thread of a slot ended by itself: ${cause}; user code must not call process.exit() or leave errors uncaught`;
+    ? 'a slot ran out of heap memory and its thread was ended → keep less in user functions, or raise the memory of the process'
+    : exitText(cause);
   return { ...wire, code: 'SLOT_EXITED', domain: 'user', retry: 'backoff', message };
 }

@@ -36,6 +36,7 @@ export class Simulation {
   #leader: SimulatedJobManager | null = null;
   #incarnations = 0;
   #newestNotified = 0;
+  #newestDeployed = 0;
   #outcome: TerminalJobState | null = null;
   #resumeWith: number | null = null;
 
@@ -45,7 +46,15 @@ export class Simulation {
     this.expected = oracle(configuration, this.input);
     this.store = new SimulatedStore(this.world);
     this.sink = new SimulatedSink(this.world, this.expected);
-    this.store.onPointer = (pointer) => this.sink.checkpointCompleted(pointer.checkpointId);
+    this.store.onPointer = (pointer) => {
+      // An attempt that was deployed before did not start from this checkpoint.
+      this.world.check(
+        pointer.attempt >= this.#newestDeployed,
+        () =>
+          `checkpoint ${pointer.checkpointId} of attempt ${pointer.attempt} completes after attempt ${this.#newestDeployed} was deployed`,
+      );
+      this.sink.checkpointCompleted(pointer.checkpointId);
+    };
     this.parallelism = configuration.parallelism;
     this.#network = this.world.random('network');
     this.#random = this.world.random('faults');
@@ -151,6 +160,8 @@ export class Simulation {
     ended: (error: EngineError | null) => void,
   ): void {
     const { process } = from;
+    if (call.method === 'deploySlots' && from === this.#leader)
+      this.#newestDeployed = Math.max(this.#newestDeployed, call.request.attempt.attempt);
     const [name] = taskManagerId.split('.', 1);
     const target = this.#taskManagers.find((other) => `tm${other.index}` === name);
     const replyLost = this.#lost(this.world.configuration.rates.replyLost);

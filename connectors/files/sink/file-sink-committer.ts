@@ -14,6 +14,7 @@ import { manifestHeader, manifestLine, manifestName, readManifest } from './mani
 import type { CommittedFile, Manifest, ManifestLine } from './manifest.ts';
 import type { PartCommittable } from './part-file.ts';
 import { ownerTag, parseHiddenName } from './part-names.ts';
+import { failpoint } from '../../../core/failpoint.ts';
 
 interface Pending {
   readonly part: PartCommittable;
@@ -66,7 +67,9 @@ export class FileSinkCommitter implements SinkCommitter {
     await this.#guarded(async () => {
       for (const name of await this.#fileSystem.names(this.#directory)) {
         const hidden = parseHiddenName(this.#owner, name);
-        if (hidden !== null && hidden.attempt < this.#context.attempt) await this.#fileSystem.remove(join(this.#directory, name));
+        if (hidden === null || hidden.attempt >= this.#context.attempt) continue;
+        await this.#fileSystem.remove(join(this.#directory, name));
+        failpoint('file-sink.leftover-removed');
       }
     });
   }
@@ -77,9 +80,15 @@ export class FileSinkCommitter implements SinkCommitter {
     const manifest = known ?? (await this.#createManifest());
     const files = pending.map(({ file }) => file);
     const intentBytes = await this.#append({ type: 'intent', files }, manifest.bytes);
-    for (const { part } of pending) await this.#settle(part);
+    failpoint('file-sink.intent-noted');
+    for (const { part } of pending) {
+      await this.#settle(part);
+      failpoint('file-sink.part-renamed');
+    }
     await this.#fileSystem.syncDirectory(this.#directory);
+    failpoint('file-sink.all-renamed');
     const bytes = await this.#append({ type: 'commit', files }, intentBytes);
+    failpoint('file-sink.commit-noted');
     for (const file of files) manifest.committed.set(file.name, file);
     this.#manifest = { ...manifest, bytes };
   }

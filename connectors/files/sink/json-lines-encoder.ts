@@ -82,7 +82,7 @@ function describe(value: unknown): string {
 function notEncodable(value: unknown, path: FieldPath | null, name: string): EngineError {
   return new EngineError(
     'VALUE_NOT_ENCODABLE',
-    `${pathText(path, name)} is ${describe(value)}, which JSON has no form for. Map the record before the sink, for example bigint to string, Map to Object.fromEntries(map).`,
+    `${pathText(path, name)} is ${describe(value)}, which JSON has no form for → map the record before the sink, for example bigint to string, Map to Object.fromEntries(map)`,
     { ids: { field: pathText(path, name) } },
   );
 }
@@ -90,6 +90,6 @@ function notEncodable(value: unknown, path: FieldPath | null, name: string): Eng
 function tooDeep(path: FieldPath | null): EngineError {
   return new EngineError(
     'VALUE_NOT_ENCODABLE',
-    `a record is nested deeper than ${depthMax} levels or refers to itself, near ${pathText(path, '').slice(0, 200)}. Map it to plain data before the sink.`,
+    `a record is nested deeper than ${depthMax} levels or refers to itself, near ${pathText(path, '').slice(0, 40)}… → map it to plain data before the sink`,
   );
 }

@@ -19,13 +19,27 @@ export interface MalformedPlace {
 
 const shownBytesMax = 120;
 
+/**
+ * Refuses what is no policy where the job is defined; without types a misspelt option would be found at the first bad line.
+ * @throws EngineError JOB_INVALID
+ */
+export function checkOnMalformed(kind: string, policy: unknown): void {
+  if (policy === 'fail' || policy === 'skip') return;
+  const file = typeof policy === 'object' && policy !== null && 'deadLetterFile' in policy ? policy.deadLetterFile : null;
+  if (typeof file === 'string' && file !== '') return;
+  throw new EngineError(
+    'JOB_INVALID',
+    `${kind}: onMalformed is ${JSON.stringify(policy) ?? String(policy)} → write 'fail', 'skip' or { deadLetterFile: 'rejected.jsonl' }`,
+  );
+}
+
 /** The error of `onMalformed: 'fail'`. */
 export function malformedError(place: MalformedPlace, reason: string, bytes: Buffer): EngineError {
   const shown = bytes.toString('utf8', 0, shownBytesMax);
   const text = bytes.length > shownBytesMax ? `${shown} …` : shown;
   return new EngineError(
     'INPUT_MALFORMED',
-    `${place.path}, line ${place.line} (byte ${place.byteOffset}): ${reason}. The text is: ${text}\nCorrect the line, or choose onMalformed: 'skip' or onMalformed: { deadLetterFile: 'rejected.jsonl' }.`,
+    `${place.path}, line ${place.line} (byte ${place.byteOffset}): ${reason}. The text is: ${text} → correct the line, or choose onMalformed: 'skip' or onMalformed: { deadLetterFile: 'rejected.jsonl' } in the source`,
     { ids: { path: place.path, line: place.line, byteOffset: place.byteOffset } },
   );
 }

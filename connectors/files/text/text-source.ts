@@ -12,7 +12,7 @@ import { FilePlanner } from '../file-planner.ts';
 import { openPlannedInput } from '../input-file.ts';
 import type { FileSplit } from '../input-file.ts';
 import { GzipByteReader, PlainByteReader } from './byte-reader.ts';
-import { MalformedHandler } from './malformed-policy.ts';
+import { checkOnMalformed, MalformedHandler } from './malformed-policy.ts';
 import type { OnMalformed } from './malformed-policy.ts';
 import { TextCursor } from './text-cursor.ts';
 import type { TextPosition } from './text-cursor.ts';
@@ -73,6 +73,7 @@ class TextReader<T> implements SourceReader<T, FileSplit> {
 /** A source of text files. */
 export function textSource<T>(parts: TextSourceParts<T>): Source<T, FileSplit> {
   const { onMalformed = 'fail', gzip = null, lineMaxBytes = defaultLineMaxBytes } = parts.options;
+  checkOnMalformed(parts.kind, onMalformed);
   const policy = typeof onMalformed === 'object' ? { deadLetterFile: onMalformed.deadLetterFile } : onMalformed;
   return {
     type: 'source',
