@@ -172,3 +172,23 @@ test('a job goes on with a mended function when the old one failed', async () =>
   expect(resumed, resumed.stderr).toMatchObject({ code: 0, stderr: expect.stringMatching(/functions of operator/) });
   expect(await results()).toEqual(expectedResults());
 });
+
+test('a run fails naming the operator when its function changes the record it was given', async () => {
+  writeFileSync(
+    join(directory, 'job.ts'),
+    `import { defineJob } from 'millrace';
+import { files } from 'millrace/files';
+import { generator } from 'millrace/generator';
+export default defineJob('changes', (env) => {
+  env
+    .from(generator({ count: 10, make: (n) => ({ n }) }), { uid: 'numbers' })
+    .map((record) => Object.assign(record as { n: number }, { n: 0 }))
+    .uid('changer')
+    .to(files.jsonl('out'));
+});
+`,
+  );
+  const { code, stderr } = await start().ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/'changer' changed the record it was given/);
+});

@@ -50,9 +50,13 @@ export function functionContext(context: AnyOperatorContext): FunctionContext {
   };
 }
 
+/** Names of counters of one operator; what is counted under further names is added up under `otherCounters`. */
+export const counterNamesMax = 256;
+
 /** Adds to a named counter of the operator. */
-export function countMetric(context: AnyOperatorContext, name: string, amount: number): void {
+export function countMetric(context: AnyOperatorContext, counter: string, amount: number): void {
   const counters = context.metrics.counters;
+  const name = counters.size < counterNamesMax || counters.has(counter) ? counter : 'otherCounters';
   counters.set(name, (counters.get(name) ?? 0) + amount);
 }
 

@@ -1,10 +1,11 @@
 /** A throw is handled by the operator whose function threw, by its onError, and by no other. */
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { count, defineJob, emits, type JobEnvironment, minutes, outputTag, planJob, sideOutput, sum, tumbling, hours } from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import type { FailedRecord } from '../../client/index.ts';
 import { Deliveries } from '../../testing/deliveries.ts';
 import { SlotHarness } from '../../testing/slot-harness.ts';
+import { SlotsHarness } from '../../testing/slots-harness.ts';
 import { createColdTestBackend } from '../state/cold-test-backend.ts';
 import { memoryBackend } from '../state/backend.ts';
 
@@ -146,6 +147,65 @@ describe('onError', () => {
     });
     if (reaction === 'fail') await expect(job).rejects.toMatchObject(failedBy('downstream'));
     else expect((await job).get('kept')).toEqual([1, 3, 4]);
+    expect(caught).toEqual([]);
+  });
+});
+
+describe('onError over an exchange', () => {
+  async function runAtThree(define: (env: JobEnvironment) => void): Promise<Map<string, unknown[]>> {
+    const delivered = new Deliveries();
+    const job = planJob(defineJob('throws', define), { parallelism: 3 });
+    const harness = new SlotsHarness({ job, onDelivery: delivered.take });
+    started.push(harness);
+    await (await harness.start()).finish();
+    return delivered.channels;
+  }
+  let started: SlotsHarness[] = [];
+  afterEach(async () => {
+    for (const harness of started) await harness.kill();
+    started = [];
+  });
+
+  it('is that of the keyed operator when a key selector throws where the record is sent', async () => {
+    const results = await runAtThree((env) => {
+      const sums = env
+        .from(collection([1, 2, 3, 4, 2]), { uid: 'numbers' })
+        .map((value) => value)
+        .keyBy(picky)
+        .reduce((left, right) => left + right)
+        .uid('sums')
+        .onError(sideOutput(bad));
+      sums.collect('sums');
+      sums.sideOutput(bad).collect('bad');
+    });
+    expect([...(results.get('sums') ?? [])].sort()).toEqual([1, 3, 4]);
+    expect(results.get('bad')).toMatchObject([
+      { record: 2, operator: 'sums' },
+      { record: 2, operator: 'sums' },
+    ]);
+  });
+
+  it('never shows in the emit of a function when a value cannot be sent', async () => {
+    const caught: unknown[] = [];
+    const job = runAtThree((env) => {
+      env
+        .from(collection(numbers), { uid: 'numbers' })
+        .keyBy((value) => value)
+        .process(emits<unknown>(), {
+          onRecord: (_, context) => {
+            try {
+              for (let index = 0; index < 2_000; index++) context.emit({ call: () => index });
+            } catch (error) {
+              caught.push(error);
+            }
+          },
+        })
+        .uid('emitter')
+        .rebalance()
+        .map((value) => value)
+        .collect('values');
+    });
+    await expect(job).rejects.toMatchObject({ code: 'VALUE_NOT_ENCODABLE', ids: { operator: 'emitter' } });
     expect(caught).toEqual([]);
   });
 });
