@@ -86,7 +86,11 @@ export async function killRounds(options: KillRoundsOptions): Promise<KillRounds
 }
 
 /** What is on disk of a run that is dead. */
-export async function remainsOf({ run, jobName, outputs }: Pick<KillRoundsOptions, 'run' | 'jobName' | 'outputs'>): Promise<Remains> {
+export async function remainsOf({
+  run,
+  jobName,
+  outputs,
+}: Pick<KillRoundsOptions, 'run' | 'jobName' | 'outputs'>): Promise<Remains> {
   const directory = join(run.stateDirectory, 'storage');
   const store = new LocalJobStore({ directory, objects: new LocalDirectoryStore(directory) });
   const pointer = await store.readPointer(jobName);
@@ -95,7 +99,8 @@ export async function remainsOf({ run, jobName, outputs }: Pick<KillRoundsOption
   const { checkpointId, subtasks } = await store.readManifest(newest.manifest);
   const files = new Map<string, string>();
   for (const output of outputs) {
-    for (const { name } of (await committedFiles(output)) ?? []) files.set(join(output, name), hashOf(join(output, name)));
+    for (const { name } of (await committedFiles(output)) ?? [])
+      files.set(join(output, name), hashOf(join(output, name)));
   }
   return { checkpointId, sourceRecords: subtasks.reduce((sum, share) => sum + share.sourceRecords, 0), files };
 }
@@ -104,7 +109,10 @@ export async function remainsOf({ run, jobName, outputs }: Pick<KillRoundsOption
 export function checkUnchanged(remains: readonly Remains[]): void {
   for (const { files, checkpointId } of remains) {
     for (const [path, hash] of files) {
-      if (hashOf(path) !== hash) throw new Error(`${path} was committed when the run was killed after checkpoint ${checkpointId}, and has changed since`);
+      if (hashOf(path) !== hash)
+        throw new Error(
+          `${path} was committed when the run was killed after checkpoint ${checkpointId}, and has changed since`,
+        );
     }
   }
 }
@@ -114,7 +122,9 @@ function checkRestored(summary: RunSummary, remains: readonly Remains[]): void {
   const last = remains[remains.length - 1];
   const expected = last === undefined ? null : { checkpointId: last.checkpointId, sourceRecords: last.sourceRecords };
   if (JSON.stringify(summary.restored) === JSON.stringify(expected)) return;
-  throw new Error(`the run went on from ${JSON.stringify(summary.restored)}, but ${JSON.stringify(expected)} was the newest checkpoint`);
+  throw new Error(
+    `the run went on from ${JSON.stringify(summary.restored)}, but ${JSON.stringify(expected)} was the newest checkpoint`,
+  );
 }
 
 function hashOf(path: string): string {

@@ -53,7 +53,9 @@ export class MillraceRun {
   constructor(options: MillraceRunOptions) {
     const words = commandLine(options);
     const [command, ...rest] =
-      options.shell === undefined ? [process.execPath, ...words] : ['bash', '-c', `${options.shell}; exec "$@"`, 'bash', process.execPath, ...words];
+      options.shell === undefined
+        ? [process.execPath, ...words]
+        : ['bash', '-c', `${options.shell}; exec "$@"`, 'bash', process.execPath, ...words];
     this.#process = spawn(command, rest, {
       cwd: repositoryRoot,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -129,7 +131,13 @@ export class MillraceRun {
   }
 }
 
-function commandLine({ job, stateDirectory, checkpointInterval, flags = [], parameters }: MillraceRunOptions): string[] {
+function commandLine({
+  job,
+  stateDirectory,
+  checkpointInterval,
+  flags = [],
+  parameters,
+}: MillraceRunOptions): string[] {
   const own = ['--state-dir', stateDirectory, '--checkpoint-interval', checkpointInterval, '--json', '--verbose'];
   const given = Object.entries(parameters).flatMap(([name, value]) => [`--${name}`, value]);
   return [join(repositoryRoot, 'bin/millrace.js'), 'run', job, ...own, ...flags, '--', ...given];

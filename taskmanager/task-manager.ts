@@ -113,7 +113,9 @@ export class TaskManager implements TaskManagerGateway {
       const attempt = this.#attempt?.ref;
       if (attempt === undefined || attempt.attempt !== number) return;
       failpoint('task-manager.file-written');
-      this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
+      this.#report(
+        options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }),
+      );
     });
     storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
       const attempt = this.#attempt?.ref;
@@ -178,11 +180,14 @@ export class TaskManager implements TaskManagerGateway {
     this.#refuseStale(attempt);
     if (this.#broken !== null) throw this.#broken;
     if (attempt.attempt <= this.#canceledAttempt) {
-      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, { domain: 'internal' });
+      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, {
+        domain: 'internal',
+      });
     }
     this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
     const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
-    for (const slice of slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
+    for (const slice of slices)
+      this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
   }
 
   connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
@@ -315,7 +320,9 @@ export class TaskManager implements TaskManagerGateway {
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
-    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error === null ? null : namingSubtask(error, slot)));
+    void slot.handle.exited.then((error) =>
+      this.#endSlot(attempt, slot, error === null ? null : namingSubtask(error, slot)),
+    );
   }
 
   #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
@@ -375,7 +382,8 @@ export class TaskManager implements TaskManagerGateway {
     const { slotIndex } = slot.slice;
     this.#heartbeat();
     this.#reportSlotEnded(attempt.ref, slotIndex, error);
-    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
+    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended))
+      clearTimeout(attempt.cancelTimer);
   }
 
   #reportSlotEnded(attempt: AttemptRef, slotIndex: number, error: WireError | null): void {
@@ -421,7 +429,10 @@ export class TaskManager implements TaskManagerGateway {
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
     const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
-    const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
+    const error = new EngineError('USER_FUNCTION_STUCK', message, {
+      retry: 'backoff',
+      ids: { slot: slot.slice.slotIndex },
+    });
     this.#endSlot(attempt, slot, toWireError(error));
   }
 
@@ -466,5 +477,7 @@ function subtaskAt(slot: RunningSlot, place: number): string {
 /** An error of a thread that ended by itself, with the subtask that was running then. */
 function namingSubtask(error: WireError, slot: RunningSlot): WireError {
   const running = Atomics.load(slot.pulse, 1);
-  return running === 0 ? error : { ...error, message: `${error.message}; it happened in ${subtaskAt(slot, running - 1)}` };
+  return running === 0
+    ? error
+    : { ...error, message: `${error.message}; it happened in ${subtaskAt(slot, running - 1)}` };
 }

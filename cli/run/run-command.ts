@@ -223,7 +223,10 @@ function requirePorts(ports: PortRange | null, slots: number): void {
   if (count >= slots) return;
   const range = ports.first === ports.last ? String(ports.first) : `${ports.first}-${ports.last}`;
   const remedy = `name ${slots} ports: --data-ports ${ports.first}-${ports.first + slots - 1}`;
-  throw new EngineError('USAGE', `--data-ports ${range} is ${count === 1 ? 'one port' : `${count} ports`}, and this job runs in ${slots} slots, each with a port of its own → ${remedy}`);
+  throw new EngineError(
+    'USAGE',
+    `--data-ports ${range} is ${count === 1 ? 'one port' : `${count} ports`}, and this job runs in ${slots} slots, each with a port of its own → ${remedy}`,
+  );
 }
 
 /** Where a run goes on, for the person in front of the screen. */

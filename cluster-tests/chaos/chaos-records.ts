@@ -66,7 +66,10 @@ export function nameOf(key: string): string {
   return `name of ${key}`;
 }
 
-function addTo(totals: Map<string, { key: string; minute: number; count: number; amount: number }>, record: ChaosRecord): void {
+function addTo(
+  totals: Map<string, { key: string; minute: number; count: number; amount: number }>,
+  record: ChaosRecord,
+): void {
   const minute = Math.floor(record.time / minuteMs) * minuteMs;
   const id = `${record.key} ${minute}`;
   const total = totals.get(id) ?? { key: record.key, minute, count: 0, amount: 0 };

@@ -27,7 +27,8 @@ export interface ChaosInput {
 export function writeChaosInput({ directory, counts }: ChaosInput): void {
   mkdirSync(directory, { recursive: true });
   const header = ['partition', 'seq', 'key', 'time', 'amount', 'late'] as const;
-  const records = (partition: number): ChaosRecord[] => Array.from({ length: counts[partition] }, (_, seq) => chaosRecord(partition, seq));
+  const records = (partition: number): ChaosRecord[] =>
+    Array.from({ length: counts[partition] }, (_, seq) => chaosRecord(partition, seq));
   for (const partition of csvPartitions) {
     const lines = records(partition).map((record) => header.map((name) => String(record[name])).join(','));
     writeFileSync(join(directory, `records-${partition}.csv`), `${[header.join(','), ...lines].join('\n')}\n`);
@@ -79,7 +80,11 @@ export async function committedResults({ outputs }: ChaosPlace): Promise<ChaosRe
 
 /** Files that are neither committed nor the manifest. */
 export function leftovers({ outputs }: ChaosPlace): string[] {
-  return outputs.flatMap((directory) => readdirSync(directory).filter((name) => name.startsWith('.')).map((name) => join(directory, name)));
+  return outputs.flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.startsWith('.'))
+      .map((name) => join(directory, name)),
+  );
 }
 
 async function linesOf(directory: string): Promise<string[]> {

@@ -11,7 +11,8 @@ import { MillraceRun } from '../millrace-run.ts';
 import { type ChaosResults, expectedResults } from './chaos-records.ts';
 import { type ChaosInput, chaosPlace, committedResults, leftovers, writeChaosInput } from './chaos-run.ts';
 
-const timeoutMs = 120_000;
+/** Time for a loaded machine; an idle one needs a tenth. */
+const timeoutMs = 300_000;
 
 /** Places reached only by a run that goes on from a checkpoint: the first run is killed at another place before. */
 const afterResume: ReadonlySet<FailpointName> = new Set(['file-sink.part-adopted', 'file-sink.leftover-removed']);
@@ -49,13 +50,17 @@ async function runUntil(name: FailpointName, place: ReturnType<typeof chaosPlace
 }
 
 describe.concurrent('crash points', () => {
-  test.each(failpointNames)('the chaos job commits every record once when it is killed at %s and resumed', async (name) => {
-    const place = chaosPlace({ directory: join(directory, name), input, checkpointIntervalMs: 100 });
-    if (afterResume.has(name)) expect(await runUntil('sink-committer.commit-due', place)).toBe('killed');
-    expect(await runUntil(name, place)).toBe('killed');
-    const summary = await new MillraceRun(place.run).finished();
-    if (name !== 'job-store.terminal-recorded') expect(summary.state).toBe('finished');
-    expect(await committedResults(place)).toEqual(expected);
-    expect(leftovers(place)).toEqual([]);
-  }, timeoutMs);
+  test.each(failpointNames)(
+    'the chaos job commits every record once when it is killed at %s and resumed',
+    async (name) => {
+      const place = chaosPlace({ directory: join(directory, name), input, checkpointIntervalMs: 100 });
+      if (afterResume.has(name)) expect(await runUntil('sink-committer.commit-due', place)).toBe('killed');
+      expect(await runUntil(name, place)).toBe('killed');
+      const summary = await new MillraceRun(place.run).finished();
+      if (name !== 'job-store.terminal-recorded') expect(summary.state).toBe('finished');
+      expect(await committedResults(place)).toEqual(expected);
+      expect(leftovers(place)).toEqual([]);
+    },
+    timeoutMs,
+  );
 });

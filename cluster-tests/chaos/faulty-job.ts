@@ -22,26 +22,33 @@ const faults: Readonly<Record<string, () => void>> = {
   },
 };
 
-export default defineJob('faulty', (env) => {
-  const { fault, at, once, output } = env.params({
-    fault: params.choice(['none', 'throw', 'spin', 'exit', 'reject', 'allocate']),
-    at: params.integer({ description: 'number of the record' }),
-    once: params.string({ description: 'file made at the first time, so that there is no second; empty: each time', default: '' }),
-    output: params.string({ description: 'directory of the results' }),
-  });
-  env
-    .from(generator({ count: 20_000, ratePerSecond: 20_000, make: (index) => ({ index }) }), { uid: 'numbers' })
-    .map((record) => {
-      if (record.index === at && (once === '' || !existsSync(once))) {
-        if (once !== '') writeFileSync(once, '');
-        faults[fault]?.();
-      }
-      return record;
-    })
-    .uid('faulty-map')
-    .keyBy((record) => record.index % 10)
-    .reduce((left, right) => (left.index >= right.index ? left : right))
-    .uid('newest')
-    .to(files.jsonl(`${output}/newest`))
-    .uid('newest-out');
-}, { restart: { kind: 'fixed-delay', delayMs: 50, attemptsMax: 3 } });
+export default defineJob(
+  'faulty',
+  (env) => {
+    const { fault, at, once, output } = env.params({
+      fault: params.choice(['none', 'throw', 'spin', 'exit', 'reject', 'allocate']),
+      at: params.integer({ description: 'number of the record' }),
+      once: params.string({
+        description: 'file made at the first time, so that there is no second; empty: each time',
+        default: '',
+      }),
+      output: params.string({ description: 'directory of the results' }),
+    });
+    env
+      .from(generator({ count: 20_000, ratePerSecond: 20_000, make: (index) => ({ index }) }), { uid: 'numbers' })
+      .map((record) => {
+        if (record.index === at && (once === '' || !existsSync(once))) {
+          if (once !== '') writeFileSync(once, '');
+          faults[fault]?.();
+        }
+        return record;
+      })
+      .uid('faulty-map')
+      .keyBy((record) => record.index % 10)
+      .reduce((left, right) => (left.index >= right.index ? left : right))
+      .uid('newest')
+      .to(files.jsonl(`${output}/newest`))
+      .uid('newest-out');
+  },
+  { restart: { kind: 'fixed-delay', delayMs: 50, attemptsMax: 3 } },
+);

@@ -44,7 +44,8 @@ export async function computeFlightsOracle(path: string): Promise<FlightsOracle>
   const connection = await instance.connect();
   await connection.run(flights(path));
   await connection.run(`CREATE TABLE hourly AS ${hourly}`);
-  const rows = async (sql: string) => (await connection.runAndReadAll(sql)).getRowObjectsJS() as Record<string, unknown>[];
+  const rows = async (sql: string) =>
+    (await connection.runAndReadAll(sql)).getRowObjectsJS() as Record<string, unknown>[];
   const oracle = {
     hourly: (await rows('SELECT * FROM hourly')).map(hourlyLine).sort(),
     late: (await rows('SELECT scheduled AS "date", delay, origin FROM flights WHERE late')).map(lateLine).sort(),

@@ -24,7 +24,12 @@ export interface FlightsPlaceOptions {
   readonly flags?: readonly string[];
 }
 
-export function flightsPlace({ directory, checkpointIntervalMs, input = flightsFile, flags = [] }: FlightsPlaceOptions): FlightsPlace {
+export function flightsPlace({
+  directory,
+  checkpointIntervalMs,
+  input = flightsFile,
+  flags = [],
+}: FlightsPlaceOptions): FlightsPlace {
   const output = join(directory, 'out');
   return {
     run: {
@@ -53,5 +58,9 @@ async function linesOf(directory: string): Promise<string[]> {
 
 /** Files that are neither committed nor the manifest: there is none when the job has finished. */
 export function leftovers({ outputs }: FlightsPlace): string[] {
-  return outputs.flatMap((directory) => readdirSync(directory).filter((name) => name.startsWith('.')).map((name) => join(directory, name)));
+  return outputs.flatMap((directory) =>
+    readdirSync(directory)
+      .filter((name) => name.startsWith('.'))
+      .map((name) => join(directory, name)),
+  );
 }

@@ -20,7 +20,9 @@ const timeoutMs = 600_000;
 let directory: string;
 let places = 0;
 
-function place(options: { input?: string; flags?: readonly string[]; checkpointIntervalMs?: number } = {}): FlightsPlace {
+function place(
+  options: { input?: string; flags?: readonly string[]; checkpointIntervalMs?: number } = {},
+): FlightsPlace {
   places++;
   return flightsPlace({ directory: join(directory, `job-${places}`), checkpointIntervalMs: 250, ...options });
 }
@@ -30,7 +32,10 @@ async function expectResults(where: FlightsPlace, oracle: FlightsOracle): Promis
   const results = await committedResults(where);
   for (const name of ['hourly', 'late', 'worst'] as const) {
     const different = results[name].findIndex((line, index) => line !== oracle[name][index]);
-    expect({ name, line: results[name][different] }).toEqual({ name, line: different < 0 ? undefined : oracle[name][different] });
+    expect({ name, line: results[name][different] }).toEqual({
+      name,
+      line: different < 0 ? undefined : oracle[name][different],
+    });
     expect(`${name}: ${results[name].length} lines`).toBe(`${name}: ${oracle[name].length} lines`);
   }
   expect(leftovers(where)).toEqual([]);
@@ -44,13 +49,21 @@ async function expectKillsHarmless(
 ): Promise<void> {
   for (let left = options.kills, seed = options.seed; left > 0; seed++) {
     const target = where();
-    const result: KillRoundsResult = await killRounds({ ...target, ...options, kills: left, seed, checkpointIntervalMs: 250 });
+    const result: KillRoundsResult = await killRounds({
+      ...target,
+      ...options,
+      kills: left,
+      seed,
+      checkpointIntervalMs: 250,
+    });
     await expectResults(target, oracle);
     if (result.summary.alreadyFinished !== true) {
       // Counts go on from the checkpoint: reading any record twice, or none, would give another sum.
       expect(result.summary.recordsIn).toBe(options.records);
       const before = result.remains[result.remains.length - 1];
-      expect(result.summary.restored).toEqual(before === undefined ? null : { checkpointId: before.checkpointId, sourceRecords: before.sourceRecords });
+      expect(result.summary.restored).toEqual(
+        before === undefined ? null : { checkpointId: before.checkpointId, sourceRecords: before.sourceRecords },
+      );
     }
     left -= result.kills;
   }
@@ -71,23 +84,41 @@ describe('the flights job on all flights', () => {
     oracle = await computeFlightsOracle(flightsFile);
   }, timeoutMs);
 
-  test.each([1, 1, 2])('the flights job commits what SQL computes when the keyed part has parallelism %i', async (parallelism) => {
-    const where = place({ flags: ['--parallelism', String(parallelism)] });
-    const summary = await new MillraceRun(where.run).finished();
-    expect(summary).toMatchObject({ state: 'finished', recordsIn: flightCount, lateRecords: oracle.late.length, restored: null, restarts: 0 });
-    await expectResults(where, oracle);
-  }, timeoutMs);
+  test.each([1, 1, 2])(
+    'the flights job commits what SQL computes when the keyed part has parallelism %i',
+    async (parallelism) => {
+      const where = place({ flags: ['--parallelism', String(parallelism)] });
+      const summary = await new MillraceRun(where.run).finished();
+      expect(summary).toMatchObject({
+        state: 'finished',
+        recordsIn: flightCount,
+        lateRecords: oracle.late.length,
+        restored: null,
+        restarts: 0,
+      });
+      await expectResults(where, oracle);
+    },
+    timeoutMs,
+  );
 
-  test('the flights job commits the same lines when it is killed at ten moments and resumed', async () => {
-    const seed = printedSeed('flights, ten kills');
-    await expectKillsHarmless({ kills: 10, seed, records: flightCount }, oracle, place);
-  }, timeoutMs);
+  test(
+    'the flights job commits the same lines when it is killed at ten moments and resumed',
+    async () => {
+      const seed = printedSeed('flights, ten kills');
+      await expectKillsHarmless({ kills: 10, seed, records: flightCount }, oracle, place);
+    },
+    timeoutMs,
+  );
 
-  test('the flights job commits the same lines when it is killed and resumed at another parallelism', async () => {
-    const seed = printedSeed('flights, other parallelism');
-    const flagsOf = (process: number): readonly string[] => ['--parallelism', process % 2 === 0 ? '1' : '2'];
-    await expectKillsHarmless({ kills: 4, seed, records: flightCount, flagsOf }, oracle, place);
-  }, timeoutMs);
+  test(
+    'the flights job commits the same lines when it is killed and resumed at another parallelism',
+    async () => {
+      const seed = printedSeed('flights, other parallelism');
+      const flagsOf = (process: number): readonly string[] => ['--parallelism', process % 2 === 0 ? '1' : '2'];
+      await expectKillsHarmless({ kills: 4, seed, records: flightCount, flagsOf }, oracle, place);
+    },
+    timeoutMs,
+  );
 });
 
 describe('the flights job on the cold backend', () => {
@@ -100,17 +131,29 @@ describe('the flights job on the cold backend', () => {
     oracle = await computeFlightsOracle(input);
   }, timeoutMs);
 
-  test.each([1, 2])('the cold backend gives the same lines when the keyed part has parallelism %i', async (parallelism) => {
-    const where = place({ input, flags: ['--backend', 'cold', '--parallelism', String(parallelism)] });
-    const summary = await new MillraceRun(where.run).finished();
-    expect(summary).toMatchObject({ state: 'finished', recordsIn: smallFlightCount, lateRecords: oracle.late.length });
-    await expectResults(where, oracle);
-  }, timeoutMs);
+  test.each([1, 2])(
+    'the cold backend gives the same lines when the keyed part has parallelism %i',
+    async (parallelism) => {
+      const where = place({ input, flags: ['--backend', 'cold', '--parallelism', String(parallelism)] });
+      const summary = await new MillraceRun(where.run).finished();
+      expect(summary).toMatchObject({
+        state: 'finished',
+        recordsIn: smallFlightCount,
+        lateRecords: oracle.late.length,
+      });
+      await expectResults(where, oracle);
+    },
+    timeoutMs,
+  );
 
-  test('the cold backend gives the same lines when the job is killed and resumed, also at another parallelism', async () => {
-    const seed = printedSeed('flights, cold backend');
-    const flagsOf = (process: number): readonly string[] => ['--parallelism', process % 3 === 2 ? '2' : '1'];
-    const where = (): FlightsPlace => place({ input, flags: ['--backend', 'cold'] });
-    await expectKillsHarmless({ kills: 5, seed, records: smallFlightCount, flagsOf }, oracle, where);
-  }, timeoutMs);
+  test(
+    'the cold backend gives the same lines when the job is killed and resumed, also at another parallelism',
+    async () => {
+      const seed = printedSeed('flights, cold backend');
+      const flagsOf = (process: number): readonly string[] => ['--parallelism', process % 3 === 2 ? '2' : '1'];
+      const where = (): FlightsPlace => place({ input, flags: ['--backend', 'cold'] });
+      await expectKillsHarmless({ kills: 5, seed, records: smallFlightCount, flagsOf }, oracle, where);
+    },
+    timeoutMs,
+  );
 });

@@ -24,7 +24,9 @@ export function connectorContext(context: AnyOperatorContext): ConnectorContext 
 
 /** Writer and committer of a sink go by one id, that of the sink: each must know the other's files by their names. */
 function connectorId({ node }: AnyOperatorContext): string {
-  return node.kind === 'sink-committer' && node.id.endsWith(committerSuffix) ? node.id.slice(0, -committerSuffix.length) : node.id;
+  return node.kind === 'sink-committer' && node.id.endsWith(committerSuffix)
+    ? node.id.slice(0, -committerSuffix.length)
+    : node.id;
 }
 
 function withIds(message: string, ids: Record<string, string | number> | undefined): string {

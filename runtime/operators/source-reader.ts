@@ -15,7 +15,15 @@ import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { SplitTime, type SourceTime } from '../time/split-time.ts';
 import { connectorContext } from './connector-context.ts';
-import type { Collector, Operator, OperatorContext, PollResult, RecordScope, RestoredRow, SnapshotTask } from './operator.ts';
+import type {
+  Collector,
+  Operator,
+  OperatorContext,
+  PollResult,
+  RecordScope,
+  RestoredRow,
+  SnapshotTask,
+} from './operator.ts';
 import type { PlannedSplit } from './source-planner.ts';
 
 interface SplitRow {

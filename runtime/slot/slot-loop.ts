@@ -49,7 +49,14 @@ export class SlotLoop {
   /** Takes a subtask into the slot; returns its place. */
   add(subtask: Subtask): number {
     const waitingSinceMs = performance.now();
-    const seat = { queued: false, wakeAtMs: Number.POSITIVE_INFINITY, busyMs: 0, backPressuredMs: 0, idleMs: 0, waitingSinceMs };
+    const seat = {
+      queued: false,
+      wakeAtMs: Number.POSITIVE_INFINITY,
+      busyMs: 0,
+      backPressuredMs: 0,
+      idleMs: 0,
+      waitingSinceMs,
+    };
     this.#seats.push({ subtask, ...seat });
     return this.#seats.length - 1;
   }

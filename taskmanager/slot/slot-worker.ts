@@ -57,7 +57,8 @@ class SlotThread {
 
   #send(message: FromSlot): void {
     // What a commit that is still under way delivers is wanted; reports of states are not any more.
-    const wanted = !this.#closing || message.type === 'ended' || message.type === 'metrics' || message.type === 'deliver';
+    const wanted =
+      !this.#closing || message.type === 'ended' || message.type === 'metrics' || message.type === 'deliver';
     if (wanted) this.#task.control.postMessage(message);
   }
 
@@ -97,7 +98,8 @@ class SlotThread {
     const definition = await loadJobDefinition(artifactPath);
     const { parameters, options } = graph;
     const job = definition.plan({ resolvedParameters: parameters, parallelism: options.parallelism, options });
-    if (graphHash(job.graph) !== graphHash(graph)) throw notDeterministic(graph.name, describeGraphDifference(graph, job.graph));
+    if (graphHash(job.graph) !== graphHash(graph))
+      throw notDeterministic(graph.name, describeGraphDifference(graph, job.graph));
     this.#job = job;
     if (!listens) {
       this.#send({ type: 'listening', host, port: 0 });
@@ -118,7 +120,9 @@ class SlotThread {
   async #start(message: Extract<ToSlot, { type: 'connect' }>): Promise<void> {
     const { graph, attempt, slotIndex, restore, finished, workingDirectory } = this.#deployment;
     const peers = message.slots.filter((slot) => slot.slotIndex !== slotIndex);
-    await this.#dataPlane?.connect(new Map(peers.map((slot) => [slot.slotIndex, { host: slot.host, port: slot.port }])));
+    await this.#dataPlane?.connect(
+      new Map(peers.map((slot) => [slot.slotIndex, { host: slot.host, port: slot.port }])),
+    );
     const { stateHost } = this.#task;
     const store = this.#store;
     const runtime = new SlotRuntime({
@@ -130,7 +134,12 @@ class SlotThread {
       placements: message.slices,
       finished,
       workingDirectory,
-      backend: stateHost === null ? memoryBackend : hostBackend(stateHost.port, stateHost.shared, { onFailed: (error) => this.#fail(this.#deployment.slice.subtasks[0], error) }),
+      backend:
+        stateHost === null
+          ? memoryBackend
+          : hostBackend(stateHost.port, stateHost.shared, {
+              onFailed: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
+            }),
       pulse: new Int32Array(this.#task.pulse),
       snapshotSink: {
         get hasCredit() {
@@ -148,7 +157,8 @@ class SlotThread {
     store.onCredit = () => runtime.creditArrived();
     store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
     this.#runtime = runtime;
-    if (restore !== null) await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
+    if (restore !== null)
+      await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
     failpoint('slot.restored');
     await runtime.open();
     failpoint('slot.opened');
