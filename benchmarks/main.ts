@@ -46,6 +46,7 @@ async function allCases(): Promise<readonly Case[]> {
   return [
     micro('codec', async () => (await import('./codec.ts')).runCodecBenchmark({ seconds: seconds(1) })),
     micro('exchange', async () => (await import('./exchange.ts')).runExchangeBenchmark({ seconds: seconds(1) })),
+    micro('state', async () => (await import('./state.ts')).runStateBenchmark({ seconds: seconds(1) })),
     ...endToEndCases.map((chosen) => ({
       benchmark: chosen.benchmark,
       name: chosen.case,

@@ -1,32 +1,34 @@
 /** Benchmark rows as a table for people. */
-import Table from 'cli-table3';
 import type { BenchmarkRow } from './row.ts';
 
 const rate = (value: number): string => (value >= 100_000 ? `${(value / 1e6).toFixed(2)} M` : String(Math.round(value)));
 const tenth = (value: number): string => String(Math.round(value * 10) / 10);
 
+const head = ['benchmark', 'case', 'p', 'events', 's', 'cpu s', 'events/s', 'events/core s', 'peak MiB', 'checkpoints', 'checked', 'more'];
+/** Columns of text; the others are numbers. */
+const leftColumns = 2;
+
 export function rowsTable(rows: readonly BenchmarkRow[]): string {
-  const table = new Table({
-    head: ['benchmark', 'case', 'p', 'events', 's', 'cpu s', 'events/s', 'events/core s', 'peak MiB', 'checkpoints', 'checked', 'more'],
-    style: { head: [], border: [] },
-  });
+  const lines: string[][] = [head];
   for (const row of rows) {
-    table.push([
+    lines.push([
       row.benchmark,
       row.case,
-      row.parallelism,
+      String(row.parallelism),
       rate(row.events),
       row.seconds.toFixed(2),
       row.cpuSeconds.toFixed(2),
       rate(row.eventsPerSecond),
       rate(row.eventsPerCoreSecond),
       tenth(row.peakRssMiB),
-      row.checkpoints,
+      String(row.checkpoints),
       row.checked ? 'yes' : 'no',
       more(row),
     ]);
   }
-  return table.toString();
+  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
+  const text = lines.map((cells) => cells.map((cell, column) => (column < leftColumns || column === head.length - 1 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number))));
+  return text.map((cells) => cells.join('  ').trimEnd()).join('\n');
 }
 
 function more(row: BenchmarkRow): string {

@@ -41,7 +41,13 @@ export function runStateBenchmark(options: { readonly seconds: number }): Benchm
 
 function newOwner(): TableOwner {
   const ledger = new ChangeLedger('benchmark');
-  return { operatorId: 'benchmark', maxParallelism: 128, keyGroups: { first: 0, last: 127 }, backend: memoryBackend, ledger };
+  return {
+    operatorId: 'benchmark',
+    maxParallelism: 128,
+    keyGroups: { first: 0, last: 127 },
+    backend: memoryBackend,
+    ledger,
+  };
 }
 
 /** Keys that are neither dense nor in order. */
@@ -80,7 +86,8 @@ function objectCase(name: string, count: number, seconds: number): BenchmarkRow[
   const asked = shuffled(keys);
   const before = usedBytes();
   const table = new ObjectTable(owner, 'profile');
-  for (const key of keys) table.set(key, { id: key, visits: 1, total: 0.5, lastSeenMs: 1_700_000_000_000.5, open: true });
+  for (const key of keys)
+    table.set(key, { id: key, visits: 1, total: 0.5, lastSeenMs: 1_700_000_000_000.5, open: true });
   const bytes = Math.round((usedBytes() - before) / count);
   let next = 0;
   const rows = [

@@ -32,9 +32,9 @@ interface RunFlags extends JobFlags {
   readonly fresh?: boolean;
   readonly checkpointInterval?: number;
   readonly maxRestarts?: number;
-  readonly stuckTimeout?: number;
   readonly dataPorts?: PortRange;
   readonly backend: 'memory' | 'cold';
+  readonly stuckTimeout?: number;
   readonly quiet?: boolean;
   readonly verbose?: boolean;
 }

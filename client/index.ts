@@ -6,6 +6,7 @@ export type { JobSettings } from './job/job-settings.ts';
 export { type Duration, days, hours, milliseconds, minutes, seconds } from './durations.ts';
 export {
   type Parameter,
+  type ParameterKind,
   type ParameterOptions,
   type ParameterSchema,
   type ParameterValues,
@@ -36,12 +37,13 @@ export { quantileSketch } from './aggregates/quantile-sketch.ts';
 export { topN, type TopNOptions } from './aggregates/top-n.ts';
 export { renderPlan } from './plan/render-plan.ts';
 
-export type { Aggregate, AggregateResults, AggregateSet } from '../core/aggregate.ts';
-export { EngineError, type ErrorCode, isEngineError } from '../core/errors.ts';
+export type { Aggregate, AggregateResults, AggregateSet, NumericAggregate, NumericAggregateKind, ObjectAggregate } from '../core/aggregate.ts';
+export { EngineError, type EngineErrorOptions, type ErrorCode, type ErrorDomain, isEngineError } from '../core/errors.ts';
 export {
   describeFunctionDifference,
   describeGraphDifference,
   describeParameterDifference,
+  type FunctionsFingerprint,
   functionsFingerprint,
   graphHash,
 } from '../core/graph/graph-hash.ts';
@@ -51,23 +53,32 @@ export {
   type PlannedJob,
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
-export type { JobGraph, JobOptions, RestartStrategyOptions } from '../core/graph/job-graph.ts';
+export type { JobEdge, JobGraph, JobOptions, JobVertex, OperatorNode, Partitioner, RestartStrategyOptions } from '../core/graph/job-graph.ts';
 export type {
+  FilterFunction,
+  FlatMapFunction,
   FunctionContext,
   Key,
   KeyedProcessFunction,
+  KeyPrimitive,
+  MapFunction,
   OnError,
+  OperatorKind,
   OutputTag,
   ProcessContext,
+  ReduceFunction,
   TimerContext,
   TimerRegistry,
+  TumblingWindows,
   WindowDefinition,
 } from '../core/operators.ts';
 export {
   type MapState,
   type MapStateDeclaration,
   mapState,
+  type StateDeclaration,
   type StateDeclarations,
+  type StateHandles,
   type ValueState,
   type ValueStateDeclaration,
   valueState,

@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from './plain-data.ts';
 
+/** Aggregates the engine knows by name. */
 export type NumericAggregateKind = 'count' | 'sum' | 'min' | 'max' | 'avg';
 
 /** `count`, `sum`, `min`, `max`, `avg`: accumulators in float64 columns. */
@@ -19,6 +20,7 @@ export interface ObjectAggregate<In, Accumulator, Out> {
   readonly kind: 'object';
   /** Name of the aggregate and what decides its meaning (`quantile`, 0.95); part of the graph hash. */
   readonly options: JsonObject;
+  /** A new accumulator without records. */
   create(): Accumulator;
   /** Adds one record; may change and return the same accumulator. */
   add(accumulator: Accumulator, value: Readonly<In>): Accumulator;
@@ -29,15 +31,26 @@ export interface ObjectAggregate<In, Accumulator, Out> {
   /** Approximate bytes an accumulator holds, for the accountant; null for a constant 100. */
   readonly sizeOf: ((accumulator: Accumulator) => number) | null;
   /** Plain data of an accumulator for checkpoints, where it is not plain data itself; null when it is. */
-  readonly codec: { toPlain(accumulator: Accumulator): unknown; fromPlain(plain: unknown): Accumulator } | null;
+  readonly codec: {
+    /** Plain data of an accumulator. */
+    toPlain(accumulator: Accumulator): unknown;
+    /** The accumulator of what `toPlain` gave. */
+    fromPlain(plain: unknown): Accumulator;
+  } | null;
 }
 
 /** An aggregate of records of type `In` with a result of type `Out`. */
-export type Aggregate<In, Out> = (NumericAggregate<In> | ObjectAggregate<In, never, Out> | ObjectAggregate<In, unknown, Out>) & {
+export type Aggregate<In, Out> = (
+  | NumericAggregate<In>
+  | ObjectAggregate<In, never, Out>
+  | ObjectAggregate<In, unknown, Out>
+) & {
   readonly outType?: Out;
 };
 
 /** A named set of aggregates over one input. */
 export type AggregateSet<In> = { readonly [name: string]: Aggregate<In, unknown> };
 /** The result object of a set. */
-export type AggregateResults<Set> = { -readonly [Name in keyof Set]: Set[Name] extends { readonly outType?: infer Out } ? Out : never };
+export type AggregateResults<Set> = {
+  -readonly [Name in keyof Set]: Set[Name] extends { readonly outType?: infer Out } ? Out : never;
+};

@@ -34,11 +34,13 @@ export const errorCodes = [
   'NOT_SUPPORTED',
   'INTERNAL',
 ] as const;
+/** What went wrong, from a closed list; each code is explained in docs/errors.md. */
 export type ErrorCode = (typeof errorCodes)[number];
 
 /** Who has to act: the author of the job, the operator of an outside system, or the authors of the engine. */
 export type ErrorDomain = 'user' | 'external' | 'internal';
 
+/** What an {@link EngineError} carries besides code and message. */
 export interface EngineErrorOptions {
   /** Default `user`. */
   domain?: ErrorDomain;
@@ -122,5 +124,7 @@ export function assert(condition: unknown, message: string): asserts condition {
 
 /** Marks a branch that no value can reach. */
 export function assertNever(value: never, what: string): never {
-  throw new EngineError('INTERNAL', `invariant broken: unexpected ${what}: ${JSON.stringify(value)}`, { domain: 'internal' });
+  throw new EngineError('INTERNAL', `invariant broken: unexpected ${what}: ${JSON.stringify(value)}`, {
+    domain: 'internal',
+  });
 }

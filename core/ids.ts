@@ -27,3 +27,6 @@ export const checkpointId = (value: number): CheckpointId => value as Checkpoint
 export const attemptNumber = (value: number): Attempt => value as Attempt;
 export const keyGroup = (value: number): KeyGroup => value as KeyGroup;
 export const slotIndex = (value: number): SlotIndex => value as SlotIndex;
+
+/** What the operator id of a sink's committer has after that of its writer. */
+export const committerSuffix = '-committer';

@@ -8,6 +8,7 @@ import type { StateDeclarations, StateHandles } from './state/declarations.ts';
 
 /** Values that can be keys: order-preserving and canonical. -0 equals 0, there is one NaN. */
 export type KeyPrimitive = string | number | bigint | boolean | Date | Uint8Array;
+/** What records can be grouped by: a primitive, or a tuple of keys. */
 export type Key = KeyPrimitive | readonly Key[];
 
 /** Names a side output; the type of its records is carried for inference. */
@@ -24,26 +25,41 @@ export interface FunctionContext {
   readonly parallelism: number;
   readonly attempt: number;
   readonly signal: AbortSignal;
-  readonly logger: { info(message: string): void; warn(message: string): void };
+  readonly logger: {
+    /** Shown with `--verbose`. */
+    info(message: string): void;
+    /** Always shown. */
+    warn(message: string): void;
+  };
   /** Adds to a named counter of this operator. */
   count(name: string, amount?: number): void;
 }
 
 /** A user function: plain, or an object with `open` and `close`. */
-export type UserFunction<Call> = Call | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
+export type UserFunction<Call> =
+  | Call
+  | ({ open?(context: FunctionContext): void | Promise<void>; close?(): void | Promise<void> } & { call: Call });
 
+/** One record out for each record in. */
 export type MapFunction<In, Out> = (value: Readonly<In>) => Out;
+/** True for records that are kept. */
 export type FilterFunction<In> = (value: Readonly<In>) => boolean;
+/** Any number of records out for each record in. */
 export type FlatMapFunction<In, Out> = (value: Readonly<In>) => Iterable<Out>;
+/** The key of a record; pure, because it runs on both sides of an exchange. */
 export type KeySelector<In, K extends Key = Key> = (value: Readonly<In>) => K;
+/** Combines what a key had so far with the next record. */
 export type ReduceFunction<T> = (left: Readonly<T>, right: Readonly<T>) => T;
 
 /** Timers of the current key. */
 export interface TimerRegistry {
   /** Fires `onTimer` when the watermark reaches `timestampMs`. Registering twice is one timer; a time already passed fires at once. */
   registerEventTime(timestampMs: number): void;
+  /** Takes an event-time timer back; nothing happens when there is none. */
   deleteEventTime(timestampMs: number): void;
+  /** Fires `onTimer` when the clock reaches `timestampMs`. Registering twice is one timer. */
   registerProcessingTime(timestampMs: number): void;
+  /** Takes a processing-time timer back; nothing happens when there is none. */
   deleteProcessingTime(timestampMs: number): void;
 }
 
@@ -58,10 +74,13 @@ export interface ProcessContext<K, Out, D extends StateDeclarations> {
   readonly processingTimeMs: number;
   readonly state: StateHandles<D>;
   readonly timers: TimerRegistry;
+  /** Sends a record to the main output; it has the time of the record or timer being handled. */
   emit(value: Out): void;
+  /** Sends a record to a side output; dropped when nobody reads that. */
   output<T>(tag: OutputTag<T>, value: T): void;
 }
 
+/** What `onTimer` is given. Valid only during the call. */
 export interface TimerContext<K, Out, D extends StateDeclarations> extends ProcessContext<K, Out, D> {
   readonly timeDomain: 'event' | 'processing';
 }
@@ -69,9 +88,13 @@ export interface TimerContext<K, Out, D extends StateDeclarations> extends Proce
 /** Keyed `process`: declared state, timers, main and side outputs. */
 export interface KeyedProcessFunction<In, K, Out, D extends StateDeclarations> {
   readonly state?: D;
+  /** Called once before the first record of an attempt. */
   open?(context: FunctionContext): void | Promise<void>;
+  /** Called for each record; state and timers are those of its key. */
   onRecord(value: Readonly<In>, context: ProcessContext<K, Out, D>): void;
+  /** Called when a timer is due; state and timers are those of its key. */
   onTimer?(timestampMs: number, context: TimerContext<K, Out, D>): void;
+  /** Called once after the last record, also after a failure. */
   close?(): void | Promise<void>;
 }
 
@@ -81,6 +104,7 @@ export interface TumblingWindows {
   readonly sizeMs: number;
   readonly offsetMs: number;
 }
+/** How `window(...)` groups records in event time. */
 export type WindowDefinition = TumblingWindows;
 
 /** What happens to a record whose function threw. */
@@ -112,4 +136,5 @@ export type OperatorFunctions =
   | { readonly kind: 'sink-writer'; readonly sink: Sink<never> }
   | { readonly kind: 'sink-committer'; readonly sink: Sink<never> };
 
+/** Kinds of operators there are. */
 export type OperatorKind = OperatorFunctions['kind'];

@@ -1,5 +1,6 @@
 /** Values that survive the stored-value codec and structured clone alike; what options, splits and committables are made of. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+/** A JSON object: options of connectors, parameters, configuration of operators. */
 export type JsonObject = { readonly [key: string]: JsonValue };
 
 /** Anything the codecs accept: primitives except symbols, plain objects, arrays, Date, bytes, typed arrays, Map, Set. */

@@ -26,7 +26,10 @@ class ManualClock implements Clock {
   }
   /** Lets the earliest timer fire; false when there is none within `withinMs`. */
   fireNext(withinMs: number): boolean {
-    const next = this.#timers.reduce<{ atMs: number; callback: () => void } | null>((a, b) => (a === null || b.atMs < a.atMs ? b : a), null);
+    const next = this.#timers.reduce<{ atMs: number; callback: () => void } | null>(
+      (a, b) => (a === null || b.atMs < a.atMs ? b : a),
+      null,
+    );
     if (next === null || next.atMs > this.#nowMs + withinMs) return false;
     this.#timers = this.#timers.filter((other) => other !== next);
     this.#nowMs = Math.max(this.#nowMs, next.atMs);
@@ -90,7 +93,13 @@ class ObedientTaskManager implements TaskManagerGateway {
     const subtasks = this.subtasks.map((subtask) => {
       return { subtask, afterEnd: this.ended, rows: 0, bytes: 0, alignmentMs: 0, sourceRecords: 10 };
     });
-    const acknowledgement: CheckpointAcknowledgement = { attempt: this.attempt, taskManagerId: this.id, ...request, subtasks, file: null };
+    const acknowledgement: CheckpointAcknowledgement = {
+      attempt: this.attempt,
+      taskManagerId: this.id,
+      ...request,
+      subtasks,
+      file: null,
+    };
     this.onTrigger(async () => this.jobManager?.acknowledgeCheckpoint(acknowledgement));
     return {};
   }
@@ -114,7 +123,16 @@ class ObedientTaskManager implements TaskManagerGateway {
 const fixedDelay: RestartStrategyOptions = { kind: 'fixed-delay', delayMs: 100, attemptsMax: 2 };
 
 function graphWith(parallelism: number): JobGraph {
-  const operator = { id: 'v', kind: 'source-reader', name: 'v', idExplicit: true, config: {}, stateful: true, upstreamIndex: -1, upstreamTag: null } as const;
+  const operator = {
+    id: 'v',
+    kind: 'source-reader',
+    name: 'v',
+    idExplicit: true,
+    config: {},
+    stateful: true,
+    upstreamIndex: -1,
+    upstreamTag: null,
+  } as const;
   return {
     formatVersion: 1,
     name: 'job',
@@ -145,7 +163,9 @@ interface World {
   until(what: string, condition: () => boolean): Promise<void>;
 }
 
-async function world(options: { files?: MemoryFileSystem; resume?: boolean; slotCount?: number; graphHash?: string } = {}): Promise<World> {
+async function world(
+  options: { files?: MemoryFileSystem; resume?: boolean; slotCount?: number; graphHash?: string } = {},
+): Promise<World> {
   const files = options.files ?? new MemoryFileSystem();
   await files.makeDirectory('/state');
   const clock = new ManualClock();
@@ -155,7 +175,12 @@ async function world(options: { files?: MemoryFileSystem; resume?: boolean; slot
   const taskManager = new ObedientTaskManager('tm');
   taskManager.jobManager = inProcessJobManager(manager.gateway);
   manager.addTaskManager('tm', inProcessTaskManager(taskManager));
-  await taskManager.jobManager.registerTaskManager({ taskManagerId: 'tm', slotCount: options.slotCount ?? 2, host: 'h', engineVersion: '0' });
+  await taskManager.jobManager.registerTaskManager({
+    taskManagerId: 'tm',
+    slotCount: options.slotCount ?? 2,
+    host: 'h',
+    engineVersion: '0',
+  });
   const ref = { name: 'x', sha256: 'y', bytes: 1 };
   const outcome = manager.submit({
     graph: graphWith(2),
@@ -202,8 +227,16 @@ test('a job manager restarts a failed attempt from the newest checkpoint and giv
   const { taskManager, outcome, until } = await world();
   await until('checkpoint 1', () => taskManager.calls.includes('complete 1'));
   for (let failure = 1; failure <= 3; failure++) {
-    taskManager.report('failed', false, new EngineError('USER_FUNCTION_FAILED', 'division by zero', { retry: 'backoff' }));
-    if (failure < 3) await until(`attempt ${failure + 1}`, () => taskManager.calls.filter((call) => call === 'connect').length > failure);
+    taskManager.report(
+      'failed',
+      false,
+      new EngineError('USER_FUNCTION_FAILED', 'division by zero', { retry: 'backoff' }),
+    );
+    if (failure < 3)
+      await until(
+        `attempt ${failure + 1}`,
+        () => taskManager.calls.filter((call) => call === 'connect').length > failure,
+      );
   }
   const ended = await outcome();
   expect(ended.state).toBe('failed');
@@ -220,7 +253,11 @@ test('a job manager does not restart when the error says that it cannot help', a
   const { taskManager, outcome, until, manager } = await world();
   await until('running', () => manager.progress()?.state === 'running');
   taskManager.report('failed', false, new EngineError('JOB_NOT_DETERMINISTIC', 'another graph', { retry: 'backoff' }));
-  expect(await outcome()).toMatchObject({ state: 'failed', error: { code: 'JOB_NOT_DETERMINISTIC' }, progress: { restarts: 0 } });
+  expect(await outcome()).toMatchObject({
+    state: 'failed',
+    error: { code: 'JOB_NOT_DETERMINISTIC' },
+    progress: { restarts: 0 },
+  });
 });
 
 test('a job manager stops with a last checkpoint, and a resumed job goes on from it', async () => {
@@ -253,7 +290,10 @@ test('a job manager refuses a checkpoint of another graph and an unreadable newe
   await first.outcome();
   const changed = await world({ files: first.files, resume: true, graphHash: 'other' });
   expect(await changed.outcome()).toMatchObject({ state: 'failed', error: { code: 'GRAPH_CHANGED' } });
-  const newest = first.files.paths.filter((path) => path.endsWith('.manifest')).sort().pop() as string;
+  const newest = first.files.paths
+    .filter((path) => path.endsWith('.manifest'))
+    .sort()
+    .pop() as string;
   (first.files.contents(newest) as Uint8Array)[3] ^= 1;
   const damaged = await world({ files: first.files, resume: true });
   await expect(damaged.outcome()).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
@@ -266,4 +306,24 @@ test('a job manager refuses state of an earlier run when it was not asked to res
   await first.outcome();
   const second = await world({ files: first.files });
   await expect(second.outcome()).rejects.toThrowError(/resume it, or clear its state/);
+});
+
+test('a job manager deletes what a crashed run left behind, after its own first checkpoint and nothing that is named', async () => {
+  const first = await world();
+  await first.until('checkpoint 1', () => first.taskManager.calls.includes('complete 1'));
+  first.manager.stop();
+  await first.outcome();
+  const objects = new LocalDirectoryStore('/state', first.files);
+  await objects.put('job/state/1-9-orphan.rows', new Uint8Array(3));
+  await objects.put('job/manifests/1-9.manifest', new Uint8Array(3));
+  const second = await world({ files: first.files, resume: true });
+  await second.until('running', () => second.manager.progress()?.state === 'running');
+  const before = first.files.paths;
+  expect(before).toContain('/state/job/state/1-9-orphan.rows');
+  const newest = before.filter((path) => path.endsWith('.manifest') && !path.endsWith('1-9.manifest'));
+  await second.until('clean-up', () => !first.files.paths.includes('/state/job/manifests/1-9.manifest'));
+  expect(first.files.paths).not.toContain('/state/job/state/1-9-orphan.rows');
+  expect(first.files.paths).toContain(newest[newest.length - 1]);
+  second.manager.cancel();
+  await second.outcome();
 });

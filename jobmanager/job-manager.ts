@@ -6,7 +6,13 @@
  */
 import { EngineError, fromWireError, isEngineError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
-import type { Acknowledgement, Manifest, ObjectRef, RegisterTaskManagerRequest, RegisterTaskManagerResponse } from '../proto/messages.ts';
+import type {
+  Acknowledgement,
+  Manifest,
+  ObjectRef,
+  RegisterTaskManagerRequest,
+  RegisterTaskManagerResponse,
+} from '../proto/messages.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import type { Clock } from './clock.ts';
 import { bytesOf, type JobProgress, MetricsBoard, sourceRecordsOf } from './job-progress.ts';
@@ -57,6 +63,8 @@ interface RunningJob {
   readonly master: JobMaster;
   readonly board: MetricsBoard;
   readonly restored: RestoredPointer | null;
+  /** Objects of earlier runs that nothing names; deleted when this run has a checkpoint of its own. */
+  leftovers: readonly string[];
   readonly resolve: (outcome: JobOutcome) => void;
   readonly reject: (error: unknown) => void;
   readonly timers: Map<TimerName, () => void>;
@@ -105,7 +113,10 @@ export class JobManager {
    */
   async submit(job: SubmittedJob): Promise<JobOutcome> {
     if (this.#submitting) {
-      throw new EngineError('NOT_SUPPORTED', `a job manager runs one job at a time; wait for the end of the running one before submitting "${job.graph.name}"`);
+      throw new EngineError(
+        'NOT_SUPPORTED',
+        `a job manager runs one job at a time; wait for the end of the running one before submitting "${job.graph.name}"`,
+      );
     }
     this.#submitting = true;
     try {
@@ -143,13 +154,33 @@ export class JobManager {
       throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
     }
     if (restored !== null && restored.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, restored, leaderEpoch);
+    const leftovers = await this.#leftovers(name, restored);
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
     const { graph, graphHash, graphRef, artifactRef } = job;
-    const master = new JobMaster({ graph, graphHash, graphRef, artifactRef, leaderEpoch, restored, settings: this.#settings });
+    const master = new JobMaster({
+      graph,
+      graphHash,
+      graphRef,
+      artifactRef,
+      leaderEpoch,
+      restored,
+      settings: this.#settings,
+    });
     return new Promise((resolve, reject) => {
       const board = new MetricsBoard(graph);
-      const running: RunningJob = { name, leaderEpoch, master, board, restored, resolve, reject, timers: new Map(), ended: false };
+      const running: RunningJob = {
+        name,
+        leaderEpoch,
+        master,
+        board,
+        restored,
+        leftovers,
+        resolve,
+        reject,
+        timers: new Map(),
+        ended: false,
+      };
       this.#job = running;
       if (terminal?.state === 'finished') return this.#end(running, 'finished', null);
       for (const { taskManagerId, slotCount } of this.#registered.values()) {
@@ -158,6 +189,26 @@ export class JobManager {
       this.#tell({ kind: 'started' });
       if (this.#stopWanted !== null) this.#tell({ kind: this.#stopWanted });
     });
+  }
+
+  /**
+   * What runs that ended by a crash left behind: objects that are there before this run writes any, and that no retained manifest
+   * names. Recovery only reads; they go once this run has moved the pointer (FLINK-7783).
+   */
+  async #leftovers(jobName: string, restored: RestoredPointer | null): Promise<readonly string[]> {
+    const manifests = restored?.manifests ?? [];
+    // Without a manifest it is not known what it names.
+    if (manifests.includes(null)) return [];
+    const needed = new Set(restored?.pointer.retained.map((checkpoint) => checkpoint.manifest.name));
+    for (const manifest of manifests) for (const { file } of manifest?.files ?? []) needed.add(file.object.name);
+    try {
+      return (await this.#options.store.listObjects(jobName)).filter((name) => !needed.has(name));
+    } catch (error) {
+      this.#options.logger.warn(
+        `files of earlier runs of job "${jobName}" are not cleaned up: ${toWireError(error).message}`,
+      );
+      return [];
+    }
   }
 
   #request(kind: 'stop-requested' | 'cancel-requested'): void {
@@ -332,7 +383,9 @@ export class JobManager {
   #deleteObjects(names: readonly string[]): void {
     this.#options.store.deleteObjects(names).catch((error: unknown) => {
       // Garbage that stays costs space, nothing else.
-      this.#options.logger.warn(`${names.length} objects that are no longer needed could not be deleted: ${toWireError(error).message}`);
+      this.#options.logger.warn(
+        `${names.length} objects that are no longer needed could not be deleted: ${toWireError(error).message}`,
+      );
     });
   }
 
@@ -344,6 +397,10 @@ export class JobManager {
     // The failure that ends the job is its outcome, told once by whoever submitted it.
     if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) this.#options.logger.warn(text);
     else this.#options.logger.info(text);
+    if (notice.kind === 'checkpoint-completed' && job.leftovers.length > 0) {
+      this.#deleteObjects(job.leftovers);
+      job.leftovers = [];
+    }
     this.#options.onEvent?.(notice);
   }
 
@@ -374,7 +431,10 @@ function progressOf(job: RunningJob): JobProgress {
     state: master.state,
     attempt: master.attempt,
     ...board.totals(manifest),
-    lastCheckpoint: manifest === null ? null : { id: manifest.checkpointId, completedAtMs: manifest.completedAtMs, bytes: bytesOf(manifest) },
+    lastCheckpoint:
+      manifest === null
+        ? null
+        : { id: manifest.checkpointId, completedAtMs: manifest.completedAtMs, bytes: bytesOf(manifest) },
     restored:
       restoredManifest === null
         ? null
@@ -387,7 +447,11 @@ function progressOf(job: RunningJob): JobProgress {
  * The pointer and what it retains. The newest manifest must be readable (rule 4); an older one that is not costs only the
  * deletion of its files.
  */
-async function readRestored(store: JobStore, jobName: string, warn: (message: string) => void): Promise<RestoredPointer | null> {
+async function readRestored(
+  store: JobStore,
+  jobName: string,
+  warn: (message: string) => void,
+): Promise<RestoredPointer | null> {
   const pointer = await store.readPointer(jobName);
   if (pointer === null) return null;
   const newest = pointer.retained.length - 1;
@@ -397,7 +461,9 @@ async function readRestored(store: JobStore, jobName: string, warn: (message: st
       manifests.push(await store.readManifest(checkpoint.manifest));
     } catch (error) {
       if (index === newest) throw error;
-      warn(`checkpoint ${checkpoint.checkpointId} of job "${jobName}", which is not the newest, cannot be read: ${toWireError(error).message}`);
+      warn(
+        `checkpoint ${checkpoint.checkpointId} of job "${jobName}", which is not the newest, cannot be read: ${toWireError(error).message}`,
+      );
       manifests.push(null);
     }
   }

@@ -41,7 +41,11 @@ export class MetricsBoard {
 
   constructor(graph: JobGraph) {
     const verticesWith = (kind: string): Set<string> =>
-      new Set(graph.vertices.filter((vertex) => vertex.operators.some((operator) => operator.kind === kind)).map((vertex) => vertex.id));
+      new Set(
+        graph.vertices
+          .filter((vertex) => vertex.operators.some((operator) => operator.kind === kind))
+          .map((vertex) => vertex.id),
+      );
     this.#sources = verticesWith('source-reader');
     this.#sinks = verticesWith('sink-writer');
   }
@@ -57,7 +61,9 @@ export class MetricsBoard {
   }
 
   /** Sums over subtasks. @param newest the newest complete checkpoint, which may know more than the last heartbeat */
-  totals(newest: Manifest | null): Pick<JobProgress, 'recordsIn' | 'recordsOut' | 'lateRecords' | 'watermarkMs' | 'counters'> {
+  totals(
+    newest: Manifest | null,
+  ): Pick<JobProgress, 'recordsIn' | 'recordsOut' | 'lateRecords' | 'watermarkMs' | 'counters'> {
     let read = 0;
     let recordsOut = 0;
     let lateRecords = 0;

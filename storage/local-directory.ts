@@ -24,6 +24,7 @@ import {
   type StoredObject,
 } from './object-store.ts';
 import { storageError, unreadable } from './storage-errors.ts';
+import { failpoint } from '../core/failpoint.ts';
 
 /** Largest object that `get` reads into memory; larger ones are read in parts. */
 const wholeObjectBytesMax = 2 ** 31 - 1;
@@ -126,9 +127,11 @@ export class LocalDirectoryStore implements ObjectStore {
     try {
       await this.#ensureDirectory(directory);
       const written = await this.#writeTemporary(temporary, content, path);
+      failpoint('store.object-written');
       if ((await this.#files.status(path)) !== null) throw this.#exists(name);
       await this.#files.rename(temporary, path);
       renamed = true;
+      failpoint('store.object-renamed');
       await this.#files.syncDirectory(directory);
       return { name, ...written };
     } catch (error) {

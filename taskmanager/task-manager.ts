@@ -30,6 +30,7 @@ import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messa
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
 import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
 import { startStoreThread, type StoreThread } from './store/store-client.ts';
+import { failpoint } from '../core/failpoint.ts';
 
 export interface TaskManagerOptions {
   readonly slotCount: number;
@@ -62,9 +63,10 @@ interface RunningSlot {
   readonly control: MessagePort;
   readonly handle: SlotHandle;
   readonly pulse: Int32Array;
-  readonly unfinished: Set<string>;
-  /** What the subtasks run, in the order of the slice: their operators, for messages. */
-  readonly chains: readonly string[];
+  /** Subtasks in the order of the slot's loop: those of the slice that had not finished before. */
+  readonly subtasks: readonly SubtaskRef[];
+  /** Ids of the operators of each vertex. */
+  readonly operators: ReadonlyMap<string, readonly string[]>;
   pulseTurns: number;
   stuckSinceMs: number;
   metrics: readonly SubtaskMetrics[];
@@ -88,6 +90,10 @@ export class TaskManager implements TaskManagerGateway {
   readonly #storeThread: StoreThread;
   readonly #stateHost: StateHost | null;
   #attempt: RunningAttempt | null = null;
+  /** Newest attempt that was to be cancelled; it is not started any more. */
+  #canceledAttempt = 0;
+  /** Why no attempt can run here any more: a thread that all of them need has died. */
+  #broken: EngineError | null = null;
   #leaderEpoch = 0;
   #heartbeatTimer: NodeJS.Timeout | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
@@ -104,6 +110,7 @@ export class TaskManager implements TaskManagerGateway {
     storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
       const attempt = this.#attempt?.ref;
       if (attempt === undefined || attempt.attempt !== number) return;
+      failpoint('task-manager.file-written');
       this.#report(options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }));
     });
     storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
@@ -112,8 +119,8 @@ export class TaskManager implements TaskManagerGateway {
       const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
       this.#report(options.jobManager.declineCheckpoint(decline));
     });
-    storeThread.onCrashed((error) => this.#failAttempt(error));
-    stateHost?.onCrashed((error) => this.#failAttempt(error));
+    storeThread.onCrashed((error) => this.#break(error));
+    stateHost?.onCrashed((error) => this.#break(error));
   }
 
   /** Starts the threads and registers with the job manager. */
@@ -150,14 +157,30 @@ export class TaskManager implements TaskManagerGateway {
 
   async deploySlots(request: DeploySlotsRequest): Promise<Acknowledgement> {
     this.#refuseStale(request.attempt);
+    try {
+      await this.#deploy(request);
+    } catch (error) {
+      // Without this the job manager would wait for the end of slots that were never started.
+      const wire = toWireError(error);
+      for (const { slotIndex } of request.slices) this.#reportSlotEnded(request.attempt, slotIndex, wire);
+      throw error;
+    }
+    return acknowledged;
+  }
+
+  async #deploy(request: DeploySlotsRequest): Promise<void> {
+    const { attempt, slices } = request;
     const graph = JSON.parse(new TextDecoder().decode(await this.#options.store.get(request.graph))) as JobGraph;
     const artifactPath = await this.#localArtifact(request.artifact);
     const restore = await this.#restorePoint(request.restoreManifest);
-    this.#refuseStale(request.attempt);
-    this.#attempt = { ref: request.attempt, slots: new Map(), cancelTimer: null };
+    this.#refuseStale(attempt);
+    if (this.#broken !== null) throw this.#broken;
+    if (attempt.attempt <= this.#canceledAttempt) {
+      throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, { domain: 'internal' });
+    }
+    this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
     const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
-    for (const slice of request.slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
-    return acknowledged;
+    for (const slice of slices) this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
   }
 
   connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
@@ -169,6 +192,7 @@ export class TaskManager implements TaskManagerGateway {
 
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
     const attempt = this.#attempt;
+    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
     if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
     this.#sendAll(request.attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
@@ -188,6 +212,7 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   notifyCheckpointComplete(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
+    failpoint('task-manager.checkpoint-complete');
     this.#sendAll(request.attempt, { type: 'completed', checkpointId: request.checkpointId });
     return Promise.resolve(acknowledged);
   }
@@ -255,7 +280,8 @@ export class TaskManager implements TaskManagerGateway {
     const task: SlotTask = {
       control: channel.port2,
       store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
-      stateHost: this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
+      stateHost:
+        this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,
@@ -277,8 +303,8 @@ export class TaskManager implements TaskManagerGateway {
       control: channel.port1,
       handle: this.#pool.start(task),
       pulse: new Int32Array(pulse),
-      unfinished: new Set(slice.subtasks.map((subtask) => `${subtask.vertexId}#${subtask.subtaskIndex}`)),
-      chains: slice.subtasks.map(({ vertexId }) => chainName(graph, vertexId)),
+      subtasks: slice.subtasks.filter((subtask) => !request.finished.some((other) => isSame(subtask, other))),
+      operators: new Map(graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)])),
       pulseTurns: 0,
       stuckSinceMs: 0,
       metrics: [],
@@ -286,7 +312,7 @@ export class TaskManager implements TaskManagerGateway {
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
-    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error === null ? null : duringSubtask(slot, error)));
+    void slot.handle.exited.then((error) => this.#endSlot(attempt, slot, error === null ? null : namingSubtask(error, slot)));
   }
 
   #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
@@ -306,7 +332,6 @@ export class TaskManager implements TaskManagerGateway {
         this.#reportState(attempt, message.subtask, 'running', true, null);
         return;
       case 'finished':
-        slot.unfinished.delete(`${message.subtask.vertexId}#${message.subtask.subtaskIndex}`);
         this.#reportState(attempt, message.subtask, 'finished', true, null);
         return;
       case 'failed':
@@ -346,14 +371,20 @@ export class TaskManager implements TaskManagerGateway {
     slot.control.close();
     const { slotIndex } = slot.slice;
     this.#heartbeat();
-    this.#report(this.#options.jobManager.reportSlotEnded({ attempt: attempt.ref, taskManagerId: this.id, slotIndex, error }));
+    this.#reportSlotEnded(attempt.ref, slotIndex, error);
     if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended)) clearTimeout(attempt.cancelTimer);
   }
 
-  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason. */
-  #failAttempt(error: EngineError): void {
+  #reportSlotEnded(attempt: AttemptRef, slotIndex: number, error: WireError | null): void {
+    this.#report(this.#options.jobManager.reportSlotEnded({ attempt, taskManagerId: this.id, slotIndex, error }));
+  }
+
+  /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason, and none starts. */
+  #break(error: EngineError): void {
+    this.#broken ??= error;
     const attempt = this.#attempt;
-    for (const slot of attempt?.slots.values() ?? []) this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
+    for (const slot of attempt?.slots.values() ?? [])
+      this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
   }
 
   #heartbeat(): void {
@@ -386,7 +417,7 @@ export class TaskManager implements TaskManagerGateway {
 
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
-    const message = `a function of ${subtaskName(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
+    const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
     const error = new EngineError('USER_FUNCTION_STUCK', message, { retry: 'backoff', ids: { slot: slot.slice.slotIndex } });
     this.#endSlot(attempt, slot, toWireError(error));
   }
@@ -395,32 +426,16 @@ export class TaskManager implements TaskManagerGateway {
   #report(sent: Promise<unknown>): void {
     sent.catch((error: unknown) => {
       if (this.#stopped) return;
-      this.#options.onLog('warn', `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`);
+      this.#options.onLog(
+        'warn',
+        `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`,
+      );
     });
   }
 }
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** Operators of a vertex, in order: a person knows these by their uid. */
-function chainName(graph: JobGraph, vertexId: string): string {
-  const operators = graph.vertices.find((vertex) => vertex.id === vertexId)?.operators ?? [];
-  return operators.map((operator) => operator.id).join(', ');
-}
-
-function subtaskName(slot: RunningSlot, place: number): string {
-  const chain = slot.chains[place];
-  if (chain === undefined) return `slot ${slot.slice.slotIndex}`;
-  return `${chain.includes(',') ? 'one of the operators' : 'operator'} ${chain} (subtask ${slot.slice.subtasks[place].subtaskIndex})`;
-}
-
-/** The error of a thread that ended by itself, with what it was running then. */
-function duringSubtask(slot: RunningSlot, error: WireError): WireError {
-  const place = Atomics.load(slot.pulse, 1) - 1;
-  const ids = { ...error.ids, slot: slot.slice.slotIndex };
-  return place < 0 ? { ...error, ids } : { ...error, ids: { ...ids, while: `running ${subtaskName(slot, place)}` } };
 }
 
 interface SlotStart {
@@ -430,4 +445,23 @@ interface SlotStart {
   readonly restore: RestorePoint | null;
   readonly listens: boolean;
   readonly request: DeploySlotsRequest;
+}
+
+function isSame(left: SubtaskRef, right: SubtaskRef): boolean {
+  return left.vertexId === right.vertexId && left.subtaskIndex === right.subtaskIndex;
+}
+
+/** The subtask at a place of a slot's loop, and the operators that run in it. */
+function subtaskAt(slot: RunningSlot, place: number): string {
+  const subtask = slot.subtasks[place];
+  if (subtask === undefined) return `slot ${slot.slice.slotIndex}`;
+  const operators = slot.operators.get(subtask.vertexId) ?? [subtask.vertexId];
+  const names = operators.map((id) => `'${id}'`).join(', ');
+  return `${operators.length === 1 ? 'operator' : 'one of the operators'} ${names} (subtask ${subtask.subtaskIndex})`;
+}
+
+/** An error of a thread that ended by itself, with the subtask that was running then. */
+function namingSubtask(error: WireError, slot: RunningSlot): WireError {
+  const running = Atomics.load(slot.pulse, 1);
+  return running === 0 ? error : { ...error, message: `while ${subtaskAt(slot, running - 1)} ran, ${error.message}` };
 }

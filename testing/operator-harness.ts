@@ -158,6 +158,7 @@ export class OperatorHarness<Kind extends OperatorKind> {
       blockOutput: () => {
         this.room = 0;
       },
+      overran: () => this.failure === null,
       wake: () => this.#wake(),
       wakeAt: (timestampMs) => {
         if (timestampMs < this.wakeAtMs) this.wakeAtMs = timestampMs;
@@ -175,7 +176,8 @@ export class OperatorHarness<Kind extends OperatorKind> {
   static async open<Kind extends OperatorKind>(options: HarnessOptions<Kind>): Promise<OperatorHarness<Kind>> {
     const harness = new OperatorHarness(options);
     for (const row of options.restore ?? []) {
-      if (row.keyGroup >= harness.keyGroups.first && row.keyGroup <= harness.keyGroups.last) harness.operator.restore(row);
+      if (row.keyGroup >= harness.keyGroups.first && row.keyGroup <= harness.keyGroups.last)
+        harness.operator.restore(row);
     }
     await harness.operator.open();
     return harness;
@@ -207,7 +209,8 @@ export class OperatorHarness<Kind extends OperatorKind> {
   /** One batch of records. @throws what the operator failed with */
   async process(...records: readonly InputRecord[]): Promise<void> {
     const builder = new BatchBuilder(Math.max(records.length, 1));
-    for (const record of records) builder.add(record.value, record.timestamp ?? Number.NaN, record.splitWatermark ?? Number.NaN, 0);
+    for (const record of records)
+      builder.add(record.value, record.timestamp ?? Number.NaN, record.splitWatermark ?? Number.NaN, 0);
     await this.#processBatch(builder.take());
   }
 
@@ -307,7 +310,9 @@ function backendOf(backend: 'memory' | 'cold' | StateBackend): StateBackend {
 
 function rowsOf(block: RowBlock): RestoredRow[] {
   const rows: RestoredRow[] = [];
-  forEachRow(block.bytes, (keyGroup, key, value) => rows.push({ stateName: block.stateName, keyGroup, key: key.slice(), value: value?.slice() ?? null }));
+  forEachRow(block.bytes, (keyGroup, key, value) =>
+    rows.push({ stateName: block.stateName, keyGroup, key: key.slice(), value: value?.slice() ?? null }),
+  );
   return rows;
 }
 

@@ -25,6 +25,7 @@ export interface SlotHarnessOptions {
   readonly attempt?: number;
   readonly backend?: StateBackend;
   readonly workingDirectory?: string;
+  readonly emitPerRecordMaxBytes?: number;
   /** Processing time; the real one unless given. */
   nowMs?(): number;
   onDelivery?(channel: string, id: string, values: readonly unknown[]): void;
@@ -95,6 +96,7 @@ export class SlotHarness {
         deliver: (channel, id, values) => options.onDelivery?.(channel, id, values),
       },
       signal: this.#abort.signal,
+      ...(options.emitPerRecordMaxBytes === undefined ? {} : { emitPerRecordMaxBytes: options.emitPerRecordMaxBytes }),
       nowMs: options.nowMs ?? (() => Date.now()),
     });
   }

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { loadSimulator } from '../testing/simulator/load-simulator.mjs';
+import { loadSimulator } from './load-simulator.mjs';
 
 /** Batches of at least this many schedules have to meet every situation. */
 const completeBatch = 300;
@@ -50,14 +50,26 @@ async function runOne(seed, trace) {
   console.log(`configuration ${JSON.stringify(result.configuration)}`);
   if (result.violation !== null) console.log(`VIOLATION ${result.violation}`);
   const sometimes = Object.fromEntries(result.sometimes);
-  console.log(JSON.stringify({ seed, violation: result.violation !== null, events: result.events, virtualMs: result.virtualMs, sometimes }));
+  console.log(
+    JSON.stringify({
+      seed,
+      violation: result.violation !== null,
+      events: result.events,
+      virtualMs: result.virtualMs,
+      sometimes,
+    }),
+  );
   process.exitCode = result.violation === null ? 0 : 1;
 }
 
 async function runBatch(seeds, first) {
   const started = performance.now();
   const threads = Math.min(2, seeds);
-  const shares = Array.from({ length: threads }, (_, index) => ({ first: first + index, step: threads, last: first + seeds - 1 }));
+  const shares = Array.from({ length: threads }, (_, index) => ({
+    first: first + index,
+    step: threads,
+    last: first + seeds - 1,
+  }));
   const results = await Promise.all(shares.map(runInThread));
   const { sometimesNames } = await loadSimulator();
   const sometimes = new Map(sometimesNames.map((name) => [name, 0]));
@@ -70,7 +82,14 @@ async function runBatch(seeds, first) {
   const never = seeds >= completeBatch ? [...sometimes].filter(([, count]) => count === 0).map(([name]) => name) : [];
   if (never.length > 0) console.log(`never met: ${never.join(', ')}`);
   const seconds = Math.round((performance.now() - started) / 100) / 10;
-  console.log(JSON.stringify({ schedules: seeds, violations: violations.length, seconds, sometimes: Object.fromEntries(sometimes) }));
+  console.log(
+    JSON.stringify({
+      schedules: seeds,
+      violations: violations.length,
+      seconds,
+      sometimes: Object.fromEntries(sometimes),
+    }),
+  );
   process.exitCode = violations.length > 0 || never.length > 0 ? 1 : 0;
 }
 
@@ -84,7 +103,12 @@ function number(name, text) {
 
 if (isMainThread) {
   const { values } = parseArgs({
-    options: { seeds: { type: 'string', default: '2000' }, from: { type: 'string', default: '1' }, seed: { type: 'string' }, trace: { type: 'boolean', default: false } },
+    options: {
+      seeds: { type: 'string', default: '2000' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+    },
   });
   if (values.seed !== undefined) await runOne(number('seed', values.seed), values.trace);
   else await runBatch(number('seeds', values.seeds), number('from', values.from));

@@ -2,9 +2,9 @@
  * Records at a fixed rate through one exchange by key. Open loop: record `index` is due at start + index / rate whatever
  * happened before, and latency counts from when it was due, so a stall is seen by every record that it held up.
  */
-import { performance } from 'node:perf_hooks';
 import { defineJob, params } from 'millrace';
 import { generator } from 'millrace/generator';
+import type { Source } from 'millrace/connector';
 import { keyOfIndex } from '../records.ts';
 import { measuringSink } from './measuring-sink.ts';
 
@@ -14,8 +14,24 @@ interface Tick {
   readonly dueMs: number;
 }
 
-/** When this slot's part of the stream began; its first record is made at once when the split is opened. */
+/** When the generator began in this slot: it takes the same clock in the same millisecond, when its split is opened. */
 let beganMs = Number.NaN;
+
+function notingTheStart<T, Split>(source: Source<T, Split>): Source<T, Split> {
+  return {
+    ...source,
+    createReader: (context) => {
+      const reader = source.createReader(context);
+      return {
+        openSplit: (split, position) => {
+          beganMs = Date.now();
+          return reader.openSplit(split, position);
+        },
+        close: () => reader.close(),
+      };
+    },
+  };
+}
 
 export default defineJob('latency', (env) => {
   const { events, keys, rate } = env.params({
@@ -23,12 +39,9 @@ export default defineJob('latency', (env) => {
     keys: params.number({ default: 100_000 }),
     rate: params.number({ default: 50_000 }),
   });
-  const make = (index: number): Tick => {
-    if (Number.isNaN(beganMs)) beganMs = performance.timeOrigin + performance.now() - (index * 1000) / rate;
-    return { key: keyOfIndex(index, keys), dueMs: beganMs + (index * 1000) / rate };
-  };
+  const make = (index: number): Tick => ({ key: keyOfIndex(index, keys), dueMs: beganMs + (index * 1000) / rate });
   env
-    .from(generator({ count: events, splits: env.parallelism, ratePerSecond: rate, make }))
+    .from(notingTheStart(generator({ count: events, splits: env.parallelism, ratePerSecond: rate, make })))
     .keyBy((tick) => tick.key)
     .reduce((_before, tick) => tick)
     .to(

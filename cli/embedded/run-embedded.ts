@@ -6,6 +6,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineError } from '../../core/errors.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import { systemClock } from '../../jobmanager/clock.ts';
 import { JobManager } from '../../jobmanager/job-manager.ts';
 import type { JobProgress } from '../../jobmanager/job-progress.ts';
@@ -79,7 +80,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
   const timer = setInterval(tell, progressIntervalMs);
   try {
     await taskManager.register();
-    const jobPath = `${encodeURIComponent(graph.name)}/submissions/${randomUUID()}`;
+    const jobPath = `${jobDirectoryName(graph.name)}/submissions/${randomUUID()}`;
     const graphRef = await objects.put(`${jobPath}/graph.json`, Buffer.from(JSON.stringify(graph)));
     const artifactRef = await objects.put(`${jobPath}/artifact.mjs`, await readFile(options.artifact.path));
     const submitted = jobManager.submit({ graph, graphHash, graphRef, artifactRef, resume: options.resume });

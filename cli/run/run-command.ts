@@ -194,8 +194,8 @@ async function runEngine(
       engineVersion,
       slots,
       dataPorts: options.dataPorts,
-      ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       backend: options.backend,
+      ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       resume: directory.resume,
       stop: signals.stop,
       onStart: (restored) => {

@@ -23,7 +23,12 @@ export interface AggregateDefinition<In, Accumulator, Out> {
   /** Approximate bytes of an accumulator. Default: 100. */
   sizeOf?(accumulator: Accumulator): number;
   /** Needed when an accumulator is not plain data (objects, arrays, Map, Set, Date, typed arrays, primitives). */
-  readonly codec?: { toPlain(accumulator: Accumulator): unknown; fromPlain(plain: unknown): Accumulator };
+  readonly codec?: {
+    /** Plain data of an accumulator. */
+    toPlain(accumulator: Accumulator): unknown;
+    /** The accumulator of plain data that `toPlain` gave, now or in an earlier release of the job. */
+    fromPlain(plain: unknown): Accumulator;
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import { objectAggregate } from './aggregate-of.ts';
 
+/** Options of {@link topN}. */
 export interface TopNOptions<In> {
   /** Greatest first (default), or smallest first. */
   readonly descending?: boolean;

@@ -4,6 +4,7 @@
  */
 import { EngineError } from '../../core/errors.ts';
 
+/** How the text of a parameter is read. */
 export type ParameterKind = 'string' | 'number' | 'integer' | 'boolean' | 'duration' | 'choice';
 
 /** One declared parameter; `T` is the type its value has in the job. */
@@ -16,12 +17,14 @@ export interface Parameter<T> {
   readonly choices: readonly string[] | null;
 }
 
+/** What the functions of {@link params} take. */
 export interface ParameterOptions<T> {
   /** Without it the parameter must be given. */
   readonly default?: T;
   readonly description?: string;
 }
 
+/** Declared parameters by name; `windowSize` is given as `--window-size`. */
 export type ParameterSchema = { readonly [name: string]: Parameter<unknown> };
 /** The object `env.params(schema)` returns. */
 export type ParameterValues<S extends ParameterSchema> = {

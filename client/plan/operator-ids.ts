@@ -3,12 +3,13 @@
  * per kind and name, so an operator added elsewhere moves only its equals.
  */
 import { EngineError } from '../../core/errors.ts';
+import { committerSuffix } from '../../core/ids.ts';
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts';
 
 /** Id of the planner of the source with this id. */
 export const plannerId = (sourceId: string): string => `${sourceId}-planner`;
 /** Id of the committer of the sink with this id. */
-export const committerId = (sinkId: string): string => `${sinkId}-committer`;
+export const committerId = (sinkId: string): string => `${sinkId}${committerSuffix}`;
 
 /**
  * The id of each node, by ordinal.

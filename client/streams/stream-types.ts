@@ -32,6 +32,7 @@ export type KeyedResult<K, Set> = Simplify<{ key: K } & AggregateResults<Set>>;
 /** What `keyBy(...).window(...).aggregate(...)` emits; start inclusive, end exclusive, in ms since the epoch. */
 export type WindowResult<K, Set> = Simplify<{ key: K; windowStart: number; windowEnd: number } & AggregateResults<Set>>;
 
+/** Options of {@link Stream.withTimestamps}. */
 export interface TimestampOptions {
   /** How much older than the newest record seen a record of the same split may be and still be on time. */
   readonly outOfOrderness: Duration;
@@ -46,8 +47,11 @@ export interface TimestampOptions {
  * function is. (`apply?: never` because a function has a `call` too, which would fit anything and make every type `any`.)
  */
 export interface FunctionObject<Call> {
+  /** Called once before the first record of an attempt; a rejection fails the attempt. */
   open?(context: FunctionContext): void | Promise<void>;
+  /** Called once after the last record, also after a failure. */
   close?(): void | Promise<void>;
+  /** Called for each record. */
   call: Call;
   readonly apply?: never;
 }
@@ -69,13 +73,17 @@ export interface OperatorSettings {
 export interface Stream<T> {
   /** One record out for each record in. */
   map<Out>(map: MapFunction<T, Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
   map<Out>(map: FunctionObject<MapFunction<T, Out>>): OperatorStream<Out>;
   /** Keeps the records the predicate holds for; a type guard narrows the type. */
   filter<Kept extends T>(guard: (value: Readonly<T>) => value is Readonly<Kept>): OperatorStream<Kept>;
+  /** Keeps the records the predicate holds for. */
   filter(predicate: FilterFunction<T>): OperatorStream<T>;
+  /** The same with an object that has `open` and `close`. */
   filter(predicate: FunctionObject<FilterFunction<T>>): OperatorStream<T>;
   /** Any number of records out for each record in; a generator is pulled as there is room. */
   flatMap<Out>(flatMap: FlatMapFunction<T, Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
   flatMap<Out>(flatMap: FunctionObject<FlatMapFunction<T, Out>>): OperatorStream<Out>;
   /**
    * Groups by a key: string, number, bigint, boolean, Date, bytes or a tuple of these. `keyOf` must be pure, it runs on
@@ -155,8 +163,11 @@ export interface WindowStream<T, In> extends OperatorStream<T> {
 
 /** A stream with a side object; see {@link Stream.broadcastInput}. */
 export interface SideInputStream<T, Side> {
+  /** One record out for each record in. */
   map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out>;
+  /** Keeps the records the predicate holds for. */
   filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T>;
+  /** Any number of records out for each record in. */
   flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out>;
 }
 

@@ -6,8 +6,8 @@ import type { Duration } from '../durations.ts';
 /**
  * Event-time windows of one length that follow each other: `[start, start + size)`, starts at `offset` modulo `size` from
  * the epoch.
- * @param size   whole milliseconds, 1 or more
- * @param offset whole milliseconds, may be negative; default 0 (`hours(-8)`: days of UTC+8)
+ * @param size    whole milliseconds, 1 or more
+ * @param options `offset`: whole milliseconds, may be negative; default 0 (`hours(-8)`: days of UTC+8)
  * @throws EngineError JOB_INVALID when size or offset are not such numbers
  */
 export function tumbling(size: Duration, options: { readonly offset?: Duration } = {}): TumblingWindows {

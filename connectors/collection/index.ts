@@ -5,6 +5,7 @@
 import type { PlainData, Source, SourceBatch, SourceReader, SplitCursor } from '../../core/connector/index.ts';
 import { FixedPlanner } from './fixed-planner.ts';
 
+/** Options of {@link collection}. */
 export interface CollectionOptions<T> {
   /** Event time of a record in epoch ms. Without it records have none until `withTimestamps`. */
   readonly timestampOf?: (value: T) => number;

@@ -10,6 +10,7 @@ import type { CsvType } from './text/csv-format.ts';
 import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
+/** Options of `files.csv`, as a source and as a sink. */
 export interface CsvOptions<T> extends TextSourceOptions {
   /**
    * True (default): the first record of every file names its columns; the sink writes such a line. An array: these are the

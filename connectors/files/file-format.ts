@@ -6,6 +6,7 @@ import { EngineError } from '../../core/connector/index.ts';
 import type { Sink, Source } from '../../core/connector/index.ts';
 import type { FileSplit } from './input-file.ts';
 
+/** A format at a path: what `env.from(...)` reads and `.to(...)` writes. */
 export interface FileFormat<T> {
   readonly type: 'file-format';
   readonly source: Source<T, FileSplit>;

@@ -18,4 +18,11 @@ export type { OnMalformed } from './text/malformed-policy.ts';
 export type { TextSourceOptions } from './text/text-source.ts';
 
 /** File formats by name. */
-export const files = { csv, jsonl, parquet: parquetSource } as const;
+export const files = {
+  /** CSV, read and written: {@link CsvOptions}. */
+  csv,
+  /** JSON lines, read and written: {@link JsonLinesOptions}. */
+  jsonl,
+  /** Parquet, read: {@link ParquetOptions}. */
+  parquet: parquetSource,
+} as const;

@@ -11,6 +11,7 @@ import { resolve } from 'node:path';
 import { EngineError } from '../../core/connector/index.ts';
 import { inputNotFound, storageError, systemCode } from './storage-error.ts';
 
+/** A file to read, as it was when the input was planned. */
 export interface FileSplit {
   /** Path as the user wrote it (or below the directory the user named); resolved against the working directory. */
   readonly path: string;

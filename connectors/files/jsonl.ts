@@ -8,6 +8,7 @@ import { JsonLinesFormat } from './text/json-lines-format.ts';
 import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
+/** Options of `files.jsonl`, as a source and as a sink. */
 export interface JsonLinesOptions extends TextSourceOptions {
   /** As a sink: when a file is completed. */
   readonly rolling?: RollingOptions;

@@ -16,6 +16,7 @@ import { systemTime } from './system-time.ts';
 
 export type { RecordRandom } from './random.ts';
 
+/** What {@link generator} makes, how much of it, and how fast. Part of the graph hash, without the functions. */
 export interface GeneratorOptions<T> {
   /** Records in all; without it the stream never ends. */
   readonly count?: number;
@@ -34,6 +35,7 @@ export interface GeneratorOptions<T> {
   readonly timestampOf?: (record: T, index: number) => number;
 }
 
+/** One of the parts a generator is read in. */
 export interface GeneratorSplit {
   readonly split: number;
 }
@@ -63,7 +65,10 @@ export function generator<T>(options: GeneratorOptions<T>): Source<T, GeneratorS
   return timedGenerator(options, systemTime);
 }
 
-/** {@link generator} with its own clock, for tests. */
+/**
+ * {@link generator} with its own clock, for tests.
+ * @internal
+ */
 export function timedGenerator<T>(options: GeneratorOptions<T>, time: GeneratorTime): Source<T, GeneratorSplit> {
   const { count = Number.POSITIVE_INFINITY, seed = 0, ratePerSecond = null, splits = 1, timestampOf = null } = options;
   requireOption('count', count, count === Number.POSITIVE_INFINITY || isCount(count));

@@ -14,14 +14,18 @@ import type { JsonObject, PlainData } from '../plain-data.ts';
 export type { JsonObject, JsonValue, PlainData } from '../plain-data.ts';
 export { EngineError } from '../errors.ts';
 
+/** Lines for the person who runs the job; `ids` say which file, partition or table is meant. */
 export interface ConnectorLogger {
+  /** Shown with `--verbose`. */
   info(message: string, ids?: Record<string, string | number>): void;
+  /** Always shown: something the job goes on with, but its operator should know of. */
   warn(message: string, ids?: Record<string, string | number>): void;
 }
 
 /** What a part of a connector knows of the subtask it runs in. */
 export interface ConnectorContext {
   readonly jobName: string;
+  /** Writer and committer of a sink have the same id. */
   readonly operatorId: string;
   readonly subtaskIndex: number;
   readonly parallelism: number;
@@ -48,6 +52,10 @@ export interface PlannedSplits<Split> {
   readonly done: boolean;
 }
 
+/**
+ * Finds the splits of a source, in one subtask for the whole job. Its order is the identity of splits: the same input
+ * and options give the same sequence.
+ */
 export interface SplitPlanner<Split> {
   /** Called once, before `next`, with what `snapshot` returned, or undefined on a fresh start. */
   open(restored: PlainData | undefined): Promise<void>;
@@ -55,6 +63,7 @@ export interface SplitPlanner<Split> {
   next(): Promise<PlannedSplits<Split>>;
   /** Which splits were already returned by `next`, as plain data. */
   snapshot(): PlainData;
+  /** Ends the planner; called once, also after a failure. */
   close(): Promise<void>;
 }
 
@@ -81,12 +90,18 @@ export interface SplitCursor<T> {
    * continues with the very next record.
    */
   position(consumed: number): PlainData;
+  /** Ends the cursor; called once, also after a failure and with records left. */
   close(): Promise<void>;
 }
 
+/** Opens splits of a source, one reader a subtask. Which splits a reader gets is the engine's business. */
 export interface SourceReader<T, Split> {
-  /** @param position what `SplitCursor.position` returned, or undefined for the beginning of the split */
+  /**
+   * Opens a split.
+   * @param position what `SplitCursor.position` returned, or undefined for the beginning of the split
+   */
   openSplit(split: Split, position: PlainData | undefined): Promise<SplitCursor<T>>;
+  /** Ends the reader, after its cursors. */
   close(): Promise<void>;
 }
 
@@ -102,7 +117,9 @@ export interface Source<T, Split = unknown> {
   readonly openSplitsMax: number;
   /** Name of a split in messages and state; unique within the source, for example a path. */
   splitId(split: Split): string;
+  /** A planner that has not been opened. Called in a slot, once an attempt. */
   createPlanner(context: ConnectorContext): SplitPlanner<Split>;
+  /** A reader. Called in a slot, once for each subtask of an attempt. */
   createReader(context: ConnectorContext): SourceReader<T, Split>;
   /** Marker for inference only; never set. */
   readonly recordType?: T;
@@ -116,6 +133,9 @@ export interface PreparedCommit {
   readonly state: readonly PlainData[];
 }
 
+/**
+ * Takes the records of one subtask. Between two calls of `prepareCommit` nothing it wrote may be visible as a result.
+ */
 export interface SinkWriter<T> {
   /** Called once before the first record, with the union of the writer states of the restored checkpoint. */
   open(restored: readonly PlainData[]): Promise<void>;
@@ -141,10 +161,18 @@ export interface Committable {
   readonly data: PlainData;
 }
 
+/** Makes visible what writers prepared; runs in one subtask. */
 export interface SinkCommitter {
+  /** Called once, before the first `commit`. */
   open(): Promise<void>;
   /** Commits, all or nothing for a reader, in order of checkpoint. Idempotent: the same committable may come again after a recovery. */
   commit(committables: readonly Committable[]): Promise<void>;
+  /**
+   * Called once, when the first checkpoint of this attempt is complete and all it holds is committed. Every recovery
+   * starts from that checkpoint or a later one: what earlier attempts left uncommitted is needed by nobody any more.
+   */
+  removeLeftovers?(): Promise<void>;
+  /** Ends the committer; nothing is undone. */
   close(): Promise<void>;
 }
 
@@ -161,6 +189,7 @@ export interface Sink<T> {
   readonly type: 'sink';
   readonly kind: string;
   readonly options: JsonObject;
+  /** A writer that has not been opened. Called in a slot, once for each subtask of an attempt. */
   createWriter(context: ConnectorContext): SinkWriter<T>;
   /** Null for a sink without commits (print, blackhole). */
   readonly createCommitter: ((context: ConnectorContext) => SinkCommitter) | null;
@@ -168,6 +197,7 @@ export interface Sink<T> {
   readonly destination: string | null;
   /** Asked on the client before a fresh run; null when the destination is free or the question has no meaning. */
   occupation(workingDirectory: string): Promise<SinkOccupation | null>;
+  /** Marker for inference only; never set. */
   readonly recordType?: (value: T) => void;
 }
 

@@ -18,6 +18,7 @@ export const userFunctionsOf: unique symbol = Symbol.for('millrace.userFunctions
 /** Own properties this deep are looked at; deeper ones are data of the user, not functions the engine calls. */
 const depthMax = 4;
 
+/** The fingerprint of the functions of a planned job; see {@link FunctionsFingerprint}. */
 export function functionsFingerprint(functions: ReadonlyMap<string, OperatorFunctions>): FunctionsFingerprint {
   const result: Record<string, string> = {};
   for (const id of [...functions.keys()].sort()) {

@@ -9,6 +9,7 @@ import type { JobGraph } from './job-graph.ts';
 /** Found on every job definition, also one made by another copy of the engine. */
 export const jobDefinitionBrand: unique symbol = Symbol.for('millrace.JobDefinition') as never;
 
+/** What a definition is planned with: parameters, from one of several places, and overrides of its options. */
 export interface PlanOptions {
   /** Job arguments, `name → text`; empty when parameters are already resolved. */
   readonly arguments?: Readonly<Record<string, string>>;
@@ -24,12 +25,14 @@ export interface PlanOptions {
   readonly options?: Partial<JobGraph['options']>;
 }
 
+/** A planned job: its graph as data, its functions by operator id, and what its author should look at. */
 export interface PlannedJob {
   readonly graph: JobGraph;
   readonly functions: ReadonlyMap<string, OperatorFunctions>;
   readonly warnings: readonly string[];
 }
 
+/** What a job file exports, made by `defineJob`. */
 export interface JobDefinition {
   readonly [jobDefinitionBrand]: true;
   readonly name: string;

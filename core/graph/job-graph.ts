@@ -13,6 +13,7 @@ export const jobGraphFormatVersion = 1;
 /** How records of an edge choose the subtask they go to. `split` sends a planned split to `split index % parallelism`. */
 export type Partitioner = 'forward' | 'hash' | 'rebalance' | 'broadcast' | 'split';
 
+/** One operator as data: what it is called, what it does, and what feeds it. */
 export interface OperatorNode {
   readonly id: string;
   readonly kind: OperatorKind;
@@ -39,6 +40,7 @@ export interface OperatorNode {
   readonly upstreamTag: string | null;
 }
 
+/** An operator chain: operators that call each other directly, in the same subtask. */
 export interface JobVertex {
   /** Id of the head operator. */
   readonly id: string;
@@ -48,6 +50,7 @@ export interface JobVertex {
   readonly parallelism: number;
 }
 
+/** Records of one operator of a vertex on their way to the head of another. */
 export interface JobEdge {
   readonly sourceVertex: string;
   /** Operator of the source vertex (index in its chain) whose output this is. */
@@ -74,7 +77,12 @@ export type RestartStrategyOptions =
       readonly attemptsMax: number | null;
     }
   | { readonly kind: 'fixed-delay'; readonly delayMs: number; readonly attemptsMax: number }
-  | { readonly kind: 'failure-rate'; readonly delayMs: number; readonly failuresMax: number; readonly intervalMs: number }
+  | {
+      readonly kind: 'failure-rate';
+      readonly delayMs: number;
+      readonly failuresMax: number;
+      readonly intervalMs: number;
+    }
   | { readonly kind: 'none' };
 
 /** Options of a job that travel with its graph; times in ms. */
@@ -91,6 +99,7 @@ export interface JobOptions {
   readonly restart: RestartStrategyOptions;
 }
 
+/** What is submitted: vertices and edges as data. Its hash decides whether state fits. */
 export interface JobGraph {
   readonly formatVersion: number;
   readonly name: string;

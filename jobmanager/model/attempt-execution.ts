@@ -104,8 +104,14 @@ export class AttemptExecution {
    */
   report(report: SubtaskStateReport): boolean {
     const execution = this.#subtasks.get(subtaskKey(report.subtask));
-    if (execution === undefined || this.#slots.get(execution.slotIndex)?.placed.taskManagerId !== report.taskManagerId) {
-      throw refused(this.attempt, `subtask ${subtaskKey(report.subtask)} is not on task manager ${report.taskManagerId}`);
+    if (
+      execution === undefined ||
+      this.#slots.get(execution.slotIndex)?.placed.taskManagerId !== report.taskManagerId
+    ) {
+      throw refused(
+        this.attempt,
+        `subtask ${subtaskKey(report.subtask)} is not on task manager ${report.taskManagerId}`,
+      );
     }
     const endedNow = report.inputEnded && !execution.inputEnded && !isTerminalSubtask(execution.state);
     if (endedNow) execution.inputEnded = true;
@@ -113,7 +119,10 @@ export class AttemptExecution {
     // It came to run while another subtask failed: the two messages crossed, nothing is wrong.
     if (report.state === 'running' && execution.state === 'canceling') return false;
     if (!isLegalSubtaskMove(execution.state, report.state)) {
-      throw refused(this.attempt, `subtask ${subtaskKey(report.subtask)} cannot go from ${execution.state} to ${report.state}`);
+      throw refused(
+        this.attempt,
+        `subtask ${subtaskKey(report.subtask)} cannot go from ${execution.state} to ${report.state}`,
+      );
     }
     execution.state = report.state;
     return true;
@@ -129,8 +138,8 @@ export class AttemptExecution {
 
   /** True when every subtask of a slot has finished: its end is no accident. */
   isSlotFinished(slotIndex: number): boolean {
-    const slot = this.#slots.get(slotIndex);
-    return slot !== undefined && slot.placed.subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished');
+    const subtasks = this.#slots.get(slotIndex)?.placed.subtasks ?? [];
+    return subtasks.length > 0 && subtasks.every((ref) => this.#subtasks.get(subtaskKey(ref))?.state === 'finished');
   }
 
   /** A task manager is gone, and its slots with it. Returns whether that leaves subtasks undone. */
@@ -142,6 +151,11 @@ export class AttemptExecution {
       slot.ended = true;
     }
     return undone;
+  }
+
+  /** A task manager has refused to start its slots. */
+  neverStarted(taskManagerId: string): void {
+    for (const slot of this.#slots.values()) if (slot.placed.taskManagerId === taskManagerId) slot.ended = true;
   }
 
   cancel(): void {

@@ -73,7 +73,11 @@ interface Completing {
   readonly pointer: CheckpointPointer | null;
 }
 
-type Phase = { readonly step: 'idle' } | { readonly step: 'numbering'; readonly reason: CheckpointReason } | Collecting | Completing;
+type Phase =
+  | { readonly step: 'idle' }
+  | { readonly step: 'numbering'; readonly reason: CheckpointReason }
+  | Collecting
+  | Completing;
 
 /** What the job master has to know about what happened in a step. */
 export interface CoordinatorOutcome {
@@ -136,7 +140,9 @@ export class CheckpointCoordinator {
 
   /** Newest complete checkpoint. */
   get newest(): { readonly pointer: CheckpointPointer; readonly manifest: Manifest } | null {
-    return this.#pointer === null || this.#manifest === null ? null : { pointer: this.#pointer, manifest: this.#manifest };
+    return this.#pointer === null || this.#manifest === null
+      ? null
+      : { pointer: this.#pointer, manifest: this.#manifest };
   }
 
   /** True when every task manager of the attempt has confirmed the newest completion. */
@@ -145,7 +151,11 @@ export class CheckpointCoordinator {
   }
 
   /** All subtasks of a new attempt run: checkpoints may be taken. */
-  attemptRunning(attempt: CoordinatedAttempt, finished: readonly SubtaskRef[], env: StepEnvironment): CoordinatorOutcome {
+  attemptRunning(
+    attempt: CoordinatedAttempt,
+    finished: readonly SubtaskRef[],
+    env: StepEnvironment,
+  ): CoordinatorOutcome {
     this.#attempt = attempt;
     this.#finished = new Set();
     this.#finishedRefs.clear();
@@ -234,7 +244,11 @@ export class CheckpointCoordinator {
 
   acknowledged(report: CheckpointAcknowledgement, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+    if (
+      phase.step !== 'collecting' ||
+      phase.checkpointId !== report.checkpointId ||
+      !this.#isCurrent(report.attempt.attempt)
+    ) {
       // Nobody will name this file, unless the acknowledgement is a repeated one.
       return { actions: report.file === null ? [] : this.#deletable([report.file.object.name]) };
     }
@@ -259,7 +273,11 @@ export class CheckpointCoordinator {
 
   declined(report: CheckpointDecline, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'collecting' || phase.checkpointId !== report.checkpointId || !this.#isCurrent(report.attempt.attempt)) {
+    if (
+      phase.step !== 'collecting' ||
+      phase.checkpointId !== report.checkpointId ||
+      !this.#isCurrent(report.attempt.attempt)
+    ) {
       return { actions: [] };
     }
     return this.#failed(phase, report.error, env);
@@ -285,9 +303,13 @@ export class CheckpointCoordinator {
     return this.#failed(phase, toWireError(error), env);
   }
 
-  manifestWritten(checkpointId: number, manifest: CheckpointPointer['retained'][number]['manifest']): CoordinatorOutcome {
+  manifestWritten(
+    checkpointId: number,
+    manifest: CheckpointPointer['retained'][number]['manifest'],
+  ): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId) return { actions: this.#deletable([manifest.name]) };
+    if (phase.step !== 'writing' || phase.checkpointId !== checkpointId)
+      return { actions: this.#deletable([manifest.name]) };
     const pointer = {
       checkpointId,
       attempt: phase.manifest.attempt,
@@ -306,7 +328,8 @@ export class CheckpointCoordinator {
 
   pointerSet(checkpointId: number, result: 'done' | 'conflict' | 'unknown', env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null)
+      return { actions: [] };
     if (result === 'done') return this.#complete(phase, phase.pointer, env);
     // A conflict may be with our own write whose answer was lost: what is there decides.
     this.#phase = { ...phase, step: 'reading' };
@@ -315,9 +338,11 @@ export class CheckpointCoordinator {
 
   pointerRead(checkpointId: number, found: CheckpointPointer | null, env: StepEnvironment): CoordinatorOutcome {
     const phase = this.#phase;
-    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId || phase.pointer === null) return { actions: [] };
+    if (phase.step !== 'reading' || phase.checkpointId !== checkpointId || phase.pointer === null)
+      return { actions: [] };
     const foundId = found?.checkpointId ?? null;
-    if (foundId === checkpointId && found?.attempt === phase.pointer.attempt) return this.#complete(phase, phase.pointer, env);
+    if (foundId === checkpointId && found?.attempt === phase.pointer.attempt)
+      return this.#complete(phase, phase.pointer, env);
     if (foundId === (this.#pointer?.checkpointId ?? null)) {
       this.#phase = { ...phase, step: 'pointing' };
       return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };
@@ -360,7 +385,11 @@ export class CheckpointCoordinator {
   }
 
   mergeReported(report: MergeReport): CoordinatorOutcome {
-    const garbage = this.#merges.reported({ attempt: report.attempt.attempt, mergeId: report.mergeId, base: report.base });
+    const garbage = this.#merges.reported({
+      attempt: report.attempt.attempt,
+      mergeId: report.mergeId,
+      base: report.base,
+    });
     return { actions: garbage === null ? [] : this.#deletable([garbage]) };
   }
 
@@ -388,7 +417,14 @@ export class CheckpointCoordinator {
     const own = files.map(({ file }) => ({ file, base: false, checkpointId: phase.checkpointId }));
     const manifest = this.#composeManifest(phase, own, env);
     const ownFileNames = own.map((entry) => entry.file.object.name);
-    this.#phase = { step: 'writing', checkpointId: phase.checkpointId, reason: phase.reason, manifest, ownFileNames, pointer: null };
+    this.#phase = {
+      step: 'writing',
+      checkpointId: phase.checkpointId,
+      reason: phase.reason,
+      manifest,
+      ownFileNames,
+      pointer: null,
+    };
     return { actions: [...this.#timers.clear('checkpoint-timeout'), { kind: 'write-manifest', manifest }] };
   }
 
@@ -438,7 +474,9 @@ export class CheckpointCoordinator {
     else if (merge.order !== null) this.#merges.attemptEnded();
     if (merge.garbage !== null) unreferenced.push(merge.garbage);
     if (unreferenced.length > 0) actions.push({ kind: 'delete-objects', names: unreferenced });
-    const bytes = manifest.files.filter((entry) => entry.checkpointId === checkpointId).reduce((sum, entry) => sum + entry.file.object.bytes, 0);
+    const bytes = manifest.files
+      .filter((entry) => entry.checkpointId === checkpointId)
+      .reduce((sum, entry) => sum + entry.file.object.bytes, 0);
     const durationMs = env.nowMs - manifest.triggeredAtMs;
     actions.push({ kind: 'notice', notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs } });
     // Whoever has ended and was not covered yet ends with another final checkpoint.
@@ -487,7 +525,10 @@ export class CheckpointCoordinator {
     const attempt = this.#attempt?.attempt ?? 0;
     return [
       ...this.#timers.clear('checkpoint-timeout'),
-      ...this.#callAll({ method: 'notifyCheckpointAborted', request: { attempt: this.#attemptRef(attempt), checkpointId } }),
+      ...this.#callAll({
+        method: 'notifyCheckpointAborted',
+        request: { attempt: this.#attemptRef(attempt), checkpointId },
+      }),
       ...this.#deletable(names),
       { kind: 'notice', notice: { kind: 'checkpoint-aborted', checkpointId, reason } },
     ];

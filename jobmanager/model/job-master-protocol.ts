@@ -118,7 +118,12 @@ export type JobMasterEvent =
   | { readonly kind: 'checkpoint-declined'; readonly report: CheckpointDecline }
   | { readonly kind: 'merge-reported'; readonly report: MergeReport }
   /** The reply to a call. `error` null: the task manager has done it. */
-  | { readonly kind: 'call-ended'; readonly taskManagerId: string; readonly call: TaskManagerCall; readonly error: WireError | null }
+  | {
+      readonly kind: 'call-ended';
+      readonly taskManagerId: string;
+      readonly call: TaskManagerCall;
+      readonly error: WireError | null;
+    }
   | { readonly kind: 'counter-advanced'; readonly counter: CounterName; readonly value: number }
   | { readonly kind: 'counter-failed'; readonly counter: CounterName; readonly error: WireError }
   | { readonly kind: 'manifest-written'; readonly checkpointId: number; readonly manifest: ObjectRef }
@@ -163,7 +168,18 @@ export type JobMasterAction =
 export type JobNotice =
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
   /** `restarts`: another attempt follows; else the job ends with this error. */
-  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string; readonly restarts: boolean }
-  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly bytes: number; readonly durationMs: number }
+  | {
+      readonly kind: 'attempt-failed';
+      readonly attempt: number;
+      readonly error: WireError;
+      readonly next: string;
+      readonly restarts: boolean;
+    }
+  | {
+      readonly kind: 'checkpoint-completed';
+      readonly checkpointId: number;
+      readonly bytes: number;
+      readonly durationMs: number;
+    }
   | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
   | { readonly kind: 'warning'; readonly message: string };

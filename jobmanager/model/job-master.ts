@@ -13,7 +13,13 @@
  * - The terminal state is recorded before anybody is told (rule 8). A job master that was fenced records nothing.
  */
 import { assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
-import type { AttemptRef, SlotEndedReport, SlotListeningReport, SubtaskRef, SubtaskStateReport } from '../../proto/messages.ts';
+import type {
+  AttemptRef,
+  SlotEndedReport,
+  SlotListeningReport,
+  SubtaskRef,
+  SubtaskStateReport,
+} from '../../proto/messages.ts';
 import { AttemptExecution } from './attempt-execution.ts';
 import { CheckpointCoordinator, type CoordinatorOutcome } from './checkpoint-coordinator.ts';
 import type {
@@ -253,7 +259,14 @@ export class JobMaster {
     const { graphRef: graph, artifactRef: artifact } = this.#options;
     for (const taskManagerId of execution.taskManagerIds) {
       const slices = execution.slices(taskManagerId);
-      const request = { attempt: this.#attemptRef(), graph, artifact, restoreManifest, slices, finished: this.#finished };
+      const request = {
+        attempt: this.#attemptRef(),
+        graph,
+        artifact,
+        restoreManifest,
+        slices,
+        finished: this.#finished,
+      };
       this.#call(taskManagerId, { method: 'deploySlots', request });
     }
     this.#setTimer('deploy-deadline', this.#options.settings.deployTimeoutMs);
@@ -284,14 +297,21 @@ export class JobMaster {
     if (slots === null || this.#phase.connected) return;
     this.#phase.connected = true;
     const request = { attempt: this.#attemptRef(), slots, slices: execution.slices() };
-    for (const taskManagerId of execution.taskManagerIds) this.#call(taskManagerId, { method: 'connectSlots', request });
+    for (const taskManagerId of execution.taskManagerIds)
+      this.#call(taskManagerId, { method: 'connectSlots', request });
   }
 
   #subtaskState(report: SubtaskStateReport): void {
     const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
     if (execution === null || !execution.report(report)) return;
     if (report.state === 'failed') {
-      const error = report.error ?? toWireError(this.#slotError(`subtask ${report.subtask.subtaskIndex} of ${report.subtask.vertexId} failed without saying why`));
+      const error =
+        report.error ??
+        toWireError(
+          this.#slotError(
+            `subtask ${report.subtask.subtaskIndex} of ${report.subtask.vertexId} failed without saying why`,
+          ),
+        );
       return this.#attemptFailed(error);
     }
     if (report.state === 'finished') this.#take(this.#coordinator.subtaskFinished(report.subtask, this.#env));
@@ -321,7 +341,9 @@ export class JobMaster {
     if (execution === null || !execution.slotEnded(report.taskManagerId, report.slotIndex)) return;
     if (this.#phase.step === 'ending') return this.#checkEnded();
     if (execution.isSlotFinished(report.slotIndex)) return;
-    this.#attemptFailed(report.error ?? toWireError(this.#slotError(`slot ${report.slotIndex} ended before its subtasks had finished`)));
+    this.#attemptFailed(
+      report.error ?? toWireError(this.#slotError(`slot ${report.slotIndex} ended before its subtasks had finished`)),
+    );
   }
 
   #attemptFailed(error: WireError): void {
@@ -329,7 +351,9 @@ export class JobMaster {
     if (execution === null || this.#phase.step === 'ending') return;
     if (this.#state === 'stopping') {
       // The job was to end anyway; it goes on from its newest checkpoint when it is resumed.
-      this.#warn(`the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`);
+      this.#warn(
+        `the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`,
+      );
       return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
     }
     const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
@@ -359,7 +383,8 @@ export class JobMaster {
   }
 
   #beginEnding(execution: AttemptExecution | null, aim: Aim): void {
-    for (const timer of ['slot-wait', 'deploy-deadline', 'restart-delay', 'counter-retry', 'commit-wait'] as const) this.#clearTimer(timer);
+    for (const timer of ['slot-wait', 'deploy-deadline', 'restart-delay', 'counter-retry', 'commit-wait'] as const)
+      this.#clearTimer(timer);
     this.#phase = { step: 'ending', execution, aim };
     if (aim.kind === 'restart') this.#move('restarting');
     else if (execution !== null && aim.state !== 'finished') this.#moveUnless('canceling');
@@ -380,7 +405,9 @@ export class JobMaster {
     if (this.#phase.step !== 'ending' || this.#phase.execution === null) return;
     const { execution } = this.#phase;
     for (const { slotIndex, taskManagerId } of execution.openSlots) {
-      this.#warn(`slot ${slotIndex} on task manager ${taskManagerId} did not end in time; the task manager is not used any more`);
+      this.#warn(
+        `slot ${slotIndex} on task manager ${taskManagerId} did not end in time; the task manager is not used any more`,
+      );
       this.#taskManagers.delete(taskManagerId);
       execution.taskManagerLost(taskManagerId);
     }
@@ -404,7 +431,8 @@ export class JobMaster {
   }
 
   #record(): void {
-    if (this.#phase.step === 'recording') this.#do({ kind: 'record-terminal', state: this.#phase.state, error: this.#phase.error });
+    if (this.#phase.step === 'recording')
+      this.#do({ kind: 'record-terminal', state: this.#phase.state, error: this.#phase.error });
   }
 
   /** An end that cannot be recorded is no end: the job may be resumed from its newest checkpoint, and ends again. */
@@ -451,7 +479,8 @@ export class JobMaster {
     const timeoutMs = this.#options.settings.heartbeatTimeoutMs;
     if (timeoutMs === null) return;
     const silent = [...this.#taskManagers.values()].filter((known) => this.#env.nowMs - known.lastHeardMs > timeoutMs);
-    for (const { taskManagerId } of silent) this.#taskManagerLost(taskManagerId, `it was not heard of for ${timeoutMs} ms`);
+    for (const { taskManagerId } of silent)
+      this.#taskManagerLost(taskManagerId, `it was not heard of for ${timeoutMs} ms`);
     this.#setTimer('heartbeat-check', heartbeatCheckMs);
   }
 
@@ -472,9 +501,18 @@ export class JobMaster {
       return;
     }
     if (error === null || call.method === 'notifyCheckpointAborted') return;
-    if (call.method === 'triggerCheckpoint') return this.#take(this.#coordinator.triggerFailed(call.request.checkpointId, error, this.#env));
+    if (call.method === 'triggerCheckpoint')
+      return this.#take(this.#coordinator.triggerFailed(call.request.checkpointId, error, this.#env));
+    if (call.method === 'deploySlots') return this.#deploymentFailed(taskManagerId, error);
     // A lost cancel request is covered by its deadline, a lost merge by its timeout.
-    if (call.method === 'deploySlots' || call.method === 'connectSlots') this.#attemptFailed(error);
+    if (call.method === 'connectSlots') this.#attemptFailed(error);
+  }
+
+  /** A refused deployment has started no slot, so no end of one is waited for; of a lost one nothing is known. */
+  #deploymentFailed(taskManagerId: string, error: WireError): void {
+    if (error.code !== 'TRANSPORT_FAILED') this.#execution()?.neverStarted(taskManagerId);
+    if (this.#phase.step === 'ending') return this.#checkEnded();
+    this.#attemptFailed(error);
   }
 
   // ---- checkpoints -----------------------------------------------------------------------------------------------------
@@ -507,7 +545,9 @@ export class JobMaster {
 
   #fencedError(): WireError {
     const message = `the end of job "${this.#jobName}" was not recorded, because another job manager (not epoch ${this.#options.leaderEpoch}) has taken the job over; this one stops`;
-    return toWireError(new EngineError('STALE_EPOCH', message, { domain: 'external', ids: { jobName: this.#jobName } }));
+    return toWireError(
+      new EngineError('STALE_EPOCH', message, { domain: 'external', ids: { jobName: this.#jobName } }),
+    );
   }
 
   // ---- small things ----------------------------------------------------------------------------------------------------
@@ -521,7 +561,11 @@ export class JobMaster {
   #isCurrent(attempt: AttemptRef): boolean {
     if (attempt.jobName !== this.#jobName || attempt.leaderEpoch !== this.#options.leaderEpoch) {
       const message = `message for job "${attempt.jobName}", epoch ${attempt.leaderEpoch}, refused: this is job "${this.#jobName}", epoch ${this.#options.leaderEpoch}; register again`;
-      throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { jobName: attempt.jobName } });
+      throw new EngineError('STALE_EPOCH', message, {
+        domain: 'external',
+        retry: 'backoff',
+        ids: { jobName: attempt.jobName },
+      });
     }
     return attempt.attempt === this.#attempt;
   }

@@ -2,8 +2,17 @@ import { expect, test } from 'vitest';
 import type { Manifest, ManifestFile, StateFile } from '../../proto/messages.ts';
 import { deltaCheckpointsMax, isMergeDue, mergeBytesMin, MergeOwnership, mergeTimeoutMs } from './merge-ownership.ts';
 
-const stateFile = (name: string, bytes = 10): StateFile => ({ object: { name, sha256: name, bytes }, rows: 1, keyGroupFirst: 0, keyGroupLast: 1 });
-const delta = (checkpointId: number, bytes?: number): ManifestFile => ({ file: stateFile(`d${checkpointId}`, bytes), base: false, checkpointId });
+const stateFile = (name: string, bytes = 10): StateFile => ({
+  object: { name, sha256: name, bytes },
+  rows: 1,
+  keyGroupFirst: 0,
+  keyGroupLast: 1,
+});
+const delta = (checkpointId: number, bytes?: number): ManifestFile => ({
+  file: stateFile(`d${checkpointId}`, bytes),
+  base: false,
+  checkpointId,
+});
 const manifest = (checkpointId: number, files: readonly ManifestFile[]): Manifest => ({
   formatVersion: 1,
   jobName: 'job',

@@ -52,7 +52,11 @@ export class MergeOwnership {
   }
 
   /** A task manager reported the end of a merge. Returns the name of a base nobody will use, or null. */
-  reported(report: { readonly attempt: number; readonly mergeId: number; readonly base: StateFile | null }): string | null {
+  reported(report: {
+    readonly attempt: number;
+    readonly mergeId: number;
+    readonly base: StateFile | null;
+  }): string | null {
     const open = this.#open;
     if (open === null || open.mergeId !== report.mergeId || open.attempt !== report.attempt) {
       const known = this.#finished?.base.file.object.name === report.base?.object.name;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EngineError, errorCodes, toWireError } from '../../core/errors.ts';
+import { EngineError, type errorCodes, toWireError } from '../../core/errors.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 
 const exponential = {
@@ -41,7 +41,13 @@ test('a fixed delay gives up after its attempts, with numbers', () => {
 
 test('a failure rate counts only failures within its interval', () => {
   const policy = new RestartPolicy({ kind: 'failure-rate', delayMs: 5, failuresMax: 2, intervalMs: 100 });
-  expect([0, 60, 120, 180, 190].map((nowMs) => policy.failed(nowMs, 0).restart)).toEqual([true, true, true, true, false]);
+  expect([0, 60, 120, 180, 190].map((nowMs) => policy.failed(nowMs, 0).restart)).toEqual([
+    true,
+    true,
+    true,
+    true,
+    false,
+  ]);
 });
 
 test('no restart strategy never restarts', () => {
@@ -49,7 +55,8 @@ test('no restart strategy never restarts', () => {
 });
 
 test('an error decides whether a restart may help, but unreadable state never allows one and a lost slot always does', () => {
-  const wire = (code: (typeof errorCodes)[number], retry: 'never' | 'backoff') => toWireError(new EngineError(code, 'x', { retry }));
+  const wire = (code: (typeof errorCodes)[number], retry: 'never' | 'backoff') =>
+    toWireError(new EngineError(code, 'x', { retry }));
   expect(isRestartable(wire('USER_FUNCTION_FAILED', 'backoff'))).toBe(true);
   expect(isRestartable(wire('USER_FUNCTION_FAILED', 'never'))).toBe(false);
   for (const code of ['CHECKPOINT_UNREADABLE', 'GRAPH_CHANGED', 'JOB_NOT_DETERMINISTIC'] as const) {

@@ -88,7 +88,10 @@ export class RestartPolicy {
 
   #limited(attemptsMax: number | null, delayMs: number): RestartDecision {
     if (attemptsMax !== null && this.#restarts >= attemptsMax) {
-      return { restart: false, reason: `it was restarted ${this.#restarts} times already, its limit is ${attemptsMax}` };
+      return {
+        restart: false,
+        reason: `it was restarted ${this.#restarts} times already, its limit is ${attemptsMax}`,
+      };
     }
     this.#restarts++;
     return { restart: true, delayMs };

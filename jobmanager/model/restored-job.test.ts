@@ -5,7 +5,16 @@ import type { Manifest } from '../../proto/messages.ts';
 import { finishedVertices, restoreProblem } from './restored-job.ts';
 
 const vertex = (id: string, kind: OperatorKind, parallelism: number): JobGraph['vertices'][number] => {
-  const operator = { id, kind, name: id, idExplicit: true, config: {}, stateful: true, upstreamIndex: -1, upstreamTag: null };
+  const operator = {
+    id,
+    kind,
+    name: id,
+    idExplicit: true,
+    config: {},
+    stateful: true,
+    upstreamIndex: -1,
+    upstreamTag: null,
+  };
   return { id, name: id, operators: [operator], parallelism };
 };
 const graph = {
@@ -18,17 +27,33 @@ const graph = {
   ],
 } as unknown as JobGraph;
 
-const manifest = (finished: readonly string[], vertexParallelism: Record<string, number> = { a: 2, b: 1, c: 1 }): Manifest => {
+const manifest = (
+  finished: readonly string[],
+  vertexParallelism: Record<string, number> = { a: 2, b: 1, c: 1 },
+): Manifest => {
   const marks = finished.map((text) => ({ vertexId: text.charAt(0), subtaskIndex: Number(text.charAt(1)) }));
-  return { jobName: 'job', graphHash: 'h', checkpointId: 4, maxParallelism: 128, finished: marks, vertexParallelism } as unknown as Manifest;
+  return {
+    jobName: 'job',
+    graphHash: 'h',
+    checkpointId: 4,
+    maxParallelism: 128,
+    finished: marks,
+    vertexParallelism,
+  } as unknown as Manifest;
 };
 
 test.each([
   [['a0'], []],
   [['a0', 'a1'], ['a']],
   [['a0', 'b0'], []],
-  [['a0', 'a1', 'b0'], ['a', 'b']],
-  [['a0', 'a1', 'b0', 'c0'], ['a', 'b']],
+  [
+    ['a0', 'a1', 'b0'],
+    ['a', 'b'],
+  ],
+  [
+    ['a0', 'a1', 'b0', 'c0'],
+    ['a', 'b'],
+  ],
 ])('subtasks %j finished means that the vertices %j are not started again', (finished, expected) => {
   expect([...finishedVertices(graph, manifest(finished))]).toEqual(expected);
 });

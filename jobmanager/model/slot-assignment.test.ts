@@ -4,16 +4,21 @@ import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { missingSlotsError, placeSlices, slicesOf } from './slot-assignment.ts';
 
 const graph = (parallelisms: readonly number[]): JobGraph => {
-  const vertices = parallelisms.map((parallelism, index) => ({ id: `v${index}`, name: `v${index}`, operators: [], parallelism }));
+  const vertices = parallelisms.map((parallelism, index) => ({
+    id: `v${index}`,
+    name: `v${index}`,
+    operators: [],
+    parallelism,
+  }));
   return { formatVersion: 1, name: 'job', parameters: {}, options: {} as JobGraph['options'], vertices, edges: [] };
 };
 
 test('slices put subtask i of every vertex into slot i and leave out finished vertices', () => {
-  expect(slicesOf(graph([1, 3, 2]), new Set(['v0'])).map((slice) => slice.subtasks.map((one) => `${one.vertexId}/${one.subtaskIndex}`))).toEqual([
-    ['v1/0', 'v2/0'],
-    ['v1/1', 'v2/1'],
-    ['v1/2'],
-  ]);
+  expect(
+    slicesOf(graph([1, 3, 2]), new Set(['v0'])).map((slice) =>
+      slice.subtasks.map((one) => `${one.vertexId}/${one.subtaskIndex}`),
+    ),
+  ).toEqual([['v1/0', 'v2/0'], ['v1/1', 'v2/1'], ['v1/2']]);
 });
 
 test('slices are spread over task managers, never above what one offers, and the same for any order of offers', () => {
@@ -41,5 +46,7 @@ test('slices are spread over task managers, never above what one offers, and the
 });
 
 test('missing slots are reported with numbers', () => {
-  expect(missingSlotsError('job', 4, [{ taskManagerId: 'a', slotCount: 3 }]).message).toContain('needs 4 slots, but 1 task managers offer 3');
+  expect(missingSlotsError('job', 4, [{ taskManagerId: 'a', slotCount: 3 }]).message).toContain(
+    'needs 4 slots, but 1 task managers offer 3',
+  );
 });

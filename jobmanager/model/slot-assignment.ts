@@ -30,8 +30,8 @@ export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>)
   for (const vertex of graph.vertices) {
     if (finishedVertices.has(vertex.id)) continue;
     for (let subtaskIndex = 0; subtaskIndex < vertex.parallelism; subtaskIndex++) {
-      const slice = (slices[subtaskIndex] ??= { slotIndex: subtaskIndex, subtasks: [] });
-      slice.subtasks.push({ vertexId: vertex.id, subtaskIndex });
+      slices[subtaskIndex] ??= { slotIndex: subtaskIndex, subtasks: [] };
+      slices[subtaskIndex]?.subtasks.push({ vertexId: vertex.id, subtaskIndex });
     }
   }
   return slices;

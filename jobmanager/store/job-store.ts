@@ -25,13 +25,19 @@ export interface JobStore {
    * Replaces the pointer if it still is the one of checkpoint `expected` (null: if there is none).
    * @throws EngineError when it is not known whether it was replaced
    */
-  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'>;
+  compareAndSetPointer(
+    jobName: string,
+    expected: number | null,
+    pointer: CheckpointPointer,
+  ): Promise<'done' | 'conflict'>;
   /** The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed. */
   advanceCounter(jobName: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */
   writeManifest(manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */
   readManifest(object: ObjectRef): Promise<Manifest>;
+  /** Names of all state files and manifests of a job, needed or not, in no order. */
+  listObjects(jobName: string): Promise<string[]>;
   /** Removes objects; one that is not there is no error. */
   deleteObjects(names: readonly string[]): Promise<void>;
   /** How the last run ended; null while one is open. */

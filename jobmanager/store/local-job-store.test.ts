@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest } from '../../proto/messages.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
-import { jobDirectoryName, LocalJobStore } from './local-job-store.ts';
+import { LocalJobStore } from './local-job-store.ts';
 
 const jobName = 'orders';
 
@@ -41,7 +42,10 @@ test('a local job store never gives a counter value out twice when power fails a
     files.fault = (_operation, _path, index) => (index >= failAt ? 'EIO' : null);
     const first = open(files);
     for (let round = 0; round < 4; round++) {
-      await first.advanceCounter(jobName, 'checkpoint').then((value) => given.push(value), () => undefined);
+      await first.advanceCounter(jobName, 'checkpoint').then(
+        (value) => given.push(value),
+        () => undefined,
+      );
     }
     files.fault = () => null;
     files.crash();

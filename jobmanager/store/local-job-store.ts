@@ -12,6 +12,7 @@
  * Operations of one store run one after the other, which makes compare-and-set atomic.
  */
 import { EngineError } from '../../core/errors.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest, ObjectRef } from '../../proto/messages.ts';
 import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
 import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
@@ -20,6 +21,7 @@ import type { ObjectStore } from '../../storage/object-store.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import { decodeRecord, encodeRecord } from './durable-record.ts';
 import type { JobCounter, JobStore, TerminalRecord } from './job-store.ts';
+import { failpoint } from '../../core/failpoint.ts';
 
 interface Counters {
   readonly epoch: number;
@@ -36,11 +38,6 @@ export interface LocalJobStoreOptions {
   readonly directory: string;
   readonly objects: ObjectStore;
   readonly files?: FileSystem;
-}
-
-/** A job's name as one segment of a path: what is not plain is escaped. */
-export function jobDirectoryName(jobName: string): string {
-  return encodeURIComponent(jobName).replace(/[.*~'()!]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 export class LocalJobStore implements JobStore {
@@ -60,12 +57,19 @@ export class LocalJobStore implements JobStore {
     return this.#inOrder(() => this.#readPointer(jobName));
   }
 
-  compareAndSetPointer(jobName: string, expected: number | null, pointer: CheckpointPointer): Promise<'done' | 'conflict'> {
+  compareAndSetPointer(
+    jobName: string,
+    expected: number | null,
+    pointer: CheckpointPointer,
+  ): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       const found = await this.#readPointer(jobName);
       if ((found?.checkpointId ?? null) !== expected) return 'conflict';
       await this.#replace(jobName, 'pointer', pointer);
-      if (expected === null) await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      failpoint('job-store.pointer-set');
+      if (expected === null) {
+        await this.#replace(jobName, 'counters', { ...(await this.#counters(jobName)), hasPointer: true });
+      }
       return 'done';
     });
   }
@@ -75,6 +79,7 @@ export class LocalJobStore implements JobStore {
       const counters = await this.#counters(jobName);
       const value = counters[counter] + 1;
       await this.#replace(jobName, 'counters', { ...counters, [counter]: value });
+      failpoint('job-store.counter-advanced');
       return value;
     });
   }
@@ -82,7 +87,9 @@ export class LocalJobStore implements JobStore {
   async writeManifest(manifest: Manifest): Promise<ObjectRef> {
     const { jobName, attempt, checkpointId } = manifest;
     const name = `${jobDirectoryName(jobName)}/manifests/${attempt}-${checkpointId}.manifest`;
-    return this.#objects.put(name, encodeManifest(manifest));
+    const object = await this.#objects.put(name, encodeManifest(manifest));
+    failpoint('job-store.manifest-written');
+    return object;
   }
 
   async readManifest(object: ObjectRef): Promise<Manifest> {
@@ -92,12 +99,27 @@ export class LocalJobStore implements JobStore {
     } catch (cause) {
       if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
       const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
-      throw new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', cause, ids: { object: object.name } });
+      throw new EngineError('CHECKPOINT_UNREADABLE', message, {
+        domain: 'external',
+        cause,
+        ids: { object: object.name },
+      });
     }
   }
 
+  async listObjects(jobName: string): Promise<string[]> {
+    const names: string[] = [];
+    for (const folder of ['state', 'manifests']) {
+      for await (const { name } of this.#objects.list(`${jobDirectoryName(jobName)}/${folder}/`)) names.push(name);
+    }
+    return names;
+  }
+
   async deleteObjects(names: readonly string[]): Promise<void> {
-    for (const name of names) await this.#objects.delete(name);
+    for (const name of names) {
+      await this.#objects.delete(name);
+      failpoint('job-store.object-deleted');
+    }
   }
 
   readTerminal(jobName: string): Promise<TerminalRecord | null> {
@@ -108,6 +130,7 @@ export class LocalJobStore implements JobStore {
   recordTerminal(jobName: string, record: TerminalRecord): Promise<'done' | 'conflict'> {
     return this.#inOrder(async () => {
       await this.#replace(jobName, 'terminal', record);
+      failpoint('job-store.terminal-recorded');
       return 'done' as const;
     });
   }

@@ -30,13 +30,17 @@ async function call<Request, Response>(
 
 /** A task manager of this process, reached through encoded messages. */
 export function inProcessTaskManager(gateway: TaskManagerGateway): TaskManagerGateway {
-  const unary = <Request>(request: Request, codec: MessageCodec<Request>, handler: (request: Request) => Promise<object>) =>
-    call(request, codec, codecs.acknowledgement, handler);
+  const unary = <Request>(
+    request: Request,
+    codec: MessageCodec<Request>,
+    handler: (request: Request) => Promise<object>,
+  ) => call(request, codec, codecs.acknowledgement, handler);
   return {
     deploySlots: (request) => unary(request, codecs.deploySlotsRequest, (r) => gateway.deploySlots(r)),
     connectSlots: (request) => unary(request, codecs.connectSlotsRequest, (r) => gateway.connectSlots(r)),
     cancelAttempt: (request) => unary(request, codecs.cancelAttemptRequest, (r) => gateway.cancelAttempt(r)),
-    triggerCheckpoint: (request) => unary(request, codecs.triggerCheckpointRequest, (r) => gateway.triggerCheckpoint(r)),
+    triggerCheckpoint: (request) =>
+      unary(request, codecs.triggerCheckpointRequest, (r) => gateway.triggerCheckpoint(r)),
     notifyCheckpointComplete: (request) =>
       unary(request, codecs.notifyCheckpointRequest, (r) => gateway.notifyCheckpointComplete(r)),
     notifyCheckpointAborted: (request) =>
@@ -47,8 +51,11 @@ export function inProcessTaskManager(gateway: TaskManagerGateway): TaskManagerGa
 
 /** The job manager of this process, reached through encoded messages. */
 export function inProcessJobManager(gateway: JobManagerGateway): JobManagerGateway {
-  const unary = <Request>(request: Request, codec: MessageCodec<Request>, handler: (request: Request) => Promise<object>) =>
-    call(request, codec, codecs.acknowledgement, handler);
+  const unary = <Request>(
+    request: Request,
+    codec: MessageCodec<Request>,
+    handler: (request: Request) => Promise<object>,
+  ) => call(request, codec, codecs.acknowledgement, handler);
   return {
     registerTaskManager: (request) =>
       call(request, codecs.registerTaskManagerRequest, codecs.registerTaskManagerResponse, (r) =>

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { AggregateSet } from '../../core/aggregate.ts';
-import { CheckpointImage, engineErrorOf, type HarnessOptions, OperatorHarness } from '../../testing/operator-harness.ts';
+import {
+  CheckpointImage,
+  engineErrorOf,
+  type HarnessOptions,
+  OperatorHarness,
+} from '../../testing/operator-harness.ts';
 import { createAggregateOperator } from './aggregate.ts';
 
 interface Reading {
@@ -28,13 +33,20 @@ const seen = {
   merge: (left: Set<number>, right: Set<number>) => new Set([...left, ...right]),
   result: (accumulator: Set<number>) => [...accumulator],
   sizeOf: null,
-  codec: { toPlain: (accumulator: Set<number>) => [...accumulator], fromPlain: (plain: unknown) => new Set(plain as number[]) },
+  codec: {
+    toPlain: (accumulator: Set<number>) => [...accumulator],
+    fromPlain: (plain: unknown) => new Set(plain as number[]),
+  },
 };
 
 function aggregates(set: object): HarnessOptions<'aggregate'> {
   return {
     create: createAggregateOperator,
-    functions: { kind: 'aggregate', keyOf: ((value: Reading) => value.key) as never, aggregates: set as AggregateSet<never> },
+    functions: {
+      kind: 'aggregate',
+      keyOf: ((value: Reading) => value.key) as never,
+      aggregates: set as AggregateSet<never>,
+    },
   };
 }
 const of = (key: string | number, n: number) => ({ value: { key, n } });
@@ -62,7 +74,11 @@ describe.each(['memory', 'cold'] as const)('aggregate on the %s backend', (backe
   });
 
   test('leaves numbers and rows as they were when a function of one aggregate throws', async () => {
-    const harness = await OperatorHarness.open({ ...aggregates({ count: numeric.count, seen }), backend, config: { onError: 'skip' } });
+    const harness = await OperatorHarness.open({
+      ...aggregates({ count: numeric.count, seen }),
+      backend,
+      config: { onError: 'skip' },
+    });
     await harness.process(of('a', -1), of('a', 1), of('a', -1), of('a', 2));
     expect(harness.values).toEqual([
       { key: 'a', count: 1, seen: [1] },
@@ -74,12 +90,21 @@ describe.each(['memory', 'cold'] as const)('aggregate on the %s backend', (backe
   test('shows NaN in every numeric result once a record brought it', async () => {
     const harness = await OperatorHarness.open({ ...aggregates(numeric), backend });
     await harness.process(of('a', 1), of('a', Number.NaN), of('a', 2));
-    expect(harness.values.at(-1)).toEqual({ key: 'a', count: 3, sum: Number.NaN, min: Number.NaN, max: Number.NaN, mean: Number.NaN });
+    expect(harness.values.at(-1)).toEqual({
+      key: 'a',
+      count: 3,
+      sum: Number.NaN,
+      min: Number.NaN,
+      max: Number.NaN,
+      mean: Number.NaN,
+    });
   });
 });
 
 test('names the aggregate when its function returns something else than a number', async () => {
-  const harness = await OperatorHarness.open(aggregates({ total: { kind: 'sum', options: {}, select: () => undefined } }));
+  const harness = await OperatorHarness.open(
+    aggregates({ total: { kind: 'sum', options: {}, select: () => undefined } }),
+  );
   const error = await engineErrorOf(harness.process(of('a', 1)));
   expect(error.code).toBe('USER_FUNCTION_FAILED');
   expect(error.message).toContain("'total'");

@@ -31,10 +31,7 @@ class AggregateOperator extends KeyedOperator<'aggregate'> {
 
   #aggregated(value: unknown): Record<string, unknown> {
     const key = this.keyOf(value);
-    const slot = this.#table.add(key, value);
-    const result: Record<string, unknown> = { key };
-    this.#table.readResults(slot, result);
-    return result;
+    return this.#table.resultOf(this.#table.add(key, value), key);
   }
 
   advanceWatermark(_watermark: number): boolean {

@@ -6,7 +6,7 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { decodeValue } from '../../core/codec/value-codec.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
-import { emitAll } from './flat-map.ts';
+import { ItemCursor } from './item-cursor.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
 import { handleUserError, userError } from './user-code.ts';
 
@@ -15,6 +15,7 @@ const stateName = 'side';
 export class BroadcastInputOperator implements Operator {
   readonly #context: OperatorContext<'broadcast-input'>;
   readonly #rows: ReservedRows;
+  readonly #items: ItemCursor;
   #records: unknown[] = [];
   readonly #restored = new Map<number, unknown>();
   #side: unknown = undefined;
@@ -22,6 +23,7 @@ export class BroadcastInputOperator implements Operator {
   constructor(context: OperatorContext<'broadcast-input'>) {
     this.#context = context;
     this.#rows = new ReservedRows(context.node.id);
+    this.#items = new ItemCursor(context);
   }
 
   emitSide(value: unknown): void {
@@ -47,7 +49,15 @@ export class BroadcastInputOperator implements Operator {
       handleUserError(this.#context, value, error);
       return;
     }
-    emitAll(this.#context, this.#context.output, value, items);
+    this.#items.start(value, items);
+  }
+
+  get pending(): boolean {
+    return this.#items.pending;
+  }
+
+  resume(): void {
+    this.#items.resume();
   }
 
   restore(row: RestoredRow): void {
@@ -77,6 +87,7 @@ export class BroadcastInputOperator implements Operator {
   checkpointAborted(): void {}
 
   close(): Promise<void> {
+    this.#items.close();
     return Promise.resolve();
   }
 }

@@ -1,9 +1,10 @@
 /**
- * `flatMap`: one record in, any number out. The function returns an iterable; it is pulled item by item. A throw while
- * pulling is handled as a throw of this operator; what was emitted before stays.
+ * `flatMap`: one record in, any number out. The function returns an iterable; it is pulled item by item as there is room
+ * ({@link ItemCursor}).
  */
 import type { FlatMapFunction } from '../../core/operators.ts';
-import type { AnyOperatorContext, Collector, OperatorContext } from './operator.ts';
+import { ItemCursor } from './item-cursor.ts';
+import type { OperatorContext } from './operator.ts';
 import { StatelessOperator } from './stateless.ts';
 import { handleUserError, UserCode } from './user-code.ts';
 
@@ -13,14 +14,14 @@ export class FlatMapOperator extends StatelessOperator {
   readonly #context: OperatorContext<'flat-map'>;
   readonly #user: UserCode<Call>;
   readonly #call: Call;
-  readonly #output: Collector;
+  readonly #items: ItemCursor;
 
   constructor(context: OperatorContext<'flat-map'>) {
     super();
     this.#context = context;
     this.#user = new UserCode<Call>(context.functions.flatMap as never, context);
     this.#call = this.#user.call;
-    this.#output = context.output;
+    this.#items = new ItemCursor(context);
   }
 
   emit(value: unknown): void {
@@ -31,7 +32,15 @@ export class FlatMapOperator extends StatelessOperator {
       handleUserError(this.#context, value, error);
       return;
     }
-    emitAll(this.#context, this.#output, value, items);
+    this.#items.start(value, items);
+  }
+
+  get pending(): boolean {
+    return this.#items.pending;
+  }
+
+  resume(): void {
+    this.#items.resume();
   }
 
   override open(): Promise<void> {
@@ -39,32 +48,7 @@ export class FlatMapOperator extends StatelessOperator {
   }
 
   override close(): Promise<void> {
+    this.#items.close();
     return this.#user.close();
-  }
-}
-
-/** Emits every item; a throw of the iterable is a throw of the operator, a failure downstream is not. */
-export function emitAll(context: AnyOperatorContext, output: Collector, record: unknown, items: Iterable<unknown>): void {
-  if (Array.isArray(items)) {
-    for (let index = 0; index < items.length; index++) output.emit(items[index]);
-    return;
-  }
-  let iterator: Iterator<unknown>;
-  try {
-    iterator = items[Symbol.iterator]();
-  } catch (error) {
-    handleUserError(context, record, error);
-    return;
-  }
-  for (;;) {
-    let step: IteratorResult<unknown>;
-    try {
-      step = iterator.next();
-    } catch (error) {
-      handleUserError(context, record, error);
-      return;
-    }
-    if (step.done === true) return;
-    output.emit(step.value);
   }
 }

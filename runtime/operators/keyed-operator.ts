@@ -36,7 +36,12 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
       backend: context.backend,
       ledger: this.ledger,
     };
-    this.prefetch = new Prefetch(context.backend, this.#caches, () => context.wake(), (error) => context.fail(error));
+    this.prefetch = new Prefetch(
+      context.backend,
+      this.#caches,
+      () => context.wake(),
+      (error) => context.fail(error),
+    );
   }
 
   abstract emit(value: unknown): void;
@@ -66,7 +71,8 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
   protected userFailed(record: unknown, error: unknown): void {
     const { context } = this;
     if (isEngineError(error) && error.domain !== 'user') return context.fail(error);
-    if (!isEngineError(error) || (context.node.config['onError'] ?? 'fail') !== 'fail') return handleUserError(context, record, error);
+    if (!isEngineError(error) || (context.node.config['onError'] ?? 'fail') !== 'fail')
+      return handleUserError(context, record, error);
     // A key or value that is refused keeps its code; the message gets the operator.
     const ids = { ...error.ids, operator: context.node.id, subtask: context.subtaskIndex };
     context.fail(new EngineError(error.code, `operator '${context.node.id}': ${error.message}`, { cause: error, ids }));
@@ -80,14 +86,22 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
 
   restore(row: RestoredRow): void {
     const { first, last } = this.context.keyGroups;
-    assert(row.keyGroup >= first && row.keyGroup <= last, `operator '${this.owner.operatorId}' restores key group ${row.keyGroup}, has ${first}..${last}`);
+    assert(
+      row.keyGroup >= first && row.keyGroup <= last,
+      `operator '${this.owner.operatorId}' restores key group ${row.keyGroup}, has ${first}..${last}`,
+    );
     if (this.context.backend.resident) return this.restoreResident(row);
     this.noteRestored(row);
     this.restoreToDatabase(row);
   }
 
   protected restoreToDatabase(row: RestoredRow): void {
-    const address = { operatorId: this.owner.operatorId, stateName: row.stateName, keyGroup: row.keyGroup, key: row.key.slice() };
+    const address = {
+      operatorId: this.owner.operatorId,
+      stateName: row.stateName,
+      keyGroup: row.keyGroup,
+      key: row.key.slice(),
+    };
     this.#restoreWrites.push({ row: address, value: row.value === null ? null : row.value.slice() });
     if (this.#restoreWrites.length >= restoreWritesMax) this.#flushRestored();
   }

@@ -5,7 +5,8 @@
  * meanwhile; operators that give records another time (timers, windows) set it before they emit.
  *
  * Resumable: only the head of a chain may have unbounded work (batches, due timers, polls). It checks `context.hasRoom()`
- * before each record and each timer and keeps its cursor when there is none.
+ * before each record and each timer and keeps its cursor when there is none. A chained operator whose one record becomes
+ * many (`flatMap`) may keep the remainder too (`pending`): the subtask goes on with it before anything else.
  */
 import type { KeyGroupRange } from '../../core/key-groups.ts';
 import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
@@ -66,6 +67,11 @@ export interface AnyOperatorContext {
   hasRoom(): boolean;
   /** From now on there is no room (a sink's buffer is full); looked at again when the subtask is woken. */
   blockOutput(): void;
+  /**
+   * `bytes` were handed on although there was no room, by what one record became: counted against
+   * `emitPerRecordMaxBytes`. False: too many, the attempt has failed; drop what follows.
+   */
+  overran(bytes: number): boolean;
   /** Asks the slot loop to run this subtask soon: an awaited thing has arrived. Callable from any callback. */
   wake(): void;
   /** Asks to be woken at a processing time (ms since the epoch); an earlier request wins. */
@@ -123,6 +129,10 @@ export interface Operator extends Collector {
   advanceProcessingTime?(nowMs: number): boolean;
   /** Heads that make their own records (sources): hands on records until `deadlineMs` (of `performance.now()`) or until there is no room. */
   poll?(deadlineMs: number): PollResult;
+  /** True while a record is handled in part: nothing else is processed and no snapshot is taken before `resume` is done with it. Absent: never. */
+  readonly pending?: boolean;
+  /** Goes on with the remainder until it is done or there is no room. */
+  resume?(): void;
   /** False while a sink's buffer is full. Absent: always room. */
   readonly hasRoom?: boolean;
   /** Two-input heads: one record of the side input. */

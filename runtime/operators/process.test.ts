@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Key, KeyedProcessFunction } from '../../core/operators.ts';
 import { mapState, type StateDeclarations, valueState } from '../../core/state/declarations.ts';
-import { CheckpointImage, engineErrorOf, type HarnessOptions, OperatorHarness } from '../../testing/operator-harness.ts';
+import {
+  CheckpointImage,
+  engineErrorOf,
+  type HarnessOptions,
+  OperatorHarness,
+} from '../../testing/operator-harness.ts';
 import { createProcessOperator } from './process.ts';
 
 interface Command {
@@ -10,7 +15,9 @@ interface Command {
   readonly at?: number;
 }
 
-function processing<D extends StateDeclarations>(fn: KeyedProcessFunction<Command, Key, unknown, D>): HarnessOptions<'process'> {
+function processing<D extends StateDeclarations>(
+  fn: KeyedProcessFunction<Command, Key, unknown, D>,
+): HarnessOptions<'process'> {
   return {
     create: createProcessOperator,
     functions: { kind: 'process', keyOf: ((value: Command) => value.key) as never, process: fn as never },
@@ -50,7 +57,13 @@ describe.each(['memory', 'cold'] as const)('process on the %s backend', (backend
     image.apply(harness.checkpoint(1));
     const outputs: unknown[] = [];
     for (const subtaskIndex of [0, 1]) {
-      const restored = await OperatorHarness.open({ ...counts, backend, parallelism: 2, subtaskIndex, restore: image.rows });
+      const restored = await OperatorHarness.open({
+        ...counts,
+        backend,
+        parallelism: 2,
+        subtaskIndex,
+        restore: image.rows,
+      });
       for (const key of ['wide', 3, 99] as const) {
         if (restored.owns(key)) await restored.process({ value: { key, at: 7 } });
       }
@@ -64,7 +77,12 @@ describe.each(['memory', 'cold'] as const)('process on the %s backend', (backend
 
   test('fires event timers in the order of time and key bytes with the time of the timer', async () => {
     const harness = await OperatorHarness.open({ ...timers, backend });
-    await harness.process(command('b', 'event', 20), command('a', 'event', 20), command('z', 'event', 10), command(5, 'event', 20));
+    await harness.process(
+      command('b', 'event', 20),
+      command('a', 'event', 20),
+      command('z', 'event', 10),
+      command(5, 'event', 20),
+    );
     await harness.watermark(19);
     expect(harness.outputs).toEqual([{ value: 'event z 10', timestamp: 10, splitWatermark: Number.NaN }]);
     await harness.watermark(20);
@@ -82,7 +100,12 @@ describe.each(['memory', 'cold'] as const)('process on the %s backend', (backend
 
   test('scenario 73: overdue processing timers fire once and in order after a restore, event timers wait for the watermark', async () => {
     const harness = await OperatorHarness.open({ ...timers, backend, nowMs: 1000 });
-    await harness.process(command('b', 'processing', 2000), command('a', 'processing', 2000), command('c', 'processing', 1500), command('e', 'event', 50));
+    await harness.process(
+      command('b', 'processing', 2000),
+      command('a', 'processing', 2000),
+      command('c', 'processing', 1500),
+      command('e', 'event', 50),
+    );
     const image = new CheckpointImage();
     image.apply(harness.checkpoint(1));
     const sixHoursLater = 6 * 3_600_000;

@@ -40,8 +40,10 @@ class ProcessOperator extends KeyedOperator<'process'> {
 
   override restore(row: RestoredRow): void {
     // Timers are in the slot in every backend.
-    if (row.stateName === this.#eventTimers.stateName) return this.#eventTimers.restoreRow(row.key, row.keyGroup, row.value);
-    if (row.stateName === this.#processingTimers.stateName) return this.#processingTimers.restoreRow(row.key, row.keyGroup, row.value);
+    if (row.stateName === this.#eventTimers.stateName)
+      return this.#eventTimers.restoreRow(row.key, row.keyGroup, row.value);
+    if (row.stateName === this.#processingTimers.stateName)
+      return this.#processingTimers.restoreRow(row.key, row.keyGroup, row.value);
     if (!this.#states.has(row.stateName)) throw unknownState(this.context.node.id, row.stateName);
     super.restore(row);
   }
@@ -205,7 +207,10 @@ class CallContext implements TimerContext<Key, unknown, StateDeclarations> {
 function refuseReservedNames(operatorId: string, declarations: StateDeclarations): void {
   for (const name of [timerStateName('event'), timerStateName('processing')]) {
     if (!(name in declarations)) continue;
-    throw new EngineError('JOB_INVALID', `operator '${operatorId}' declares a state '${name}': the name is taken by its timers, choose another`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `operator '${operatorId}' declares a state '${name}': the name is taken by its timers, choose another`,
+    );
   }
 }
 

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { CheckpointImage, engineErrorOf, type HarnessOptions, OperatorHarness } from '../../testing/operator-harness.ts';
+import {
+  CheckpointImage,
+  engineErrorOf,
+  type HarnessOptions,
+  OperatorHarness,
+} from '../../testing/operator-harness.ts';
 import { createReduceOperator } from './reduce.ts';
 
 interface Sum {
@@ -35,8 +40,16 @@ describe.each(['memory', 'cold'] as const)('reduce on the %s backend', (backend)
     image.apply(harness.checkpoint(1));
     expect(image.rows).toHaveLength(1000);
     for (const subtaskIndex of [0, 1, 2]) {
-      const restored = await OperatorHarness.open({ ...reduceSum, backend, parallelism: 3, subtaskIndex, restore: image.rows });
-      const own = image.rows.filter((row) => row.keyGroup >= restored.keyGroups.first && row.keyGroup <= restored.keyGroups.last);
+      const restored = await OperatorHarness.open({
+        ...reduceSum,
+        backend,
+        parallelism: 3,
+        subtaskIndex,
+        restore: image.rows,
+      });
+      const own = image.rows.filter(
+        (row) => row.keyGroup >= restored.keyGroups.first && row.keyGroup <= restored.keyGroups.last,
+      );
       const again = new CheckpointImage();
       again.apply(restored.checkpoint(2));
       expect(again.rows).toHaveLength(0);
@@ -96,7 +109,12 @@ test('a record goes to the side output with its error when its function throws u
       throw new Error('no key today');
     }) as never,
   };
-  const harness = await OperatorHarness.open({ ...reduceSum, functions, operatorId: 'totals', config: { onError: { sideOutput: 'errors' } } });
+  const harness = await OperatorHarness.open({
+    ...reduceSum,
+    functions,
+    operatorId: 'totals',
+    config: { onError: { sideOutput: 'errors' } },
+  });
   await harness.process(record('a', 1));
   expect(harness.side('errors').map((output) => output.value)).toMatchObject([
     { record: { name: 'a', amount: 1 }, operator: 'totals', message: expect.stringContaining('no key today') },

@@ -11,6 +11,7 @@ import { type CommitBatch, TwoPhaseCommitter } from '../checkpoint/two-phase-com
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { connectorContext } from './connector-context.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
+import { failpoint } from '../../core/failpoint.ts';
 
 const stateName = 'committables';
 
@@ -25,7 +26,12 @@ export class SinkCommitterOperator implements Operator {
   readonly #keys = new Map<Committable, RowKey>();
   readonly #restored = new Map<string, { key: RowKey; committable: Committable }>();
   #received = 0;
-  #committing = false;
+  /** To be committed next; the core hands out one batch at a time. */
+  #due: CommitBatch | null = null;
+  #leftovers: 'needed' | 'dead' | 'removed' = 'needed';
+  #busy = false;
+  /** Settles when what was last begun is done. */
+  #working: Promise<void> = Promise.resolve();
 
   constructor(context: OperatorContext<'sink-committer'>) {
     this.#context = context;
@@ -39,7 +45,7 @@ export class SinkCommitterOperator implements Operator {
 
   /** False while a commit is under way or due: the subtask may not finish before. */
   get settled(): boolean {
-    return !this.#committing && this.#core.pendingCount === 0;
+    return !this.#busy && this.#core.pendingCount === 0;
   }
 
   emit(value: unknown): void {
@@ -65,7 +71,8 @@ export class SinkCommitterOperator implements Operator {
     for (const { key, committable } of entries) this.#keys.set(committable, key);
     this.#restored.clear();
     const committables = entries.map((entry) => entry.committable);
-    await this.#commit(this.#core.restored(restoredId, committables));
+    this.#due = this.#core.restored(restoredId, committables);
+    await this.#work();
   }
 
   advanceWatermark(): boolean {
@@ -79,9 +86,9 @@ export class SinkCommitterOperator implements Operator {
 
   checkpointCompleted(checkpointId: number): void {
     this.#rows.checkpointCompleted(checkpointId);
-    const batch = this.#core.completed(checkpointId);
-    if (batch === null) return;
-    this.#commit(batch).then(
+    this.#due = this.#core.completed(checkpointId) ?? this.#due;
+    if (this.#leftovers === 'needed') this.#leftovers = 'dead';
+    this.#work().then(
       () => this.#context.wake(),
       (error: unknown) => this.#context.fail(error),
     );
@@ -89,20 +96,45 @@ export class SinkCommitterOperator implements Operator {
 
   checkpointAborted(): void {}
 
-  close(): Promise<void> {
-    return this.#committer.close();
+  /** A commit under way is not cut off: when the job stops, the results of its last checkpoint become visible. */
+  async close(): Promise<void> {
+    // Its error was reported where it was started.
+    await this.#working.catch(() => undefined);
+    await this.#committer.close();
   }
 
-  /** Commits a batch and whatever became due meanwhile, one after the other. */
-  async #commit(first: CommitBatch | null): Promise<void> {
-    this.#committing = true;
-    for (let batch = first; batch !== null; ) {
-      await this.#committer.commit(batch.committables);
-      const { committed, next } = this.#core.commitSucceeded();
-      for (const committable of committed) this.#forget(committable);
-      batch = next;
+  /** Does what is due, one thing after the other; a call while that goes on waits for the end of it. */
+  #work(): Promise<void> {
+    if (!this.#busy) this.#working = this.#doDue();
+    return this.#working;
+  }
+
+  async #doDue(): Promise<void> {
+    this.#busy = true;
+    try {
+      for (;;) {
+        if (this.#due !== null) await this.#commit(this.#due);
+        else if (this.#leftovers === 'dead') await this.#removeLeftovers();
+        else return;
+      }
+    } finally {
+      // In the same breath as the last look at what is due: nothing that becomes due later is overlooked.
+      this.#busy = false;
     }
-    this.#committing = false;
+  }
+
+  async #commit(batch: CommitBatch): Promise<void> {
+    failpoint('sink-committer.commit-due');
+    await this.#committer.commit(batch.committables);
+    failpoint('sink-committer.committed');
+    const { committed, next } = this.#core.commitSucceeded();
+    for (const committable of committed) this.#forget(committable);
+    this.#due = next;
+  }
+
+  async #removeLeftovers(): Promise<void> {
+    await this.#committer.removeLeftovers?.();
+    this.#leftovers = 'removed';
   }
 
   #forget(committable: Committable): void {

@@ -6,6 +6,7 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { decodeValue } from '../../core/codec/value-codec.ts';
 import type { Committable, PreparedCommit, SinkWriter } from '../../core/connector/index.ts';
+import { approximateRecordBytes } from '../exchange/record-size.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { connectorContext } from './connector-context.ts';
 import type { Operator, OperatorContext, RecordScope, RestoredRow, SnapshotTask } from './operator.ts';
@@ -23,6 +24,7 @@ export class SinkWriterOperator implements Operator {
   #lastCheckpointId = 0;
   #inputEnded = false;
   #draining = false;
+  #failed = false;
 
   constructor(context: OperatorContext<'sink-writer'>) {
     this.#context = context;
@@ -39,9 +41,12 @@ export class SinkWriterOperator implements Operator {
   }
 
   emit(value: unknown): void {
+    if (this.#failed) return;
+    if (this.#draining && !this.#context.overran(approximateRecordBytes(value))) return;
     try {
       this.#writer.write(value, this.#scope.timestamp, this.#scope.rowKind);
     } catch (error) {
+      this.#failed = true;
       this.#context.fail(error);
       return;
     }

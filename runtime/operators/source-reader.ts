@@ -67,6 +67,7 @@ export class SourceReaderOperator implements Operator {
   readonly #scope: RecordScope;
   readonly #rows: ReservedRows;
   readonly #openSplitsMax: number;
+  readonly #isUnbounded: boolean;
   /** Splits that have not ended, in order of index. */
   #splits: ReadingSplit[] = [];
   /** Records of splits that have ended. */
@@ -82,6 +83,7 @@ export class SourceReaderOperator implements Operator {
     this.#reader = context.functions.source.createReader(connectorContext(context));
     this.#rows = new ReservedRows(context.node.id);
     this.#openSplitsMax = context.functions.source.openSplitsMax;
+    this.#isUnbounded = context.functions.source.boundedness === 'unbounded';
   }
 
   /** A split from the planner. */
@@ -143,11 +145,14 @@ export class SourceReaderOperator implements Operator {
   }
 
   /**
-   * The watermark of this reader and whether it is idle.
+   * The watermark of this reader and whether it is idle. A reader without splits is idle only when more may come: the end
+   * of a bounded source holds the watermark where it is. Were it idle for the moment before its end, one consumer could see
+   * the end while another, which still has results to emit, counts as idle and holds nothing back.
    * @param planning true until the first round of split discovery is over
    */
   sourceWatermark(planning: boolean): { watermarkMs: number; idle: boolean } {
-    if (!this.#time.assigned) return { watermarkMs: minWatermark, idle: !planning && this.#splits.length === 0 };
+    const mayIdle = !planning && this.#isUnbounded;
+    if (!this.#time.assigned) return { watermarkMs: minWatermark, idle: mayIdle && this.#splits.length === 0 };
     if (planning) return { watermarkMs: minWatermark, idle: false };
     let watermarkMs = maxWatermark;
     let active = 0;
@@ -156,8 +161,8 @@ export class SourceReaderOperator implements Operator {
       active++;
       watermarkMs = Math.min(watermarkMs, split.started ? split.time.watermarkMs : minWatermark);
     }
-    if (active === 0) return { watermarkMs: minWatermark, idle: true };
-    return { watermarkMs, idle: false };
+    if (active > 0) return { watermarkMs, idle: false };
+    return { watermarkMs: minWatermark, idle: mayIdle || this.#splits.some((split) => !split.ended) };
   }
 
   advanceWatermark(): boolean {

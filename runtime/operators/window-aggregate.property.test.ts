@@ -19,21 +19,55 @@ interface Row {
   fired: boolean;
 }
 type Step =
-  | { readonly step: 'records'; readonly records: readonly { key: Key; n: number; at: number; behind: number | null }[] }
+  | {
+      readonly step: 'records';
+      readonly records: readonly { key: Key; n: number; at: number; behind: number | null }[];
+    }
   | { readonly step: 'watermark'; readonly by: number; readonly room: number }
   | { readonly step: 'checkpoint'; readonly abort: boolean; readonly recordsBefore: boolean }
   | { readonly step: 'restore' };
 
 const sizeMs = 10;
-const key = fc.constantFrom<Key>(0, 1, -1, 0.5, 'a', 'b', '\uffee', '\ud83d\ude00', 'a key that is longer than thirteen', true, ['a', 1]);
+const key = fc.constantFrom<Key>(
+  0,
+  1,
+  -1,
+  0.5,
+  'a',
+  'b',
+  '\uffee',
+  '\ud83d\ude00',
+  'a key that is longer than thirteen',
+  true,
+  ['a', 1],
+);
 const records = fc.array(
-  fc.record({ key, n: fc.integer({ min: -5, max: 5 }), at: fc.integer({ min: -20, max: 60 }), behind: fc.option(fc.integer({ min: 0, max: 40 })) }),
+  fc.record({
+    key,
+    n: fc.integer({ min: -5, max: 5 }),
+    at: fc.integer({ min: -20, max: 60 }),
+    behind: fc.option(fc.integer({ min: 0, max: 40 })),
+  }),
   { minLength: 1, maxLength: 12, size: 'max' },
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ step: fc.constant('records' as const), records }) },
-  { weight: 3, arbitrary: fc.record({ step: fc.constant('watermark' as const), by: fc.integer({ min: 0, max: 25 }), room: fc.integer({ min: 1, max: 6 }) }) },
-  { weight: 2, arbitrary: fc.record({ step: fc.constant('checkpoint' as const), abort: fc.boolean(), recordsBefore: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      step: fc.constant('watermark' as const),
+      by: fc.integer({ min: 0, max: 25 }),
+      room: fc.integer({ min: 1, max: 6 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      step: fc.constant('checkpoint' as const),
+      abort: fc.boolean(),
+      recordsBefore: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ step: fc.constant('restore' as const) }) },
 );
 
@@ -95,7 +129,11 @@ function resultOf(start: number, row: Row): unknown {
   return { key: row.key, windowStart: start, windowEnd: start + sizeMs, sum: row.sum, list: [...row.list] };
 }
 
-async function run(steps: readonly Step[], allowedLatenessMs: number, createBackend: () => StateBackend): Promise<void> {
+async function run(
+  steps: readonly Step[],
+  allowedLatenessMs: number,
+  createBackend: () => StateBackend,
+): Promise<void> {
   const image = new CheckpointImage();
   const open = (): Promise<OperatorHarness<'window-aggregate'>> =>
     OperatorHarness.open({
@@ -185,7 +223,9 @@ const backends: readonly [string, () => StateBackend][] = [
 test.each(backends)('windows equal the model over random work and restores on %s', async (_name, createBackend) => {
   const script = fc.array(step, { minLength: 1, maxLength: 40, size: 'max' });
   await fc.assert(
-    fc.asyncProperty(script, fc.constantFrom(0, 7, 30), (steps, allowedLatenessMs) => run(steps, allowedLatenessMs, createBackend)),
+    fc.asyncProperty(script, fc.constantFrom(0, 7, 30), (steps, allowedLatenessMs) =>
+      run(steps, allowedLatenessMs, createBackend),
+    ),
     { numRuns: 120 },
   );
 });

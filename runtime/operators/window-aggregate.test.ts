@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { CheckpointImage, engineErrorOf, type HarnessOptions, OperatorHarness } from '../../testing/operator-harness.ts';
+import {
+  CheckpointImage,
+  engineErrorOf,
+  type HarnessOptions,
+  OperatorHarness,
+} from '../../testing/operator-harness.ts';
 import { createWindowAggregateOperator } from './window-aggregate.ts';
 
 interface Reading {
@@ -9,7 +14,11 @@ interface Reading {
 
 const select = ((value: Reading) => value.n) as never;
 
-function windows(sizeMs: number, allowedLatenessMs: number = 0, offsetMs: number = 0): HarnessOptions<'window-aggregate'> {
+function windows(
+  sizeMs: number,
+  allowedLatenessMs: number = 0,
+  offsetMs: number = 0,
+): HarnessOptions<'window-aggregate'> {
   return {
     create: createWindowAggregateOperator,
     config: { window: { kind: 'tumbling', sizeMs, offsetMs }, allowedLatenessMs, lateTag: 'late' },
@@ -27,7 +36,11 @@ function windows(sizeMs: number, allowedLatenessMs: number = 0, offsetMs: number
   };
 }
 
-const at = (timestamp: number, key: string | number, n: number = 1, splitWatermark: number = Number.NaN) => ({ value: { key, n }, timestamp, splitWatermark });
+const at = (timestamp: number, key: string | number, n: number = 1, splitWatermark: number = Number.NaN) => ({
+  value: { key, n },
+  timestamp,
+  splitWatermark,
+});
 const brief = (harness: OperatorHarness<'window-aggregate'>) =>
   harness.outputs.map(({ value }) => {
     const result = value as { key: string; windowStart: number; count: number };
@@ -42,7 +55,11 @@ describe.each(['memory', 'cold'] as const)('window-aggregate on the %s backend',
     expect(harness.outputs).toEqual([]);
     await harness.watermark(9);
     expect(harness.outputs).toEqual([
-      { value: { key: 'a', windowStart: 0, windowEnd: 10, count: 2, sum: 8, min: 3, max: 5, mean: 4 }, timestamp: 9, splitWatermark: Number.NaN },
+      {
+        value: { key: 'a', windowStart: 0, windowEnd: 10, count: 2, sum: 8, min: 3, max: 5, mean: 4 },
+        timestamp: 9,
+        splitWatermark: Number.NaN,
+      },
     ]);
     await harness.watermark(Number.POSITIVE_INFINITY);
     expect(brief(harness)).toEqual(['a@0:2', 'a@10:1']);
@@ -57,9 +74,29 @@ describe.each(['memory', 'cold'] as const)('window-aggregate on the %s backend',
 
   test('fires windows in the order of end and key bytes when many are due at once', async () => {
     const harness = await OperatorHarness.open({ ...windows(10), backend });
-    await harness.process(at(15, 'b'), at(5, 'b'), at(15, 2), at(5, 10), at(5, 2), at(5, '\ud83d\ude00'), at(5, '\uffee'), at(5, 'a'), at(5, -1));
+    await harness.process(
+      at(15, 'b'),
+      at(5, 'b'),
+      at(15, 2),
+      at(5, 10),
+      at(5, 2),
+      at(5, '\ud83d\ude00'),
+      at(5, '\uffee'),
+      at(5, 'a'),
+      at(5, -1),
+    );
     await harness.watermark(100);
-    expect(brief(harness)).toEqual(['-1@0:1', '2@0:1', '10@0:1', 'a@0:1', 'b@0:1', '\uffee@0:1', '\ud83d\ude00@0:1', '2@10:1', 'b@10:1']);
+    expect(brief(harness)).toEqual([
+      '-1@0:1',
+      '2@0:1',
+      '10@0:1',
+      'a@0:1',
+      'b@0:1',
+      '\uffee@0:1',
+      '\ud83d\ude00@0:1',
+      '2@10:1',
+      'b@10:1',
+    ]);
   });
 
   test('stops and goes on without loss or repetition when output room runs out', async () => {
@@ -83,7 +120,9 @@ describe.each(['memory', 'cold'] as const)('window-aggregate on the %s backend',
     await harness.process(at(5, 'a', 1, 8), at(5, 'a', 1, 9));
     await harness.watermark(9);
     expect(brief(harness)).toEqual(['a@0:1']);
-    expect(harness.side('late').map(({ value, timestamp }) => ({ value, timestamp }))).toEqual([{ value: { key: 'a', n: 1 }, timestamp: 5 }]);
+    expect(harness.side('late').map(({ value, timestamp }) => ({ value, timestamp }))).toEqual([
+      { value: { key: 'a', n: 1 }, timestamp: 5 },
+    ]);
     expect(harness.metrics.lateRecords).toBe(1);
     expect(harness.counter('lateAfterIdle')).toBe(0);
   });

@@ -67,7 +67,7 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
   constructor(context: OperatorContext<'window-aggregate'>) {
     super(context, context.functions.keyOf);
     this.#config = windowConfig(context);
-    this.#layout = new AggregateLayout(context.functions.aggregates);
+    this.#layout = new AggregateLayout(context.functions.aggregates, 3);
     this.#cache = this.newCache();
   }
 
@@ -160,7 +160,9 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
   #fire(firing: Firing, budget: number): number {
     const { pane, keys } = firing;
     while (firing.next < keys.length) {
-      const resident = this.prefetch.prepare(firing, firing.next, keys.length, (index) => this.prefetch.need(pane.table, keys[index] as Key));
+      const resident = this.prefetch.prepare(firing, firing.next, keys.length, (index) =>
+        this.prefetch.need(pane.table, keys[index] as Key),
+      );
       const end = Math.min(firing.next + resident, keys.length);
       if (resident === 0) return budget;
       while (firing.next < end) {
@@ -186,12 +188,13 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
   #emitResult(pane: Pane, slot: number): void {
     const { scope, output } = this.context;
     const key = pane.table.index.keyAt(slot);
-    const result: Record<string, unknown> = { key, windowStart: pane.start, windowEnd: pane.start + this.#config.sizeMs };
+    const windowEnd = pane.start + this.#config.sizeMs;
+    let result: Record<string, unknown>;
     if (this.#config.allowedLatenessMs > 0) pane.table.setFired(slot, true);
     try {
-      pane.table.readResults(slot, result);
+      result = pane.table.resultOf(slot, key, pane.start, windowEnd);
     } catch (error) {
-      return this.userFailed(result, error);
+      return this.userFailed({ key, windowStart: pane.start, windowEnd }, error);
     }
     scope.timestamp = this.#lastMsOf(pane.start);
     scope.splitWatermark = Number.NaN;
@@ -246,9 +249,14 @@ class WindowAggregateOperator extends KeyedOperator<'window-aggregate'> {
 function windowConfig(context: OperatorContext<'window-aggregate'>): WindowConfig {
   const { config, id } = context.node;
   const window = config['window'] as { kind?: unknown; sizeMs?: unknown; offsetMs?: unknown } | undefined;
-  if (window?.kind !== 'tumbling') throw new EngineError('NOT_SUPPORTED', `operator '${id}': windows of kind '${String(window?.kind)}' are not built yet`);
+  if (window?.kind !== 'tumbling')
+    throw new EngineError(
+      'NOT_SUPPORTED',
+      `operator '${id}': windows of kind '${String(window?.kind)}' are not built yet`,
+    );
   const sizeMs = window.sizeMs;
-  if (typeof sizeMs !== 'number' || !(sizeMs > 0)) throw new EngineError('JOB_INVALID', `operator '${id}': a window of ${String(sizeMs)} ms; give a positive size`);
+  if (typeof sizeMs !== 'number' || !(sizeMs > 0))
+    throw new EngineError('JOB_INVALID', `operator '${id}': a window of ${String(sizeMs)} ms; give a positive size`);
   return {
     sizeMs,
     offsetMs: typeof window.offsetMs === 'number' ? window.offsetMs : 0,

@@ -32,6 +32,7 @@ export class SlotLoop {
   readonly #encoder: SnapshotEncoder;
   readonly #pulse: Pulse;
   #scheduled = false;
+  #started = false;
   #stopped = false;
   #timer: NodeJS.Timeout | null = null;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -80,13 +81,22 @@ export class SlotLoop {
     this.#schedule();
   }
 
+  /**
+   * Runs the subtasks from now on. Before, wakes are only noted: records of other slots arrive while this one still
+   * restores its state and opens its operators.
+   */
+  start(): void {
+    this.#started = true;
+    this.#schedule();
+  }
+
   stop(): void {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#stopped) return;
+    if (this.#scheduled || !this.#started || this.#stopped) return;
     this.#scheduled = true;
     setImmediate(this.#turn);
   }

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { count, defineJob, emits, hours, mapState, minutes, outputTag, planJob, quantile, sum, tumbling, valueState } from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
+import { canonical, Deliveries } from '../../testing/deliveries.ts';
 import { SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
 import { createColdTestBackend } from '../state/cold-test-backend.ts';
 import { memoryBackend } from '../state/backend.ts';
@@ -27,18 +28,6 @@ async function runToEnd(options: Omit<SlotHarnessOptions, 'onDelivery'>): Promis
   const harness = await new SlotHarness({ ...options, onDelivery: delivered.take }).start();
   await harness.finish();
   return delivered.channels;
-}
-
-/** Collected values; a repeated id is dropped, as the client does. */
-class Deliveries {
-  readonly channels = new Map<string, unknown[]>();
-  readonly #seen = new Set<string>();
-
-  readonly take = (channel: string, id: string, values: readonly unknown[]): void => {
-    if (this.#seen.has(`${channel} ${id}`)) return;
-    this.#seen.add(`${channel} ${id}`);
-    this.channels.set(channel, [...(this.channels.get(channel) ?? []), ...values]);
-  };
 }
 
 const windowsJob = (readings: readonly Reading[]) =>
@@ -85,8 +74,6 @@ function windowsOracle(readings: readonly Reading[]) {
   });
   return { hourly, late };
 }
-
-const canonical = (values: readonly unknown[] | undefined): string[] => (values ?? []).map((value) => JSON.stringify(value)).sort();
 
 const readingsOf = (count: number, seed: number): Reading[] => {
   let state = seed;

@@ -13,11 +13,13 @@ import {
   type AnyOperatorContext,
   type Collector,
   type Operator,
+  type OperatorMetrics,
   RecordScope,
 } from '../operators/operator.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
-import { createRecordWriter, discard, FanOutCollector, type RecordWriter } from '../subtask/record-writer.ts';
+import { createRecordWriter, discard, FanOutCollector, type RecordWriter, type WriterHost } from '../subtask/record-writer.ts';
+import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
 import { SourceTime } from '../time/split-time.ts';
@@ -59,6 +61,8 @@ export interface SlotRuntimeOptions {
   readonly remote: RemoteChannels;
   readonly events: SlotEvents;
   readonly signal: AbortSignal;
+  /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
+  readonly emitPerRecordMaxBytes?: number;
   nowMs(): number;
 }
 
@@ -147,6 +151,7 @@ export class SlotRuntime {
       this.#loop.wake(placed.place);
       this.#reportRunning(placed);
     }
+    this.#loop.start();
   }
 
   trigger(barrier: Barrier): void {
@@ -234,6 +239,7 @@ export class SlotRuntime {
       inputs,
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
+      emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
     });
     builder.subtask = subtask;
     this.#loop.add(subtask);
@@ -290,7 +296,7 @@ export class SlotRuntime {
     const keyOf = head !== undefined && 'keyOf' in head ? head.keyOf : null;
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
-    const host = { scope: builder.scope, metrics, blockOutput: () => builder.blockOutput() };
+    const host = builder.writerHost(context.node.id, metrics);
     return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
   }
 
@@ -327,8 +333,18 @@ class ChainBuilder {
     this.#host = host;
   }
 
-  blockOutput(): void {
-    this.subtask?.blockOutput();
+  writerHost(operatorId: string, metrics: OperatorMetrics): WriterHost {
+    const failed = () => this.subtask?.phase === 'failed';
+    return {
+      scope: this.scope,
+      metrics,
+      blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => void this.subtask?.overran(operatorId, bytes),
+      fail: (error) => this.subtask?.fail(error),
+      get failed() {
+        return failed();
+      },
+    };
   }
 
   build(writers: readonly { edge: JobEdge; writer: RecordWriter }[]): ChainedOperator[] {
@@ -397,6 +413,7 @@ class ChainBuilder {
       nowMs,
       hasRoom: () => this.subtask?.hasRoom() ?? false,
       blockOutput: () => this.subtask?.blockOutput(),
+      overran: (bytes) => this.subtask?.overran(node.id, bytes) ?? false,
       wake: () => this.#host.wake(),
       wakeAt: (timestampMs) => this.subtask?.wakeAt(timestampMs),
       fail: (error) => this.subtask?.fail(withIds(error, { operator: node.id })),

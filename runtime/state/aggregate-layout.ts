@@ -7,17 +7,10 @@
 import type { AggregateSet, NumericAggregate, ObjectAggregate } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
 import { type Adder, compileAdder, partKind } from './aggregate-adder.ts';
+import { compileResults, type ResultField, type ResultMaker } from './aggregate-results.ts';
 
 type Select = (value: unknown) => number;
 export type AnyObjectAggregate = ObjectAggregate<unknown, unknown, unknown>;
-
-/** How the result of one aggregate is read from a row. */
-interface ResultField {
-  readonly name: string;
-  readonly kind: 'part' | 'avg' | 'object';
-  /** Index of the (first) part, or of the object column. */
-  readonly index: number;
-}
 
 export class AggregateLayout {
   /** Kind of each float64 part, see {@link partKind}. */
@@ -27,45 +20,30 @@ export class AggregateLayout {
   readonly objects: readonly AnyObjectAggregate[];
   /** Adds one record to the row of a key, see {@link compileAdder}. */
   readonly add: Adder;
-  readonly #fields: ResultField[] = [];
+  /** Makes what is emitted of a row, see {@link compileResults}. */
+  readonly makeResult: ResultMaker;
   readonly #partNames: string[] = [];
 
-  constructor(set: AggregateSet<never>) {
+  /** @param leadCount leading fields of results: 1, the key; or 3, with start and end of the window */
+  constructor(set: AggregateSet<never>, leadCount: 1 | 3 = 1) {
+    const fields: ResultField[] = [];
     const kinds: number[] = [];
     const selects: (Select | null)[] = [];
     const objects: AnyObjectAggregate[] = [];
     for (const [name, aggregate] of Object.entries(set)) {
       if (aggregate.kind === 'object') {
-        this.#fields.push({ name, kind: 'object', index: objects.length });
+        fields.push({ name, kind: 'object', index: objects.length });
         objects.push(aggregate as AnyObjectAggregate);
         continue;
       }
-      this.#fields.push({ name, kind: aggregate.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
+      fields.push({ name, kind: aggregate.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
       addParts(name, aggregate as NumericAggregate<unknown>, kinds, selects, this.#partNames);
     }
     this.partKinds = Int8Array.from(kinds);
     this.selects = selects;
     this.objects = objects;
+    this.makeResult = compileResults(leadCount, fields, objects);
     this.add = compileAdder(this, (part, value) => notANumber(this.#partNames[part] as string, value));
-  }
-
-  /**
-   * Adds the results of a row to `target`, in the order of the set.
-   * @param first index in `parts` of the row's first part
-   */
-  readResults(parts: Float64Array, first: number, objects: readonly unknown[][], slot: number, target: Record<string, unknown>): void {
-    for (const field of this.#fields) {
-      const result = this.#resultOf(field, parts, first, objects, slot);
-      if (field.name === '__proto__') setOwn(target, field.name, result);
-      else target[field.name] = result;
-    }
-  }
-
-  #resultOf(field: ResultField, parts: Float64Array, first: number, objects: readonly unknown[][], slot: number): unknown {
-    const { index } = field;
-    if (field.kind === 'part') return parts[first + index];
-    if (field.kind === 'avg') return (parts[first + index] as number) / (parts[first + index + 1] as number);
-    return (this.objects[index] as AnyObjectAggregate).result((objects[index] as unknown[])[slot]);
   }
 }
 
@@ -75,10 +53,19 @@ export function initialPart(kind: number): number {
   return kind === partKind.max ? Number.NEGATIVE_INFINITY : 0;
 }
 
-function addParts(name: string, aggregate: NumericAggregate<unknown>, kinds: number[], selects: (Select | null)[], names: string[]): void {
+function addParts(
+  name: string,
+  aggregate: NumericAggregate<unknown>,
+  kinds: number[],
+  selects: (Select | null)[],
+  names: string[],
+): void {
   const select = aggregate.select as Select | null;
   if (aggregate.kind !== 'count' && select === null) {
-    throw new EngineError('JOB_INVALID', `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`);
+    throw new EngineError(
+      'JOB_INVALID',
+      `aggregate '${name}' (${aggregate.kind}) has no function that selects its number: give it one`,
+    );
   }
   names.push(name);
   if (aggregate.kind === 'avg') {
@@ -94,8 +81,4 @@ function addParts(name: string, aggregate: NumericAggregate<unknown>, kinds: num
 function notANumber(name: string, value: unknown): Error {
   const what = value === null ? 'null' : typeof value;
   return new TypeError(`the function of aggregate '${name}' must return a number, it returned ${what}`);
-}
-
-function setOwn(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
 }

@@ -10,7 +10,13 @@ import type { Key } from '../../core/operators.ts';
 
 function newTable(): { table: ObjectTable; ledger: ChangeLedger } {
   const ledger = new ChangeLedger('operator');
-  const owner = { operatorId: 'operator', maxParallelism: 4, keyGroups: { first: 0, last: 3 }, backend: memoryBackend, ledger };
+  const owner = {
+    operatorId: 'operator',
+    maxParallelism: 4,
+    keyGroups: { first: 0, last: 3 },
+    backend: memoryBackend,
+    ledger,
+  };
   return { table: new ObjectTable(owner, 'state'), ledger };
 }
 
@@ -35,7 +41,12 @@ describe('change ledger', () => {
     const { table, ledger } = newTable();
     table.set('a', 1);
     table.set('b', 1);
-    expect(rowsOf(ledger.freeze(1))).toEqual(new Map([['a', 1], ['b', 1]]));
+    expect(rowsOf(ledger.freeze(1))).toEqual(
+      new Map([
+        ['a', 1],
+        ['b', 1],
+      ]),
+    );
     ledger.completed(1);
     table.set('b', 2);
     expect(rowsOf(ledger.freeze(2))).toEqual(new Map([['b', 2]]));
@@ -51,7 +62,12 @@ describe('change ledger', () => {
     table.set('b', 2);
     ledger.aborted(1);
     expect(first?.encode(new RowBlockWriter(() => undefined), Number.POSITIVE_INFINITY)).toBe(true);
-    expect(rowsOf(ledger.freeze(2))).toEqual(new Map([['a', 1], ['b', 2]]));
+    expect(rowsOf(ledger.freeze(2))).toEqual(
+      new Map([
+        ['a', 1],
+        ['b', 2],
+      ]),
+    );
   });
 
   test('repeats the rows of a checkpoint whose end is not known at the next barrier', () => {
@@ -60,7 +76,12 @@ describe('change ledger', () => {
     const first = ledger.freeze(1);
     table.set('b', 1);
     const second = ledger.freeze(2);
-    expect(rowsOf(second)).toEqual(new Map([['a', 1], ['b', 1]]));
+    expect(rowsOf(second)).toEqual(
+      new Map([
+        ['a', 1],
+        ['b', 1],
+      ]),
+    );
     expect(rowsOf(first)).toEqual(new Map([['a', 1]]));
     ledger.aborted(1);
     ledger.completed(2);
@@ -107,7 +128,10 @@ describe('change ledger', () => {
     writer.flush();
     expect(slices).toBeGreaterThan(3);
     const rows = new Map<Key, unknown>();
-    for (const block of blocks) forEachRow(block.bytes, (_group, key, value) => rows.set(decodeKey(key).key, decodeValue(value as Uint8Array, 1)));
+    for (const block of blocks)
+      forEachRow(block.bytes, (_group, key, value) =>
+        rows.set(decodeKey(key).key, decodeValue(value as Uint8Array, 1)),
+      );
     expect(rows.size).toBe(500);
     expect(new Set(rows.values())).toEqual(new Set(['before']));
   });

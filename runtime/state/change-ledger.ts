@@ -115,8 +115,13 @@ export class ChangeLedger {
   /** Ends the epoch. Null when there is nothing to write. */
   freeze(checkpointId: number): SnapshotTask | null {
     const last = this.#undecided.at(-1);
-    assert(last === undefined || last.checkpointId < checkpointId, `checkpoint ${checkpointId} follows ${last?.checkpointId}`);
-    const set = new FrozenSet(this, this.#operatorId, checkpointId, this.#completedEpoch, this.epoch, [...this.#segments]);
+    assert(
+      last === undefined || last.checkpointId < checkpointId,
+      `checkpoint ${checkpointId} follows ${last?.checkpointId}`,
+    );
+    const set = new FrozenSet(this, this.#operatorId, checkpointId, this.#completedEpoch, this.epoch, [
+      ...this.#segments,
+    ]);
     this.epoch++;
     this.openFrom = set.epoch;
     this.#undecided.push(set);
@@ -186,7 +191,14 @@ export class FrozenSet implements SnapshotTask {
   readonly #early = new Map<string, RowBlockWriter>();
   readonly #earlyBlocks: RowBlock[] = [];
 
-  constructor(ledger: ChangeLedger, operatorId: string, checkpointId: number, from: number, epoch: number, segments: readonly Segment[]) {
+  constructor(
+    ledger: ChangeLedger,
+    operatorId: string,
+    checkpointId: number,
+    from: number,
+    epoch: number,
+    segments: readonly Segment[],
+  ) {
     this.#ledger = ledger;
     this.#operatorId = operatorId;
     this.checkpointId = checkpointId;
@@ -213,7 +225,8 @@ export class FrozenSet implements SnapshotTask {
   /** Moves all that is left into the set's own buffer. */
   collect(): void {
     for (const segment of this.segments.slice(this.#segmentIndex)) {
-      for (let index = this.#slotIndex; index < segment.length; index++) this.preserve(segment.table, segment.slots[index] as number);
+      for (let index = this.#slotIndex; index < segment.length; index++)
+        this.preserve(segment.table, segment.slots[index] as number);
       this.#slotIndex = 0;
     }
     this.#segmentIndex = this.segments.length;
@@ -296,7 +309,8 @@ export class FrozenSet implements SnapshotTask {
       const block = this.#earlyBlocks.shift() as RowBlock;
       writer.startTable(this.#operatorId, block.stateName);
       forEachRow(block.bytes, (keyGroup, key, value) => writer.writeRow(keyGroup, key, value));
-      if (performance.now() >= deadlineMs) return this.#earlyBlocks.length === 0 && this.finished && this.#early.size === 0;
+      if (performance.now() >= deadlineMs)
+        return this.#earlyBlocks.length === 0 && this.finished && this.#early.size === 0;
     }
     return true;
   }

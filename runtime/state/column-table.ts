@@ -45,8 +45,10 @@ export class ColumnTable extends KeyedTable implements AdderTable {
     return this.layout.add(this, key, value);
   }
 
-  readResults(slot: number, target: Record<string, unknown>): void {
-    this.layout.readResults(this.parts, slot * this.#partCount, this.#objects, slot, target);
+  /** What is emitted of a row. @throws what the user's functions throw */
+  resultOf(slot: number, key: Key, windowStart: number = Number.NaN, windowEnd: number = Number.NaN): Record<string, unknown> {
+    const { makeResult } = this.layout;
+    return makeResult(this.parts, slot * this.#partCount, this.#objects, slot, key, windowStart, windowEnd);
   }
 
   isFired(slot: number): boolean {
@@ -79,7 +81,10 @@ export class ColumnTable extends KeyedTable implements AdderTable {
       const { objects } = this.layout;
       for (let column = 0; column < objects.length; column++) {
         const accumulators = this.#objects[column] as unknown[];
-        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(accumulators[slot], value as Readonly<unknown>);
+        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(
+          accumulators[slot],
+          value as Readonly<unknown>,
+        );
       }
     } catch (error) {
       if (isNew) this.deleteRow(slot);
@@ -100,8 +105,10 @@ export class ColumnTable extends KeyedTable implements AdderTable {
 
   protected override createValue(slot: number): void {
     const { partKinds, objects } = this.layout;
-    for (let part = 0; part < partKinds.length; part++) this.parts[slot * partKinds.length + part] = initialPart(partKinds[part] as number);
-    for (let column = 0; column < objects.length; column++) this.#keep(column, slot, (objects[column] as AnyObjectAggregate).create());
+    for (let part = 0; part < partKinds.length; part++)
+      this.parts[slot * partKinds.length + part] = initialPart(partKinds[part] as number);
+    for (let column = 0; column < objects.length; column++)
+      this.#keep(column, slot, (objects[column] as AnyObjectAggregate).create());
     this.#marks[slot] = 0;
   }
 

@@ -62,12 +62,20 @@ describe('key index', () => {
   });
 
   test('sorts keys as their bytes whatever kinds are in the table', () => {
-    const kinds = fc.oneof(fc.array(fc.double({ noNaN: true })), fc.array(fc.string({ unit: 'binary' })), fc.array(key));
+    const kinds = fc.oneof(
+      fc.array(fc.double({ noNaN: true })),
+      fc.array(fc.string({ unit: 'binary' })),
+      fc.array(key),
+    );
     fc.assert(
       fc.property(kinds, (keys) => {
         const index = new KeyIndex(8);
-        const slots = keys.filter((part) => index.find(part) < 0 && index.insert(part) >= 0).map((part) => index.find(part));
-        expect(sortedKeys(index, slots).map(textOf)).toEqual(sortByBytes(slots.map((slot) => index.keyAt(slot))).map(textOf));
+        const slots = keys
+          .filter((part) => index.find(part) < 0 && index.insert(part) >= 0)
+          .map((part) => index.find(part));
+        expect(sortedKeys(index, slots).map(textOf)).toEqual(
+          sortByBytes(slots.map((slot) => index.keyAt(slot))).map(textOf),
+        );
       }),
     );
   });

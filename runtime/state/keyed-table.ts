@@ -105,7 +105,10 @@ export abstract class KeyedTable extends RowTable {
   keyGroupOf(key: Key): number {
     const keyGroup = keyGroupOf(key, this.owner.maxParallelism);
     const { first, last } = this.owner.keyGroups;
-    assert(keyGroup >= first && keyGroup <= last, `operator '${this.owner.operatorId}' got a key of key group ${keyGroup}, has ${first}..${last}`);
+    assert(
+      keyGroup >= first && keyGroup <= last,
+      `operator '${this.owner.operatorId}' got a key of key group ${keyGroup}, has ${first}..${last}`,
+    );
     return keyGroup;
   }
 
@@ -170,7 +173,10 @@ export abstract class KeyedTable extends RowTable {
 export function decodeNamespacedKey(bytes: Uint8Array): { key: Key; namespace: number } {
   const { key, end } = decodeKey(bytes);
   const namespace = decodeKey(bytes, end);
-  assert(namespace.end === bytes.length && typeof namespace.key === 'number', 'a window row is addressed by key and window start');
+  assert(
+    namespace.end === bytes.length && typeof namespace.key === 'number',
+    'a window row is addressed by key and window start',
+  );
   return { key, namespace: namespace.key };
 }
 

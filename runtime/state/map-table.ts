@@ -75,7 +75,11 @@ class HeadTable extends KeyedTable {
     sink.ensure(2);
     sink.buffer[sink.position++] = rowValueVersion;
     sink.buffer[sink.position++] = head.spilled ? 1 : 0;
-    if (!head.spilled) encodeValue(sortedEntries(head).flatMap((entry) => [entry.key, entry.value]), sink);
+    if (!head.spilled)
+      encodeValue(
+        sortedEntries(head).flatMap((entry) => [entry.key, entry.value]),
+        sink,
+      );
   }
 
   protected override decodeRowValue(slot: number, bytes: Uint8Array): void {
@@ -301,7 +305,10 @@ export class MapTable implements EvictableTable {
   linkRestored(): void {
     for (const { key, text, keyGroup, value } of this.#restored.values()) {
       const headSlot = this.heads.find(key);
-      assert(headSlot >= 0 && this.heads.headAt(headSlot).spilled, `entries of state '${this.heads.stateName}' have their head`);
+      assert(
+        headSlot >= 0 && this.heads.headAt(headSlot).spilled,
+        `entries of state '${this.heads.stateName}' have their head`,
+      );
       this.#entries.load({ head: this.heads.headAt(headSlot), key, text }, keyGroup, value, true);
     }
     this.#restored.clear();
@@ -357,7 +364,12 @@ export class MapTable implements EvictableTable {
     let slot = head.slots.get(text);
     if (slot === undefined) {
       if (this.#owner.backend.resident) return;
-      slot = this.#entries.load(this.#place(headSlot, head, text), this.heads.keyGroups[headSlot] as number, unreadEntry, false);
+      slot = this.#entries.load(
+        this.#place(headSlot, head, text),
+        this.heads.keyGroups[headSlot] as number,
+        unreadEntry,
+        false,
+      );
     }
     this.#entries.deleteRow(slot);
   }

@@ -18,10 +18,14 @@ export const rowValueVersion = 1;
 /** @throws EngineError CHECKPOINT_UNREADABLE when a row was written by another version */
 export function checkRowVersion(bytes: Uint8Array, stateName: string): void {
   if (bytes.length > 0 && bytes[0] === rowValueVersion) return;
-  throw new EngineError('CHECKPOINT_UNREADABLE', `a row of state '${stateName}' has layout version ${bytes[0]}, this release reads ${rowValueVersion}`, {
-    domain: 'internal',
-    ids: { state: stateName },
-  });
+  throw new EngineError(
+    'CHECKPOINT_UNREADABLE',
+    `a row of state '${stateName}' has layout version ${bytes[0]}, this release reads ${rowValueVersion}`,
+    {
+      domain: 'internal',
+      ids: { state: stateName },
+    },
+  );
 }
 
 export class ObjectTable extends KeyedTable {

@@ -138,7 +138,9 @@ export abstract class RowTable implements LedgerTable {
   /** A row as the database has it; `present` false: it has none. */
   protected cacheRow(slot: number, keyGroup: number, present: boolean): void {
     this.#use(slot, keyGroup);
-    this.flags[slot] = present ? rowFlag.used | rowFlag.persisted | rowFlag.stored : rowFlag.used | rowFlag.deleted | rowFlag.stored;
+    this.flags[slot] = present
+      ? rowFlag.used | rowFlag.persisted | rowFlag.stored
+      : rowFlag.used | rowFlag.deleted | rowFlag.stored;
   }
 
   /** Deletes the row; without a trace when no checkpoint and no database can have it. */
@@ -200,7 +202,8 @@ export abstract class RowTable implements LedgerTable {
     if (!this.holdsDeleted || !this.resident) return;
     for (let index = 0; index < segment.length; index++) {
       const slot = segment.slots[index] as number;
-      const gone = ((this.flags[slot] as number) & (rowFlag.used | rowFlag.deleted)) === (rowFlag.used | rowFlag.deleted);
+      const gone =
+        ((this.flags[slot] as number) & (rowFlag.used | rowFlag.deleted)) === (rowFlag.used | rowFlag.deleted);
       if (gone && (this.touched[slot] as number) <= completedEpoch) this.freeRow(slot);
     }
   }
@@ -223,7 +226,8 @@ export abstract class RowTable implements LedgerTable {
     const flags = this.flags[slot] as number;
     const keyGroup = this.keyGroups[slot] as number;
     const deleted = (flags & rowFlag.deleted) !== 0;
-    const undecided = (this.touched[slot] as number) > ledger.completedEpoch && !(deleted && (flags & rowFlag.persisted) === 0);
+    const undecided =
+      (this.touched[slot] as number) > ledger.completedEpoch && !(deleted && (flags & rowFlag.persisted) === 0);
     const stored = (flags & rowFlag.stored) !== 0;
     if (undecided || !stored) {
       const key = this.rowKeyBytes(slot);
@@ -250,7 +254,8 @@ export abstract class RowTable implements LedgerTable {
     this.flags[slot] = flags & ~rowFlag.stored;
     if (this.ledger.detached.size === 0) return;
     // The change that was detached (a tombstone, say) is now this row's to bring into the next checkpoint.
-    if (this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot)))) this.flags[slot] = (flags & ~rowFlag.stored) | rowFlag.persisted;
+    if (this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot))))
+      this.flags[slot] = (flags & ~rowFlag.stored) | rowFlag.persisted;
   }
 
   #detach(slot: number, keyGroup: number, key: Uint8Array, value: Uint8Array | null): void {

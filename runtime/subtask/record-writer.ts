@@ -3,16 +3,17 @@
  * target, and decides by its partitioner where a record goes.
  *
  * A batch is handed on when it is full, when the subtask has nothing to do, before a barrier, and when it has waited for
- * the buffer timeout. Watermarks ride at the end of the batch under construction and never cut it.
+ * the buffer timeout. Watermarks ride at the end of the batch under construction and never cut it. Full is a number of
+ * records or, by the sizes of the first, the eighth and the sixty-fourth, of bytes.
  */
 import { keyGroupOf } from '../../core/codec/key-hash.ts';
 import { subtaskOfKeyGroup } from '../../core/key-groups.ts';
 import type { Key } from '../../core/operators.ts';
 import type { Barrier } from '../../core/stream/batch.ts';
-import { BatchBuilder } from '../../core/stream/batch-builder.ts';
+import { BatchBuilder, batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import type { ChannelWriter } from '../exchange/channel.ts';
+import { approximateRecordBytes } from '../exchange/record-size.ts';
 import type { AnyOperatorContext, Collector, OperatorMetrics, RecordScope } from '../operators/operator.ts';
-import { handleUserError } from '../operators/user-code.ts';
 
 /** What a writer needs of its subtask. */
 export interface WriterHost {
@@ -20,7 +21,18 @@ export interface WriterHost {
   readonly metrics: OperatorMetrics;
   /** A channel is out of credit: stop before the next head record. */
   blockOutput(): void;
+  /** About `bytes` were handed to a channel that was out of credit. */
+  overran(bytes: number): void;
+  /** Fails the attempt; does not throw. */
+  fail(error: unknown): void;
+  /** True when the attempt has failed: what is still emitted is dropped. */
+  readonly failed: boolean;
 }
+
+/** Estimated bytes of a full batch. */
+export const batchFullBytes = 256 * 1024;
+/** A batch is looked at when it has one record, and again whenever it has grown by this factor. */
+const lookFactor = 8;
 
 export abstract class RecordWriter implements Collector {
   protected readonly scope: RecordScope;
@@ -30,6 +42,10 @@ export abstract class RecordWriter implements Collector {
   readonly #host: WriterHost;
   /** `performance.now()` of the oldest record or watermark not handed on; 0 when none. */
   #waitingSinceMs = 0;
+  /** Per target: records at which the batch under construction is looked at. */
+  readonly #lookAt: Int32Array;
+  /** Per target: largest record seen in the batch under construction, in bytes. */
+  readonly #recordBytes: Float64Array;
 
   constructor(host: WriterHost, channels: readonly ChannelWriter[]) {
     this.#host = host;
@@ -37,6 +53,8 @@ export abstract class RecordWriter implements Collector {
     this.metrics = host.metrics;
     this.channels = channels;
     this.builders = channels.map(() => new BatchBuilder());
+    this.#lookAt = new Int32Array(channels.length).fill(1);
+    this.#recordBytes = new Float64Array(channels.length);
   }
 
   abstract emit(value: unknown): void;
@@ -85,14 +103,37 @@ export abstract class RecordWriter implements Collector {
     const builder = this.builders[target];
     const scope = this.scope;
     builder.add(value, scope.timestamp, scope.splitWatermark, scope.rowKind as 0);
-    if (builder.full) this.flushTarget(target);
+    if (builder.length >= this.#lookAt[target]) this.#look(target, value);
+  }
+
+  /** Sizes one record of the batch under construction; hands the batch on when it is full. */
+  #look(target: number, value: unknown): void {
+    const { length } = this.builders[target];
+    const bytes = Math.max(this.#recordBytes[target], approximateRecordBytes(value));
+    this.#recordBytes[target] = bytes;
+    const fullAt = Math.min(batchRecordsMax, Math.ceil(batchFullBytes / bytes));
+    if (length >= fullAt) this.flushTarget(target);
+    else this.#lookAt[target] = Math.min(length * lookFactor, fullAt);
   }
 
   protected flushTarget(target: number): void {
     const builder = this.builders[target];
     if (builder.empty) return;
+    const bytes = builder.length * this.#recordBytes[target];
+    this.#lookAt[target] = 1;
+    this.#recordBytes[target] = 0;
+    const batch = builder.take();
+    if (this.#host.failed) return;
     const channel = this.channels[target];
-    channel.write({ kind: 'batch', batch: builder.take() });
+    const hadRoom = channel.hasRoom;
+    try {
+      channel.write({ kind: 'batch', batch });
+    } catch (error) {
+      // Not thrown on: above this is a user function's `emit`, and the fault is not its.
+      this.#host.fail(error);
+      return;
+    }
+    if (!hadRoom) this.#host.overran(bytes);
     if (!channel.hasRoom) this.#host.blockOutput();
   }
 }
@@ -105,29 +146,32 @@ class SingleWriter extends RecordWriter {
   }
 }
 
+/**
+ * Records by key group. A selector that throws, or a key that is refused, is the keyed operator's own error: the record
+ * goes to its first subtask, meets the same error there and is handled by that operator's `onError`.
+ */
 class HashWriter extends RecordWriter {
   readonly #keyOf: (value: never) => Key;
   readonly #maxParallelism: number;
-  readonly #context: AnyOperatorContext;
 
-  constructor(host: WriterHost, channels: readonly ChannelWriter[], context: AnyOperatorContext, keyOf: (value: never) => Key) {
+  constructor(host: WriterHost, channels: readonly ChannelWriter[], maxParallelism: number, keyOf: (value: never) => Key) {
     super(host, channels);
     this.#keyOf = keyOf;
-    this.#maxParallelism = context.maxParallelism;
-    this.#context = context;
+    this.#maxParallelism = maxParallelism;
   }
 
   emit(value: unknown): void {
-    let target: number;
+    this.metrics.recordsOut++;
+    this.add(this.#targetOf(value), value);
+  }
+
+  #targetOf(value: unknown): number {
     try {
       const group = keyGroupOf(this.#keyOf(value as never), this.#maxParallelism);
-      target = subtaskOfKeyGroup(this.#maxParallelism, this.channels.length, group);
-    } catch (error) {
-      handleUserError(this.#context, value, error);
-      return;
+      return subtaskOfKeyGroup(this.#maxParallelism, this.channels.length, group);
+    } catch {
+      return 0;
     }
-    this.metrics.recordsOut++;
-    this.add(target, value);
   }
 }
 
@@ -159,7 +203,7 @@ class SplitWriter extends RecordWriter {
 export interface RecordWriterOptions {
   readonly partitioner: 'forward' | 'hash' | 'rebalance' | 'broadcast' | 'split';
   /** The operator whose output this is. */
-  readonly context: AnyOperatorContext;
+  readonly context: Pick<AnyOperatorContext, 'maxParallelism'>;
   /** Key selector of the target's head operator; null unless the partitioner is hash. */
   readonly keyOf: ((value: never) => Key) | null;
   /** Channels by index of the target subtask; for forward the one of the same index. */
@@ -171,7 +215,7 @@ export function createRecordWriter(host: WriterHost, options: RecordWriterOption
   if (channels.length === 1) return new SingleWriter(host, channels);
   if (partitioner === 'broadcast') return new BroadcastWriter(host, channels);
   if (partitioner === 'split') return new SplitWriter(host, channels);
-  if (partitioner === 'hash' && keyOf !== null) return new HashWriter(host, channels, context, keyOf);
+  if (partitioner === 'hash' && keyOf !== null) return new HashWriter(host, channels, context.maxParallelism, keyOf);
   return new RebalanceWriter(host, channels);
 }
 
@@ -193,6 +237,9 @@ export class FanOutCollector implements Collector {
       this.#scope.rowKind = rowKind;
       collector.emit(value);
     }
+    this.#scope.timestamp = timestamp;
+    this.#scope.splitWatermark = splitWatermark;
+    this.#scope.rowKind = rowKind;
   }
 }
 

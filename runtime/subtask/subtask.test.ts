@@ -3,6 +3,7 @@ import type { StreamElement } from '../../core/stream/batch.ts';
 import type { ChannelWriter } from '../exchange/channel.ts';
 import { type OperatorMetrics, type PollResult, RecordScope } from '../operators/operator.ts';
 import { StatelessOperator } from '../operators/stateless.ts';
+import { emitPerRecordMaxBytes } from './output-overrun.ts';
 import { MetricsRows } from './metrics-rows.ts';
 import { createRecordWriter } from './record-writer.ts';
 import { Subtask } from './subtask.ts';
@@ -34,7 +35,7 @@ describe('Subtask', () => {
     const metrics: OperatorMetrics = { recordsIn: 0, recordsOut: 0, lateRecords: 0, counters: new Map() };
     const scope = new RecordScope();
     const events: string[] = [];
-    const writerHost = { scope, metrics, blockOutput: () => {} };
+    const writerHost = { scope, metrics, blockOutput: () => {}, overran: () => {}, fail: () => {}, failed: false };
     const writer = createRecordWriter(writerHost, { partitioner: 'forward', context: null as never, keyOf: null, channels: [channel] });
     const link = { operatorId: 'source', kind: 'source-reader', operator: new EmptySource(), metrics } as const;
     const metricsRows = new MetricsRows(metrics, { operatorId: 'source', subtaskIndex: 0, parallelism: 1 });
@@ -55,6 +56,7 @@ describe('Subtask', () => {
       inputs: [],
       writers: [writer],
       bufferTimeoutMs: 5,
+      emitPerRecordMaxBytes,
     });
     await subtask.open();
     const run = async (): Promise<void> => {

@@ -19,6 +19,7 @@ import type { Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../op
 import { WatermarkValve } from '../time/watermark-valve.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
+import { OutputOverrun } from './output-overrun.ts';
 import type { RecordWriter } from './record-writer.ts';
 
 /** `ready`: run me again; `waiting`: nothing to do until `wake`. */
@@ -69,6 +70,8 @@ export interface SubtaskParts {
   readonly inputs: readonly InputChannel[];
   readonly writers: readonly RecordWriter[];
   readonly bufferTimeoutMs: number;
+  /** Most that one record may emit beyond the room there is. */
+  readonly emitPerRecordMaxBytes: number;
 }
 
 /** Source heads: their own watermark, and records handed on so far. */
@@ -94,6 +97,9 @@ export class Subtask {
   readonly #valve: WatermarkValve;
   readonly #writers: readonly RecordWriter[];
   readonly #roomOperators: readonly Operator[];
+  /** Operators that may keep a record handled in part, the last of the chain first. */
+  readonly #resumable: readonly Operator[];
+  readonly #overrun: OutputOverrun;
   readonly #bufferTimeoutMs: number;
   #phase: Phase = 'running';
   /** An asynchronous part (prepareSnapshot, endInput) is under way. */
@@ -107,7 +113,10 @@ export class Subtask {
   #advancing = Number.NaN;
   /** Watermark handed on last. */
   #watermark = minWatermark;
+  /** Told to the outputs. */
   #idle = false;
+  /** To be told when the watermark under way has been handed on. */
+  #idleDue = false;
   #sourceEnded = false;
   #snapshotWanted: SnapshotDecision | null = null;
   readonly #barriers = new Map<number, Barrier>();
@@ -128,6 +137,8 @@ export class Subtask {
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
+    this.#resumable = parts.chain.map((link) => link.operator).filter((operator) => operator.resume !== undefined).reverse();
+    this.#overrun = new OutputOverrun(parts.emitPerRecordMaxBytes, parts.chain.map((link) => link.operatorId));
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
     this.#valve = new WatermarkValve(parts.inputs.length);
     const sideFirst = this.#head.endSide !== undefined;
@@ -183,6 +194,13 @@ export class Subtask {
     this.#blocked = true;
   }
 
+  /** An operator handed on `bytes` although there was no room; false when the attempt has failed. */
+  overran(operatorId: string, bytes: number): boolean {
+    const failure = this.#overrun.add(operatorId, bytes);
+    if (failure !== null) this.fail(failure);
+    return this.#phase !== 'failed';
+  }
+
   fail(error: unknown): void {
     if (this.#phase === 'failed') return;
     this.#phase = 'failed';
@@ -232,6 +250,7 @@ export class Subtask {
     if (this.#suspended || this.#phase === 'finished' || this.#phase === 'failed') return 'waiting';
     const startMs = performance.now();
     this.#blocked = this.#lacksRoom();
+    this.#overrun.begin();
     for (const writer of this.#writers) writer.flushOlderThan(startMs, this.#bufferTimeoutMs);
     const result = this.#work(deadlineMs);
     if (result === 'waiting' && this.#acceptsFlush()) for (const writer of this.#writers) writer.flush();
@@ -268,10 +287,26 @@ export class Subtask {
    * subtasks take snapshots on announcement, with their own cursors, at any step boundary.
    */
   #insideElement(): boolean {
-    return this.#batch !== null;
+    return this.#batch !== null || this.#hasRemainder();
+  }
+
+  #hasRemainder(): boolean {
+    for (const operator of this.#resumable) if (operator.pending === true) return true;
+    return false;
+  }
+
+  /** Goes on with records handled in part, the operator furthest down first: what it has was emitted first. */
+  #resume(): 'done' {
+    for (const operator of this.#resumable) {
+      if (operator.pending !== true) continue;
+      operator.resume?.();
+      break;
+    }
+    return 'done';
   }
 
   #progress(deadlineMs: number): 'done' | 'stuck' {
+    if (this.#resumable.length > 0 && this.#hasRemainder()) return this.#resume();
     if (this.#advancing === this.#advancing) return this.#advance();
     if (this.#processingTimeDue <= this.#host.nowMs()) return this.#advanceProcessingTime();
     if (this.#batch !== null) return this.#processBatch(this.#batch, deadlineMs);
@@ -373,12 +408,21 @@ export class Subtask {
     this.#handOnTime(this.#valve.current, this.#valve.isIdle);
   }
 
+  /**
+   * Idleness is told only after the watermark before it: consumers that see all their channels idle go on to the largest
+   * watermark, and results that are still to be emitted for a smaller one would find their windows gone. That there are
+   * records again is told at once.
+   */
   #handOnTime(watermark: number, idle: boolean): void {
-    if (idle !== this.#idle) {
-      this.#idle = idle;
-      for (const writer of this.#writers) writer.idle(idle);
-    }
     if (watermark > this.#watermark) this.#advancing = watermark;
+    this.#idleDue = idle;
+    if (!idle || !this.#hasWork()) this.#tellIdle(idle);
+  }
+
+  #tellIdle(idle: boolean): void {
+    if (idle === this.#idle) return;
+    this.#idle = idle;
+    for (const writer of this.#writers) writer.idle(idle);
   }
 
   #advance(): 'done' | 'stuck' {
@@ -386,9 +430,12 @@ export class Subtask {
     for (const link of this.chain) {
       if (!link.operator.advanceWatermark(watermark)) return 'stuck';
     }
+    // What firing emitted may wait in the chain: the watermark stays behind it.
+    if (this.#hasRemainder()) return 'stuck';
     this.#advancing = Number.NaN;
     this.#watermark = watermark;
     for (const writer of this.#writers) writer.setWatermark(watermark);
+    this.#tellIdle(this.#idleDue);
     return 'done';
   }
 

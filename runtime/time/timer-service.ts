@@ -136,10 +136,12 @@ export class TimerService {
     this.#table = new TimerTable({ ...owner, backend: memoryBackend }, this.stateName);
   }
 
-  /** Time of the earliest timer, Infinity when there is none. */
+  /** Time of the earliest timer, Infinity when there is none. May be that of a timer deleted meanwhile. */
   get earliest(): number {
     if (this.#firingIndex < this.#firing.length) return this.#firingTime;
-    return Math.min(this.#times.earliest, ...this.#held.values());
+    let earliest = this.#times.earliest;
+    for (const time of this.#held.values()) if (time < earliest) earliest = time;
+    return earliest;
   }
 
   get size(): number {
@@ -148,7 +150,8 @@ export class TimerService {
 
   /** Registers a timer; once, however often it is called. @throws EngineError KEY_NOT_SUPPORTED; RangeError for a time that is not a number */
   register(time: number, key: Key): void {
-    if (typeof time !== 'number' || time !== time) throw new RangeError(`a timer needs a time in ms, got ${String(time)}`);
+    if (typeof time !== 'number' || time !== time)
+      throw new RangeError(`a timer needs a time in ms, got ${String(time)}`);
     const text = timerText(time, key);
     if (this.#table.has(text)) return;
     this.#table.add(text, keyGroupOf(key, this.#owner.maxParallelism));
@@ -216,17 +219,18 @@ export class TimerService {
 
   #nextText(target: number): string | null {
     if (!this.#advancing) this.#startAdvance();
-    if (this.#firingIndex < this.#firing.length) return this.#firing[this.#firingIndex++] as string;
-    if (this.#times.size === 0 || this.#times.earliest > target) {
-      this.#endAdvance();
-      return null;
+    while (this.#firingIndex >= this.#firing.length) {
+      if (this.#times.size === 0 || this.#times.earliest > target) {
+        this.#endAdvance();
+        return null;
+      }
+      this.#firingTime = this.#times.earliest;
+      this.#times.pop();
+      this.#firing = [...(this.#buckets.get(this.#firingTime) ?? [])].sort();
+      this.#firingIndex = 0;
+      this.#buckets.delete(this.#firingTime);
     }
-    this.#firingTime = this.#times.earliest;
-    this.#times.pop();
-    this.#firing = [...(this.#buckets.get(this.#firingTime) ?? [])].sort();
-    this.#firingIndex = 0;
-    this.#buckets.delete(this.#firingTime);
-    return this.#nextText(target);
+    return this.#firing[this.#firingIndex++] as string;
   }
 
   #startAdvance(): void {

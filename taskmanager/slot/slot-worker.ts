@@ -14,6 +14,7 @@ import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
 import { hostBackend } from '../state-host/host-backend.ts';
 import { SlotStoreClient } from '../store/slot-store-client.ts';
 import type { FromSlot, SlotDeployment, SlotTask, ToSlot } from './slot-messages.ts';
+import { failpoint } from '../../core/failpoint.ts';
 
 /** How often metrics are sent, in ms. */
 const metricsIntervalMs = 200;
@@ -53,7 +54,9 @@ class SlotThread {
   }
 
   #send(message: FromSlot): void {
-    if (!this.#closing || message.type === 'ended' || message.type === 'metrics') this.#task.control.postMessage(message);
+    // What a commit that is still under way delivers is wanted; reports of states are not any more.
+    const wanted = !this.#closing || message.type === 'ended' || message.type === 'metrics' || message.type === 'deliver';
+    if (wanted) this.#task.control.postMessage(message);
   }
 
   #guard(work: Promise<void>): void {
@@ -143,7 +146,9 @@ class SlotThread {
     store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
     this.#runtime = runtime;
     if (restore !== null) await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
+    failpoint('slot.restored');
     await runtime.open();
+    failpoint('slot.opened');
     this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
     if (runtime.allFinished) this.#close();
   }

@@ -1,6 +1,6 @@
 /** The state backend contract over a real state host thread, run from `dist/` (build first). */
 import { afterAll } from 'vitest';
-import { testStateBackend } from '../../runtime/state/contract.ts';
+import { testStateBackend } from '../../runtime/state/contract.test-support.ts';
 import type { StateBackend } from '../../runtime/state/backend.ts';
 import { hostBackend } from './host-backend.ts';
 import { startStateHost, type StateHost } from './state-host-client.ts';

@@ -3,6 +3,7 @@
  * No decision about a checkpoint is taken here. The thread's entry is store-thread.ts.
  */
 import { EngineError, toWireError } from '../../core/errors.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { BlockQueue } from './block-queue.ts';
 import {
@@ -203,7 +204,7 @@ export class StoreService {
   }
 
   #fileName({ jobName, attempt }: StoreAttempt, what: string): string {
-    return `${jobName}/state/${attempt}-${what}-${this.#options.taskManagerId}-${this.#options.uniqueName()}.rows`;
+    return `${jobDirectoryName(jobName)}/state/${attempt}-${what}-${this.#options.taskManagerId}-${this.#options.uniqueName()}.rows`;
   }
 
   #track(running: Promise<void>): void {

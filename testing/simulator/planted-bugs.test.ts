@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { loadSimulator } from './load-simulator.mjs';
+import { loadSimulator } from '../../tools/load-simulator.mjs';
 import { plantedBugs } from './planted-bugs.ts';
 
 /** Schedules within which every planted bug is found. */
-const seedsMax = 1_500;
+const seedsMax = 1_000;
 
 test.each(plantedBugs)('the simulator finds $id when it is planted: $what', async (bug) => {
   const { runSchedule } = await loadSimulator(bug);

@@ -8,7 +8,12 @@ import type { Process, World } from './world.ts';
 export type SimulatedElement =
   | { readonly kind: 'record'; readonly split: number; readonly key: string; readonly timestamp: number }
   | { readonly kind: 'split'; readonly split: number }
-  | { readonly kind: 'committable'; readonly checkpointId: number; readonly subtaskIndex: number; readonly data: unknown }
+  | {
+      readonly kind: 'committable';
+      readonly checkpointId: number;
+      readonly subtaskIndex: number;
+      readonly data: unknown;
+    }
   | { readonly kind: 'watermark'; readonly watermark: number }
   | { readonly kind: 'idle'; readonly idle: boolean }
   | { readonly kind: 'barrier'; readonly checkpointId: number }
@@ -90,7 +95,10 @@ export class SimulatedChannel {
     const element = this.#inFlight.shift() as SimulatedElement;
     this.#receiver.received(bytesOf(element), false);
     const { creditBytes } = this.#world.configuration;
-    this.#world.check(this.#receiver.queuedBytes < creditBytes + 6, () => `${this.#receiver.queuedBytes} bytes queued with a window of ${creditBytes}`);
+    this.#world.check(
+      this.#receiver.queuedBytes < creditBytes + 6,
+      () => `${this.#receiver.queuedBytes} bytes queued with a window of ${creditBytes}`,
+    );
     this.#arrived.push(element);
     if (this.receiver?.process.alive === true) this.receiver.wake();
   }

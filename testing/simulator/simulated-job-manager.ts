@@ -39,7 +39,15 @@ export class SimulatedJobManager {
     this.#random = simulation.world.random(`job manager ${epoch}`);
     const ref = { name: 'x', sha256: 'x', bytes: 1 };
     const graph = makeGraph(simulation.world.configuration, simulation.parallelism);
-    this.master = new JobMaster({ graph, graphHash, graphRef: ref, artifactRef: ref, leaderEpoch: epoch, restored, settings });
+    this.master = new JobMaster({
+      graph,
+      graphHash,
+      graphRef: ref,
+      artifactRef: ref,
+      leaderEpoch: epoch,
+      restored,
+      settings,
+    });
     simulation.world.schedule(0, this.process, 'start', () => this.tell({ kind: 'started' }));
   }
 
@@ -50,7 +58,8 @@ export class SimulatedJobManager {
     world.trace(() => `${this.process.name} <- ${describeEvent(event)}`);
     const actions = this.master.step(event, { nowMs: Math.floor(world.nowMs), random: this.#random.next() });
     for (const action of actions) {
-      if (action.kind !== 'set-timer' && action.kind !== 'clear-timer') world.trace(() => `${this.process.name} -> ${describeAction(action)}`);
+      if (action.kind !== 'set-timer' && action.kind !== 'clear-timer')
+        world.trace(() => `${this.process.name} -> ${describeAction(action)}`);
       this.#act(action);
     }
   }
@@ -95,13 +104,17 @@ export class SimulatedJobManager {
       case 'set-pointer': {
         const { checkpointId } = action.pointer;
         const slowMs = this.#simulation.settingPointer(this);
-        return store.setPointer(this.process, { ...action, slowMs }, {
-          done: (result) => tell({ kind: 'pointer-set', checkpointId, result }),
-          failed: () => {
-            world.saw('pointer_result_unknown');
-            tell({ kind: 'pointer-set', checkpointId, result: 'unknown' });
+        return store.setPointer(
+          this.process,
+          { ...action, slowMs },
+          {
+            done: (result) => tell({ kind: 'pointer-set', checkpointId, result }),
+            failed: () => {
+              world.saw('pointer_result_unknown');
+              tell({ kind: 'pointer-set', checkpointId, result: 'unknown' });
+            },
           },
-        });
+        );
       }
       case 'read-pointer': {
         const { checkpointId } = action;
@@ -113,10 +126,14 @@ export class SimulatedJobManager {
       case 'delete-objects':
         return store.deleteObjects(this.process, action.names);
       case 'record-terminal':
-        return store.recordTerminal(this.process, { ...action, leaderEpoch: this.epoch }, {
-          done: (result) => tell({ kind: 'terminal-recorded', result }),
-          failed: (error) => tell({ kind: 'terminal-failed', error }),
-        });
+        return store.recordTerminal(
+          this.process,
+          { ...action, leaderEpoch: this.epoch },
+          {
+            done: (result) => tell({ kind: 'terminal-recorded', result }),
+            failed: (error) => tell({ kind: 'terminal-failed', error }),
+          },
+        );
       case 'step-down':
         this.ended = true;
         return this.#simulation.steppedDown(this);
@@ -138,16 +155,23 @@ export class SimulatedJobManager {
     const world: World = this.#simulation.world;
     if (notice.kind === 'state-changed') {
       world.check(notice.from === this.#state, () => `job moves from ${notice.from}, but was ${this.#state}`);
-      world.check(isLegalJobMove(notice.from, notice.to) && !isTerminal(notice.from), () => `job moves from ${notice.from} to ${notice.to}`);
+      world.check(
+        isLegalJobMove(notice.from, notice.to) && !isTerminal(notice.from),
+        () => `job moves from ${notice.from} to ${notice.to}`,
+      );
       this.#state = notice.to;
-    } else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged')) world.saw('checkpoint_timed_out');
-    else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost')) world.saw('task_manager_lost');
+    } else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
+      world.saw('checkpoint_timed_out');
+    else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
+      world.saw('task_manager_lost');
   }
 }
 
 function describeEvent(event: JobMasterEvent): string {
-  if ('report' in event) return `${event.kind} ${JSON.stringify({ ...event.report, subtasks: undefined }).slice(0, 240)}`;
-  if (event.kind === 'call-ended') return `call-ended ${event.taskManagerId} ${event.call.method} ${event.error?.message ?? 'ok'}`;
+  if ('report' in event)
+    return `${event.kind} ${JSON.stringify({ ...event.report, subtasks: undefined }).slice(0, 240)}`;
+  if (event.kind === 'call-ended')
+    return `call-ended ${event.taskManagerId} ${event.call.method} ${event.error?.message ?? 'ok'}`;
   return JSON.stringify(event).slice(0, 200);
 }
 

@@ -36,7 +36,10 @@ export const countResult = (key: string, count: number): string => `${key}#${cou
 export const windowResult = (windowEnd: number, key: string, count: number): string => `w${windowEnd}|${key}=${count}`;
 
 /** Every result the job has to deliver, each exactly once. */
-export function oracle(configuration: SimulationConfiguration, input: readonly (readonly InputRecord[])[]): Set<string> {
+export function oracle(
+  configuration: SimulationConfiguration,
+  input: readonly (readonly InputRecord[])[],
+): Set<string> {
   const counts = new Map<string, number>();
   const windows = new Map<string, { end: number; key: string; count: number }>();
   const results = new Set<string>();
@@ -49,7 +52,8 @@ export function oracle(configuration: SimulationConfiguration, input: readonly (
     window.count++;
     windows.set(`${end}|${key}`, window);
   }
-  if (!configuration.idleReaders) for (const { end, key, count } of windows.values()) results.add(windowResult(end, key, count));
+  if (!configuration.idleReaders)
+    for (const { end, key, count } of windows.values()) results.add(windowResult(end, key, count));
   return results;
 }
 
@@ -62,7 +66,12 @@ function operator(id: string, kind: OperatorKind, upstreamIndex = -1): OperatorN
 }
 
 export function makeGraph(configuration: SimulationConfiguration, parallelism: number): JobGraph {
-  const vertex = (id: string, operators: readonly OperatorNode[], count: number): JobVertex => ({ id, name: id, operators, parallelism: count });
+  const vertex = (id: string, operators: readonly OperatorNode[], count: number): JobVertex => ({
+    id,
+    name: id,
+    operators,
+    parallelism: count,
+  });
   const edge = (sourceVertex: string, targetVertex: string, partitioner: Partitioner) => {
     return { sourceVertex, sourceOperatorIndex: 0, sourceTag: null, targetVertex, targetInput: 0, partitioner };
   };
@@ -78,7 +87,15 @@ export function makeGraph(configuration: SimulationConfiguration, parallelism: n
       checkpointsRetained: configuration.checkpointsRetained,
       checkpointFailuresMax: configuration.checkpointFailuresMax,
       bufferTimeoutMs: 5,
-      restart: { kind: 'exponential-delay', initialDelayMs: 50, maxDelayMs: 500, multiplier: 2, resetAfterMs: 2_000, jitter: 0.2, attemptsMax: null },
+      restart: {
+        kind: 'exponential-delay',
+        initialDelayMs: 50,
+        maxDelayMs: 500,
+        multiplier: 2,
+        resetAfterMs: 2_000,
+        jitter: 0.2,
+        attemptsMax: null,
+      },
     },
     vertices: [
       vertex('planner', [operator('planner', 'source-planner')], 1),
@@ -86,6 +103,10 @@ export function makeGraph(configuration: SimulationConfiguration, parallelism: n
       vertex('counter', [operator('counter', 'process'), operator('writer', 'sink-writer', 0)], parallelism),
       vertex('committer', [operator('committer', 'sink-committer')], 1),
     ],
-    edges: [edge('planner', 'reader', 'split'), edge('reader', 'counter', 'hash'), edge('counter', 'committer', 'rebalance')],
+    edges: [
+      edge('planner', 'reader', 'split'),
+      edge('reader', 'counter', 'hash'),
+      edge('counter', 'committer', 'rebalance'),
+    ],
   };
 }

@@ -58,7 +58,10 @@ export class SimulatedSink {
   #apply(committables: readonly Committable[]): void {
     for (const { data } of committables) {
       const transaction = data as Transaction;
-      this.#world.check(this.#inComplete.has(transaction.id), () => `${transaction.id} is committed, but no complete checkpoint contains it`);
+      this.#world.check(
+        this.#inComplete.has(transaction.id),
+        () => `${transaction.id} is committed, but no complete checkpoint contains it`,
+      );
       if (this.#committed.has(transaction.id)) continue;
       this.#committed.add(transaction.id);
       for (const result of transaction.results) {

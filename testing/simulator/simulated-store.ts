@@ -64,8 +64,14 @@ export class SimulatedStore {
         return 'conflict';
       }
       const before = this.pointer;
-      this.#world.check(pointer.checkpointId > (before?.checkpointId ?? 0), () => `pointer goes from ${before?.checkpointId} to ${pointer.checkpointId}`);
-      this.#world.check(pointer.leaderEpoch >= (before?.leaderEpoch ?? 0), () => `pointer of epoch ${before?.leaderEpoch} replaced by epoch ${pointer.leaderEpoch}`);
+      this.#world.check(
+        pointer.checkpointId > (before?.checkpointId ?? 0),
+        () => `pointer goes from ${before?.checkpointId} to ${pointer.checkpointId}`,
+      );
+      this.#world.check(
+        pointer.leaderEpoch >= (before?.leaderEpoch ?? 0),
+        () => `pointer of epoch ${before?.leaderEpoch} replaced by epoch ${pointer.leaderEpoch}`,
+      );
       this.pointer = pointer;
       this.onPointer(pointer);
       this.checkRetained();
@@ -90,7 +96,10 @@ export class SimulatedStore {
         this.#world.saw('old_leader_fenced_at_terminal');
         return 'conflict';
       }
-      this.#world.check(terminal === null || terminal.state === state, () => `the job ended as ${terminal?.state} and again as ${state}`);
+      this.#world.check(
+        terminal === null || terminal.state === state,
+        () => `the job ended as ${terminal?.state} and again as ${state}`,
+      );
       this.terminal = { state, error };
       return 'done';
     };
@@ -126,7 +135,12 @@ export class SimulatedStore {
   }
 
   writeManifest(process: Process, manifest: Manifest, outcome: OperationOutcome<ObjectRef>): void {
-    this.putObject(process, `manifests/${manifest.attempt}-${manifest.checkpointId}`, encodeManifest(manifest), outcome);
+    this.putObject(
+      process,
+      `manifests/${manifest.attempt}-${manifest.checkpointId}`,
+      encodeManifest(manifest),
+      outcome,
+    );
   }
 
   readManifest(object: ObjectRef): Manifest {
@@ -139,7 +153,10 @@ export class SimulatedStore {
     for (const { manifest, checkpointId } of this.pointer?.retained ?? []) {
       for (const object of [manifest, ...this.readManifest(manifest).files.map((entry) => entry.file.object)]) {
         const stored = this.objects.get(object.name);
-        this.#world.check(stored?.whole === true, () => `${object.name}, named by checkpoint ${checkpointId}, is gone or torn`);
+        this.#world.check(
+          stored?.whole === true,
+          () => `${object.name}, named by checkpoint ${checkpointId}, is gone or torn`,
+        );
       }
     }
   }
@@ -148,7 +165,10 @@ export class SimulatedStore {
   flipByte(random: Random): void {
     const newest = this.pointer?.retained[this.pointer.retained.length - 1];
     if (newest === undefined) return;
-    const names = [newest.manifest.name, ...this.readManifest(newest.manifest).files.map((entry) => entry.file.object.name)];
+    const names = [
+      newest.manifest.name,
+      ...this.readManifest(newest.manifest).files.map((entry) => entry.file.object.name),
+    ];
     const stored = this.objects.get(random.pick(names));
     if (stored === undefined || stored.bytes.length === 0) return;
     const bytes = stored.bytes.slice();
@@ -176,7 +196,8 @@ export class SimulatedStore {
     const failsBefore = down || (this.#world.faultsOn && random.chance(rates.storeFails));
     const replyLost = this.#world.faultsOn && random.chance(rates.storeReplyLost);
     const error = new EngineError('STORAGE_FAILED', `store: ${label} failed`, { domain: 'external', retry: 'backoff' });
-    if (failsBefore) return this.#world.schedule(answerMs, process, 'store failed', () => outcome.failed(toWireError(error)));
+    if (failsBefore)
+      return this.#world.schedule(answerMs, process, 'store failed', () => outcome.failed(toWireError(error)));
     let answer: { value: T } | { thrown: unknown } | null = null;
     // Applied whatever becomes of the process that asked.
     this.#world.schedule(applyMs, null, label, () => {

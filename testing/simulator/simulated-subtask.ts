@@ -103,7 +103,10 @@ export class SimulatedSubtask {
 
   /** For the dump of a world that is stuck. */
   describe(): string {
-    const blocked = this.#parts.inputs.map((channel, index) => `${channel.queuedCount}${this.#aligner.isBlocked(index) ? 'B' : ''}${this.#channelEnded[index] === true ? 'E' : ''}`);
+    const blocked = this.#parts.inputs.map(
+      (channel, index) =>
+        `${channel.queuedCount}${this.#aligner.isBlocked(index) ? 'B' : ''}${this.#channelEnded[index] === true ? 'E' : ''}`,
+    );
     const room = this.#parts.outputs.map((channel) => (channel.hasRoom ? 'room' : 'full'));
     const pending = this.#aligner.pendingCheckpointId;
     return `${this.ref.vertexId}/${this.ref.subtaskIndex} ${this.#phase}${this.#suspended ? ' suspended' : ''} in[${blocked}] out[${room}] aligning ${pending} end ${this.#endCheckpointId}/${this.#endComplete} uncommitted ${this.#committer.pendingCount}`;
@@ -153,7 +156,10 @@ export class SimulatedSubtask {
   fail(): void {
     if (!this.isLive) return;
     this.kill();
-    this.#parts.host.failed(this.ref, new EngineError('USER_FUNCTION_FAILED', 'thrown by the simulation', { retry: 'backoff' }));
+    this.#parts.host.failed(
+      this.ref,
+      new EngineError('USER_FUNCTION_FAILED', 'thrown by the simulation', { retry: 'backoff' }),
+    );
   }
 
   trigger(checkpointId: number): void {
@@ -276,7 +282,9 @@ export class SimulatedSubtask {
   }
 
   #openSplits(): number[] {
-    return this.#state.keys.map(Number).filter((split) => (this.#state.get(String(split)) as number) < this.#split(split).length);
+    return this.#state.keys
+      .map(Number)
+      .filter((split) => (this.#state.get(String(split)) as number) < this.#split(split).length);
   }
 
   #split(split: number): readonly InputRecord[] {
@@ -327,7 +335,10 @@ export class SimulatedSubtask {
     this.#results.push(countResult(key, count));
     if (idleReaders) return;
     const end = windowEndOf(timestamp);
-    this.#world.check(end - 1 > this.#watermark, () => `record ${key}@${timestamp} came after watermark ${this.#watermark}`);
+    this.#world.check(
+      end - 1 > this.#watermark,
+      () => `record ${key}@${timestamp} came after watermark ${this.#watermark}`,
+    );
     const row = `w|${end}|${key}`;
     this.#state.put(group, row, ((this.#state.get(row) as number | null) ?? 0) + 1);
   }
@@ -338,7 +349,8 @@ export class SimulatedSubtask {
     const specified = this.#specification.current;
     this.#world.check(
       current === specified.watermark && isIdle === specified.idle,
-      () => `merged watermark is ${current} (idle ${isIdle}), specified ${specified.watermark} (idle ${specified.idle})`,
+      () =>
+        `merged watermark is ${current} (idle ${isIdle}), specified ${specified.watermark} (idle ${specified.idle})`,
     );
     if (this.ref.vertexId !== 'counter' || current <= this.#watermark) return;
     this.#watermark = current;
@@ -410,7 +422,10 @@ export class SimulatedSubtask {
     const blocks = this.#state.freeze(checkpointId);
     if (afterEnd && this.#endCheckpointId === 0) this.#endCheckpointId = checkpointId;
     if (!afterEnd) for (const channel of this.#parts.outputs) channel.write({ kind: 'barrier', checkpointId });
-    const sourceRecords = this.ref.vertexId === 'reader' ? this.#state.keys.reduce((sum, key) => sum + (this.#state.get(key) as number), 0) : 0;
+    const sourceRecords =
+      this.ref.vertexId === 'reader'
+        ? this.#state.keys.reduce((sum, key) => sum + (this.#state.get(key) as number), 0)
+        : 0;
     this.#parts.host.snapshot({ subtask: this.ref, checkpointId, afterEnd, blocks, sourceRecords });
   }
 

@@ -5,7 +5,14 @@
 import { EngineError, toWireError } from '../../core/errors.ts';
 import type { JobMasterEvent, TaskManagerCall } from '../../jobmanager/model/job-master-protocol.ts';
 import { subtaskKey } from '../../jobmanager/model/slot-assignment.ts';
-import type { AttemptRef, DeploySlotsRequest, Manifest, ObjectRef, StateFile, SubtaskRef } from '../../proto/messages.ts';
+import type {
+  AttemptRef,
+  DeploySlotsRequest,
+  Manifest,
+  ObjectRef,
+  StateFile,
+  SubtaskRef,
+} from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import type { Simulation } from './simulation.ts';
 import { type SubtaskSnapshot, SimulatedSubtask } from './simulated-subtask.ts';
@@ -35,6 +42,7 @@ export class SimulatedTaskManager {
   readonly #incarnation: number;
   #epoch = 0;
   #newestAttempt = 0;
+  #canceledAttempt = 0;
   #attempt: SimulatedAttempt | null = null;
   readonly #outbox: { readonly attempt: SimulatedAttempt; readonly event: JobMasterEvent }[] = [];
   #sending = false;
@@ -69,24 +77,46 @@ export class SimulatedTaskManager {
     const { leaderEpoch, attempt } = call.request.attempt;
     if (leaderEpoch < this.#epoch || attempt < this.#newestAttempt) {
       if (leaderEpoch < this.#epoch) this.#simulation.world.saw('stale_leader_refused_by_task_manager');
-      return answer(new EngineError('STALE_EPOCH', `${this.id} follows epoch ${this.#epoch}, attempt ${this.#newestAttempt}`, { domain: 'external', retry: 'backoff' }));
+      return answer(
+        new EngineError('STALE_EPOCH', `${this.id} follows epoch ${this.#epoch}, attempt ${this.#newestAttempt}`, {
+          domain: 'external',
+          retry: 'backoff',
+        }),
+      );
     }
     this.#epoch = leaderEpoch;
     const current = this.#attempt?.ref.attempt === attempt ? this.#attempt : null;
     switch (call.method) {
       case 'deploySlots':
-        this.#deploy(call.request);
-        return answer(null);
+        // Graph and artifact are read first; a cancel request may overtake that.
+        this.#newestAttempt = attempt;
+        return this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'deploy', () => {
+          if (attempt <= this.#canceledAttempt || attempt < this.#newestAttempt) {
+            return answer(new EngineError('CANCELED', `attempt ${attempt} was canceled`, { retry: 'backoff' }));
+          }
+          this.#deploy(call.request);
+          answer(null);
+        });
       case 'connectSlots':
-        if (current !== null) this.#connect(current, call.request.slices.flatMap((slice) => slice.subtasks));
+        if (current !== null)
+          this.#connect(
+            current,
+            call.request.slices.flatMap((slice) => slice.subtasks),
+          );
         return answer(current === null ? transportError('nothing is deployed') : null);
       case 'cancelAttempt':
         this.#newestAttempt = attempt;
-        if (current !== null) this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'cancel', () => this.#end(current));
+        this.#canceledAttempt = Math.max(this.#canceledAttempt, attempt);
+        if (current !== null)
+          this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'cancel', () =>
+            this.#end(current),
+          );
         return answer(null);
       case 'triggerCheckpoint':
         for (const subtask of current?.subtasks.values() ?? []) {
-          this.#simulation.world.schedule(this.#random.between(0, 2), this.process, 'trigger', () => subtask.trigger(call.request.checkpointId));
+          this.#simulation.world.schedule(this.#random.between(0, 2), this.process, 'trigger', () =>
+            subtask.trigger(call.request.checkpointId),
+          );
         }
         return answer(null);
       case 'notifyCheckpointAborted':
@@ -112,12 +142,22 @@ export class SimulatedTaskManager {
   #deploy(request: DeploySlotsRequest): void {
     this.#kill();
     this.#newestAttempt = request.attempt.attempt;
-    const attempt = { ref: request.attempt, request, subtasks: new Map(), collected: new Map(), connected: false, alive: true };
+    const attempt = {
+      ref: request.attempt,
+      request,
+      subtasks: new Map(),
+      collected: new Map(),
+      connected: false,
+      alive: true,
+    };
     this.#attempt = attempt;
     for (const { slotIndex } of request.slices) {
       this.#simulation.world.schedule(this.#random.between(1, 20), this.process, 'slot starts', () => {
         const address = { slotIndex, host: this.id, port: 1 };
-        this.#report(attempt, { kind: 'slot-listening', report: { attempt: attempt.ref, taskManagerId: this.id, address } });
+        this.#report(attempt, {
+          kind: 'slot-listening',
+          report: { attempt: attempt.ref, taskManagerId: this.id, address },
+        });
       });
     }
   }
@@ -156,7 +196,12 @@ export class SimulatedTaskManager {
     next();
   }
 
-  #start(attempt: SimulatedAttempt, everywhere: readonly SubtaskRef[], manifest: Manifest | null, files: readonly Uint8Array[]): void {
+  #start(
+    attempt: SimulatedAttempt,
+    everywhere: readonly SubtaskRef[],
+    manifest: Manifest | null,
+    files: readonly Uint8Array[],
+  ): void {
     if (!attempt.alive) return;
     if (manifest !== null) this.#simulation.world.saw('restored_from_checkpoint');
     if (attempt.request.finished.length > 0) this.#simulation.world.saw('finished_subtasks_not_started_again');
@@ -176,9 +221,19 @@ export class SimulatedTaskManager {
     }
   }
 
-  #makeSubtask(attempt: SimulatedAttempt, ref: SubtaskRef, everywhere: readonly SubtaskRef[], manifest: Manifest | null): SimulatedSubtask {
+  #makeSubtask(
+    attempt: SimulatedAttempt,
+    ref: SubtaskRef,
+    everywhere: readonly SubtaskRef[],
+    manifest: Manifest | null,
+  ): SimulatedSubtask {
     const simulation = this.#simulation;
-    const { inputs, outputs, parallelism } = simulation.channelsOf(attempt.ref.attempt, ref, everywhere, attempt.request.finished);
+    const { inputs, outputs, parallelism } = simulation.channelsOf(
+      attempt.ref.attempt,
+      ref,
+      everywhere,
+      attempt.request.finished,
+    );
     return new SimulatedSubtask({
       world: simulation.world,
       process: this.process,
@@ -204,7 +259,8 @@ export class SimulatedTaskManager {
     for (const checkpointId of attempt.collected.keys()) this.#writeIfComplete(attempt, checkpointId);
     for (const slice of attempt.request.slices) {
       const live = slice.subtasks.some((ref) => attempt.subtasks.get(subtaskKey(ref))?.isLive === true);
-      if (!live && slice.subtasks.some((ref) => subtaskKey(ref) === subtaskKey(subtask))) this.#slotEnded(attempt, slice.slotIndex);
+      if (!live && slice.subtasks.some((ref) => subtaskKey(ref) === subtaskKey(subtask)))
+        this.#slotEnded(attempt, slice.slotIndex);
     }
   }
 
@@ -247,13 +303,22 @@ export class SimulatedTaskManager {
     });
   }
 
-  #write(prefix: string, bytes: Uint8Array, outcome: { done: (file: StateFile) => void; failed: (error: ReturnType<typeof toWireError>) => void }): void {
+  #write(
+    prefix: string,
+    bytes: Uint8Array,
+    outcome: { done: (file: StateFile) => void; failed: (error: ReturnType<typeof toWireError>) => void },
+  ): void {
     const name = `${prefix}-${this.id}-${this.#fileCount++}`;
     const done = (object: ObjectRef): void => outcome.done({ object, rows: 0, keyGroupFirst: 0, keyGroupLast: 0xffff });
     this.#simulation.store.putObject(this.process, name, bytes, { done, failed: outcome.failed });
   }
 
-  #acknowledge(attempt: SimulatedAttempt, checkpointId: number, collected: readonly SubtaskSnapshot[], file: StateFile | null): void {
+  #acknowledge(
+    attempt: SimulatedAttempt,
+    checkpointId: number,
+    collected: readonly SubtaskSnapshot[],
+    file: StateFile | null,
+  ): void {
     const subtasks = collected.map(({ subtask, afterEnd, sourceRecords }) => {
       return { subtask, afterEnd, sourceRecords, rows: 0, bytes: 0, alignmentMs: 0 };
     });
@@ -261,7 +326,11 @@ export class SimulatedTaskManager {
     this.#report(attempt, { kind: 'checkpoint-acknowledged', report });
   }
 
-  #completed(attempt: SimulatedAttempt | null, checkpointId: number, answer: (error: EngineError | null) => void): void {
+  #completed(
+    attempt: SimulatedAttempt | null,
+    checkpointId: number,
+    answer: (error: EngineError | null) => void,
+  ): void {
     if (attempt === null) return answer(transportError('the attempt is over'));
     this.#simulation.notificationArrived(checkpointId);
     let waiting = 1;
@@ -279,12 +348,18 @@ export class SimulatedTaskManager {
   #merge(attempt: SimulatedAttempt, mergeId: number, inputs: readonly ObjectRef[]): void {
     const contents: Uint8Array[] = [];
     const report = (base: StateFile | null, error: ReturnType<typeof toWireError> | null): void =>
-      this.#report(attempt, { kind: 'merge-reported', report: { attempt: attempt.ref, taskManagerId: this.id, mergeId, base, error } });
+      this.#report(attempt, {
+        kind: 'merge-reported',
+        report: { attempt: attempt.ref, taskManagerId: this.id, mergeId, base, error },
+      });
     const next = (): void => {
       const object = inputs[contents.length];
       if (object === undefined) {
         const bytes = mergeStateFiles(contents);
-        return this.#write(`merged/${attempt.ref.attempt}-${mergeId}`, bytes, { done: (base) => report(base, null), failed: (error) => report(null, error) });
+        return this.#write(`merged/${attempt.ref.attempt}-${mergeId}`, bytes, {
+          done: (base) => report(base, null),
+          failed: (error) => report(null, error),
+        });
       }
       this.#simulation.store.getObject(this.process, object, {
         done: (bytes) => {
@@ -311,7 +386,10 @@ export class SimulatedTaskManager {
   }
 
   #slotEnded(attempt: SimulatedAttempt, slotIndex: number): void {
-    this.#report(attempt, { kind: 'slot-ended', report: { attempt: attempt.ref, taskManagerId: this.id, slotIndex, error: null } });
+    this.#report(attempt, {
+      kind: 'slot-ended',
+      report: { attempt: attempt.ref, taskManagerId: this.id, slotIndex, error: null },
+    });
   }
 
   #report(attempt: SimulatedAttempt, event: JobMasterEvent): void {

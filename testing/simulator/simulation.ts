@@ -36,6 +36,7 @@ export class Simulation {
   #leader: SimulatedJobManager | null = null;
   #incarnations = 0;
   #newestNotified = 0;
+  #newestDeployed = 0;
   #outcome: TerminalJobState | null = null;
   #resumeWith: number | null = null;
 
@@ -45,13 +46,22 @@ export class Simulation {
     this.expected = oracle(configuration, this.input);
     this.store = new SimulatedStore(this.world);
     this.sink = new SimulatedSink(this.world, this.expected);
-    this.store.onPointer = (pointer) => this.sink.checkpointCompleted(pointer.checkpointId);
+    this.store.onPointer = (pointer) => {
+      // An attempt that was deployed before did not start from this checkpoint.
+      this.world.check(
+        pointer.attempt >= this.#newestDeployed,
+        () =>
+          `checkpoint ${pointer.checkpointId} of attempt ${pointer.attempt} completes after attempt ${this.#newestDeployed} was deployed`,
+      );
+      this.sink.checkpointCompleted(pointer.checkpointId);
+    };
     this.parallelism = configuration.parallelism;
     this.#network = this.world.random('network');
     this.#random = this.world.random('faults');
     this.#startJobManager();
     for (let index = 0; index < configuration.taskManagerCount; index++) this.#startTaskManager(index);
-    for (const fault of configuration.faults) this.world.schedule(fault.atMs, null, fault.kind, () => this.#inject(fault));
+    for (const fault of configuration.faults)
+      this.world.schedule(fault.atMs, null, fault.kind, () => this.#inject(fault));
     this.world.schedule(configuration.healAtMs, null, 'heal', () => this.#heal());
   }
 
@@ -63,7 +73,8 @@ export class Simulation {
       this.world.check(alive, () => `stuck\n${this.#dump()}`);
     }
     if (this.#outcome === 'failed') return;
-    for (const result of this.expected) this.world.check(this.sink.visible.has(result), () => `${result} was never delivered`);
+    for (const result of this.expected)
+      this.world.check(this.sink.visible.has(result), () => `${result} was never delivered`);
   }
 
   // ---- what processes need ----------------------------------------------------------------------------------------------
@@ -71,7 +82,8 @@ export class Simulation {
   /** The ends of a subtask's channels; both sides of an attempt find the same ones. */
   channelsOf(attempt: number, ref: SubtaskRef, everywhere: readonly SubtaskRef[], finished: readonly SubtaskRef[]) {
     const all = [...everywhere, ...finished];
-    const of = (vertexId: string): SubtaskRef[] => all.filter((other) => other.vertexId === vertexId).sort((a, b) => a.subtaskIndex - b.subtaskIndex);
+    const of = (vertexId: string): SubtaskRef[] =>
+      all.filter((other) => other.vertexId === vertexId).sort((a, b) => a.subtaskIndex - b.subtaskIndex);
     const order = ['planner', 'reader', 'counter', 'committer'];
     const place = order.indexOf(ref.vertexId);
     const done = new Set(finished.map(subtaskKey));
@@ -93,7 +105,11 @@ export class Simulation {
   }
 
   /** Sends an event of a task manager to the leader. `delivered` is false when it may not have arrived. */
-  tellJobManager(from: SimulatedTaskManager, event: JobMasterEvent, ended: (delivered: boolean, refusal?: EngineError) => void): void {
+  tellJobManager(
+    from: SimulatedTaskManager,
+    event: JobMasterEvent,
+    ended: (delivered: boolean, refusal?: EngineError) => void,
+  ): void {
     const leader = this.#leader;
     const { process } = from;
     let open = true;
@@ -108,7 +124,10 @@ export class Simulation {
     this.world.schedule(this.#linkDelay(`${process.name}>${leader.process.name}`), leader.process, 'report', () => {
       const refusal = this.#deliver(leader, event);
       if (replyLost) this.world.schedule(callTimeoutMs, process, 'reply lost', () => end(false));
-      else this.world.schedule(this.#linkDelay(`${leader.process.name}>${process.name}`), process, 'report answered', () => end(true, refusal));
+      else
+        this.world.schedule(this.#linkDelay(`${leader.process.name}>${process.name}`), process, 'report answered', () =>
+          end(true, refusal),
+        );
     });
     // A job manager that dies or is replaced meanwhile is not waited for.
     const watch = (): void => {
@@ -134,20 +153,36 @@ export class Simulation {
     }
   }
 
-  callTaskManager(from: SimulatedJobManager, taskManagerId: string, call: TaskManagerCall, ended: (error: EngineError | null) => void): void {
+  callTaskManager(
+    from: SimulatedJobManager,
+    taskManagerId: string,
+    call: TaskManagerCall,
+    ended: (error: EngineError | null) => void,
+  ): void {
     const { process } = from;
+    if (call.method === 'deploySlots' && from === this.#leader)
+      this.#newestDeployed = Math.max(this.#newestDeployed, call.request.attempt.attempt);
     const [name] = taskManagerId.split('.', 1);
     const target = this.#taskManagers.find((other) => `tm${other.index}` === name);
     const replyLost = this.#lost(this.world.configuration.rates.replyLost);
     const sameProcess = target?.process.name.split('.')[1] === taskManagerId.split('.')[1];
-    if (target === undefined || !sameProcess || target.isCut || this.#lost(this.world.configuration.rates.requestLost)) {
-      return this.world.schedule(callTimeoutMs, process, 'call lost', () => ended(transportError(`${taskManagerId} did not answer`)));
+    if (
+      target === undefined ||
+      !sameProcess ||
+      target.isCut ||
+      this.#lost(this.world.configuration.rates.requestLost)
+    ) {
+      return this.world.schedule(callTimeoutMs, process, 'call lost', () =>
+        ended(transportError(`${taskManagerId} did not answer`)),
+      );
     }
     this.world.schedule(this.#linkDelay(`${process.name}>${target.process.name}`), target.process, call.method, () => {
       this.world.trace(() => `${target.id} does ${call.method}`);
       target.handle(call, (error) => {
         const back = this.#linkDelay(`${target.process.name}>${process.name}`);
-        this.world.schedule(replyLost ? callTimeoutMs : back, process, 'call answered', () => ended(replyLost ? transportError('reply lost') : error));
+        this.world.schedule(replyLost ? callTimeoutMs : back, process, 'call answered', () =>
+          ended(replyLost ? transportError('reply lost') : error),
+        );
       });
     });
   }
@@ -167,7 +202,9 @@ export class Simulation {
       });
     } else {
       const target = this.#random.between(0, this.#taskManagers.length - 1);
-      this.world.schedule(delayMs, null, 'subtask fails', () => this.#inject({ kind: 'fail-subtask', atMs: this.world.nowMs, target }));
+      this.world.schedule(delayMs, null, 'subtask fails', () =>
+        this.#inject({ kind: 'fail-subtask', atMs: this.world.nowMs, target }),
+      );
     }
     return this.#random.chance(0.5) ? this.#random.between(0, 2_000) : 0;
   }
@@ -176,7 +213,10 @@ export class Simulation {
     this.world.check(by === this.#leader, () => `${by?.process.name} ended the job, but is not the leader`);
     if (state === 'stopped' && this.#resumeWith !== null) return this.#resume(this.#resumeWith);
     if (state === 'failed') {
-      this.world.check(this.store.damaged && error?.code === 'CHECKPOINT_UNREADABLE', () => `the job failed: ${error?.message}`);
+      this.world.check(
+        this.store.damaged && error?.code === 'CHECKPOINT_UNREADABLE',
+        () => `the job failed: ${error?.message}`,
+      );
       this.world.saw('unreadable_checkpoint_stopped_the_job');
     }
     this.#outcome = state;
@@ -199,9 +239,13 @@ export class Simulation {
     if (terminal !== null) this.store.terminal = null;
     let restored: RestoredPointer | null = null;
     try {
-      if (pointer !== null) restored = { pointer, manifests: pointer.retained.map((one) => this.store.readManifest(one.manifest)) };
+      if (pointer !== null)
+        restored = { pointer, manifests: pointer.retained.map((one) => this.store.readManifest(one.manifest)) };
     } catch (error) {
-      this.world.check(this.store.damaged && error instanceof EngineError, () => `the newest checkpoint cannot be read: ${String(error)}`);
+      this.world.check(
+        this.store.damaged && error instanceof EngineError,
+        () => `the newest checkpoint cannot be read: ${String(error)}`,
+      );
       this.world.saw('unreadable_checkpoint_stopped_the_job');
       this.#outcome = 'failed';
       return;
@@ -220,7 +264,8 @@ export class Simulation {
     this.#leader = null;
     const pointed = this.store.pointer?.checkpointId ?? 0;
     if (leader.newestCheckpointTried > pointed) this.world.saw('job_manager_died_before_pointer');
-    if (pointed > this.#newestNotified && pointed > 0) this.world.saw('job_manager_died_after_pointer_before_notification');
+    if (pointed > this.#newestNotified && pointed > 0)
+      this.world.saw('job_manager_died_after_pointer_before_notification');
     this.world.schedule(downMs, null, 'job manager starts', () => {
       if (this.#leader === null && this.#outcome === null) this.#startJobManager();
     });
@@ -316,13 +361,16 @@ export class Simulation {
   /** Delay of the next message on a link: in order within a link, any order across links. */
   #linkDelay(link: string): number {
     const { nowMs, configuration } = this.world;
-    const atMs = Math.max(this.#linkFreeMs.get(link) ?? 0, nowMs + this.#network.between(0, configuration.networkMsMax)) + 0.001;
+    const atMs =
+      Math.max(this.#linkFreeMs.get(link) ?? 0, nowMs + this.#network.between(0, configuration.networkMsMax)) + 0.001;
     this.#linkFreeMs.set(link, atMs);
     return atMs - nowMs;
   }
 
   #dump(): string {
-    const lines = [`leader ${this.#leader?.process.name ?? 'none'} job ${this.#leader?.master.state ?? '-'} attempt ${this.#leader?.master.attempt ?? '-'}`];
+    const lines = [
+      `leader ${this.#leader?.process.name ?? 'none'} job ${this.#leader?.master.state ?? '-'} attempt ${this.#leader?.master.attempt ?? '-'}`,
+    ];
     for (const taskManager of this.#taskManagers) {
       lines.push(taskManager.describe(), ...taskManager.subtasks.map((subtask) => `  ${subtask.describe()}`));
     }

@@ -14,5 +14,6 @@ test('300 schedules under faults violate nothing and hit every situation that ma
 });
 
 test('a schedule is the same when it is run again', () => {
-  for (const seed of [1, 17, 99]) expect(runSchedule(seed).traceHash).toBe(runSchedule(seed, { traced: true }).traceHash);
+  for (const seed of [1, 17, 99])
+    expect(runSchedule(seed).traceHash).toBe(runSchedule(seed, { traced: true }).traceHash);
 });

@@ -33,7 +33,12 @@ export function forEachStateRow(
     const end = idEnd + view.getUint32(position + 2);
     const vertexId = decoder.decode(file.subarray(position + 6, idEnd));
     forEachRow(file.subarray(idEnd, end), (keyGroup, key, value) => {
-      visit(vertexId, keyGroup, decoder.decode(key), value === null ? null : (JSON.parse(decoder.decode(value)) as RowValue));
+      visit(
+        vertexId,
+        keyGroup,
+        decoder.decode(key),
+        value === null ? null : (JSON.parse(decoder.decode(value)) as RowValue),
+      );
     });
     position = end;
   }
@@ -55,7 +60,11 @@ export function mergeStateFiles(files: readonly Uint8Array[]): Uint8Array {
     writer.startTable(vertexId, 'rows');
     for (const [name, { keyGroup, value }] of rows) {
       if (value === null) continue;
-      writer.writeRow(keyGroup, encoder.encode(name.slice(name.indexOf('|') + 1)), encoder.encode(JSON.stringify(value)));
+      writer.writeRow(
+        keyGroup,
+        encoder.encode(name.slice(name.indexOf('|') + 1)),
+        encoder.encode(JSON.stringify(value)),
+      );
     }
   }
   writer.flush();

@@ -4,7 +4,10 @@ export class ValveSpecification {
   #watermark = Number.NEGATIVE_INFINITY;
 
   constructor(channelCount: number) {
-    this.#channels = Array.from({ length: channelCount }, () => ({ watermark: Number.NEGATIVE_INFINITY, status: 'active' }));
+    this.#channels = Array.from({ length: channelCount }, () => ({
+      watermark: Number.NEGATIVE_INFINITY,
+      status: 'active',
+    }));
   }
 
   watermark(channel: number, watermark: number): void {
@@ -23,7 +26,8 @@ export class ValveSpecification {
   }
 
   get current(): { readonly watermark: number; readonly idle: boolean } {
-    const of = (status: string): number[] => this.#channels.filter((one) => one.status === status).map((one) => one.watermark);
+    const of = (status: string): number[] =>
+      this.#channels.filter((one) => one.status === status).map((one) => one.watermark);
     const [active, idle, ended] = [of('active'), of('idle'), of('ended')];
     const merged = active.length > 0 ? Math.min(...active) : Math.max(...(idle.length > 0 ? idle : ended));
     this.#watermark = Math.max(this.#watermark, merged);

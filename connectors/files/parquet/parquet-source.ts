@@ -8,6 +8,7 @@ import { ParquetCursor } from './parquet-cursor.ts';
 import { ParquetFile } from './parquet-file.ts';
 import type { ParquetReadOptions, RowRange } from './parquet-file.ts';
 
+/** Options of `files.parquet`. */
 export interface ParquetOptions<T> {
   /** Columns to read, in the order records have them. Default: all. Others are not read from disk. */
   readonly columns?: readonly (keyof T & string)[];

@@ -14,6 +14,7 @@ import { manifestHeader, manifestLine, manifestName, readManifest } from './mani
 import type { CommittedFile, Manifest, ManifestLine } from './manifest.ts';
 import type { PartCommittable } from './part-file.ts';
 import { ownerTag, parseHiddenName } from './part-names.ts';
+import { failpoint } from '../../../core/failpoint.ts';
 
 interface Pending {
   readonly part: PartCommittable;
@@ -32,7 +33,6 @@ export class FileSinkCommitter implements SinkCommitter {
   readonly #fileSystem: SinkFileSystem;
   readonly #owner: string;
   #manifest: Manifest | null = null;
-  #leftoversRemoved = false;
 
   constructor(context: ConnectorContext, options: FileSinkCommitterOptions) {
     this.#context = context;
@@ -59,7 +59,18 @@ export class FileSinkCommitter implements SinkCommitter {
         pending.push({ part, file: { name, bytes, sha256, records, checkpointId: committable.checkpointId } });
       }
       if (pending.length > 0) await this.#commitFiles(pending, manifest);
-      await this.#removeLeftovers(committables);
+    });
+  }
+
+  /** Hidden files of dead tries. Until a checkpoint of this try is committed, one of them may still be needed. */
+  async removeLeftovers(): Promise<void> {
+    await this.#guarded(async () => {
+      for (const name of await this.#fileSystem.names(this.#directory)) {
+        const hidden = parseHiddenName(this.#owner, name);
+        if (hidden === null || hidden.attempt >= this.#context.attempt) continue;
+        await this.#fileSystem.remove(join(this.#directory, name));
+        failpoint('file-sink.leftover-removed');
+      }
     });
   }
 
@@ -69,9 +80,15 @@ export class FileSinkCommitter implements SinkCommitter {
     const manifest = known ?? (await this.#createManifest());
     const files = pending.map(({ file }) => file);
     const intentBytes = await this.#append({ type: 'intent', files }, manifest.bytes);
-    for (const { part } of pending) await this.#settle(part);
+    failpoint('file-sink.intent-noted');
+    for (const { part } of pending) {
+      await this.#settle(part);
+      failpoint('file-sink.part-renamed');
+    }
     await this.#fileSystem.syncDirectory(this.#directory);
+    failpoint('file-sink.all-renamed');
     const bytes = await this.#append({ type: 'commit', files }, intentBytes);
+    failpoint('file-sink.commit-noted');
     for (const file of files) manifest.committed.set(file.name, file);
     this.#manifest = { ...manifest, bytes };
   }
@@ -136,21 +153,6 @@ export class FileSinkCommitter implements SinkCommitter {
     const preparedBytes = await this.#fileSystem.length(from);
     if (preparedBytes !== part.bytes) throw damaged(from, to, part.bytes, preparedBytes);
     await this.#fileSystem.rename(from, to);
-  }
-
-  /**
-   * Removes hidden files of dead tries, once, after a checkpoint of this try is committed: every recovery from now on starts from
-   * that checkpoint or a later one, which name only files of this try or later ones. Before, an older file may still be needed.
-   */
-  async #removeLeftovers(committables: readonly Committable[]): Promise<void> {
-    const { attempt } = this.#context;
-    const ofThisTry = committables.some(({ data }) => (data as PartCommittable).attempt === attempt);
-    if (this.#leftoversRemoved || !ofThisTry) return;
-    for (const name of await this.#fileSystem.names(this.#directory)) {
-      const hidden = parseHiddenName(this.#owner, name);
-      if (hidden !== null && hidden.attempt < attempt) await this.#fileSystem.remove(join(this.#directory, name));
-    }
-    this.#leftoversRemoved = true;
   }
 
   #occupied(name: string, why: string): EngineError {

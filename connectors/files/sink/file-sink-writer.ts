@@ -17,6 +17,7 @@ import type { PartCommittable, PartFile, SealedPart, WriterState } from './part-
 import { finalName, hiddenName, ownerTag, parseHiddenName } from './part-names.ts';
 import { PartQueue } from './part-queue.ts';
 import type { RecordEncoder } from './record-encoder.ts';
+import { failpoint } from '../../../core/failpoint.ts';
 
 export interface RollingPolicy {
   /** A file is completed when it has this many bytes. */
@@ -111,6 +112,7 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     const state = await this.#durableState();
     if (sealed.length > 0 || state.open !== null) await this.#syncDirectory();
     this.#unnamed = [];
+    failpoint('file-sink.prepared');
     return { committables: sealed.map((file) => this.#committable(file)), state: [state] };
   }
 
@@ -241,6 +243,7 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     }
     if (part.bytes < open.bytes) throw missing(from, open.bytes, part.bytes);
     part.records = open.records;
+    failpoint('file-sink.part-adopted');
     return part;
   }
 }

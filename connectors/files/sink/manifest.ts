@@ -15,6 +15,7 @@ import { EngineError } from '../../../core/connector/index.ts';
 import { localFileSystem } from './file-system.ts';
 import type { SinkFileSystem } from './file-system.ts';
 
+/** Name of the manifest in an output directory. */
 export const manifestName = '_millrace.manifest';
 const manifestVersion = 1;
 

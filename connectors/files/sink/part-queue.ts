@@ -8,6 +8,7 @@ import { storageError } from '../storage-error.ts';
 import type { OutputFile, SinkFileSystem } from './file-system.ts';
 import type { PartFile, SealedPart } from './part-file.ts';
 import { hiddenName } from './part-names.ts';
+import { failpoint } from '../../../core/failpoint.ts';
 
 type Operation = { readonly part: PartFile; readonly bytes: Uint8Array | null };
 
@@ -126,6 +127,7 @@ export class PartQueue {
     } catch (error) {
       throw storageError('completing', path, error);
     }
+    failpoint('file-sink.part-sealed');
     const { subtaskIndex, sequence, bytes, records, named } = part;
     this.#sealed.push({ subtaskIndex, sequence, bytes, records, named, preparedName, sha256: part.hash.digest('hex') });
   }

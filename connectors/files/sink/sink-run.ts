@@ -92,6 +92,7 @@ export class SinkRun {
       committables,
     });
     await committer.commit(structuredClone(committables));
+    await committer.removeLeftovers();
   }
 }
 

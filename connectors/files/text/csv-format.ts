@@ -8,6 +8,7 @@ import { QuoteFinder, findCsvRecordEnd, splitCsvFields } from './csv-fields.ts';
 import { MalformedText, decodeUtf8, noRecord } from './text-format.ts';
 import type { TextFormat } from './text-format.ts';
 
+/** What the text of a CSV column is read as. */
 export type CsvType = 'string' | 'number' | 'boolean';
 
 export interface CsvShape {

@@ -18,6 +18,7 @@ import { TextCursor } from './text-cursor.ts';
 import type { TextPosition } from './text-cursor.ts';
 import type { TextFormat } from './text-format.ts';
 
+/** Options of both text formats as sources. */
 export interface TextSourceOptions {
   /** What to do with text that is not a record. Default `fail`. */
   readonly onMalformed?: OnMalformed;

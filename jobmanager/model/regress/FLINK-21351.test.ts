@@ -5,7 +5,10 @@ import { FileRetention } from '../file-retention.ts';
 
 /** In Flink incremental state was lost because a file was dropped that a newer checkpoint still referred to (FLINK-26985 too). */
 test('a file is given up exactly when the last retained manifest that names it is', () => {
-  const checkpoints = fc.array(fc.uniqueArray(fc.integer({ min: 0, max: 9 }), { maxLength: 6 }), { minLength: 1, maxLength: 30 });
+  const checkpoints = fc.array(fc.uniqueArray(fc.integer({ min: 0, max: 9 }), { maxLength: 6 }), {
+    minLength: 1,
+    maxLength: 30,
+  });
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 4 }), checkpoints, (retainedMax, fileSets) => {
       const retention = new FileRetention(retainedMax);
@@ -22,7 +25,12 @@ test('a file is given up exactly when the last retained manifest that names it i
         const gone = retention.completed(checkpoint, manifestOf(files));
         const first = Math.max(0, index + 1 - retainedMax);
         expect(pointed).toEqual(fileSets.map((_, id) => id + 1).slice(first, index + 1));
-        const needed = new Set(fileSets.slice(first, index + 1).flat().map((file) => `f${file}`));
+        const needed = new Set(
+          fileSets
+            .slice(first, index + 1)
+            .flat()
+            .map((file) => `f${file}`),
+        );
         for (const name of gone) expect(needed.has(name)).toBe(false);
         for (const name of needed) expect(retention.isNamed(name)).toBe(true);
         if (first > 0) expect(gone).toContain(`m${first}`);

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
-import { keyedScript, runKeyedScript, tombstoneEvictedAndRevived } from './contract-script.ts';
+import { keyedScript, runKeyedScript, tombstoneEvictedAndRevived } from './contract-script.test-support.ts';
 
 export interface BackendContractOptions {
   /** Random sequences per property; default 60. */
@@ -15,7 +15,11 @@ export interface BackendContractOptions {
 }
 
 /** @param create a new, empty backend; closed by the suite */
-export function testStateBackend(name: string, create: () => StateBackend | Promise<StateBackend>, options: BackendContractOptions = {}): void {
+export function testStateBackend(
+  name: string,
+  create: () => StateBackend | Promise<StateBackend>,
+  options: BackendContractOptions = {},
+): void {
   describe(`state backend: ${name}`, () => {
     testRows(create);
     test('keyed state equals the model over random work, checkpoints, aborts and restores', async () => {
@@ -63,7 +67,11 @@ function testRows(create: () => StateBackend | Promise<StateBackend>): void {
     ]);
     backend.write([{ row: address('a'), value: value('3') }]);
     expect(backend.readBlocking(address('a'))).toEqual(value('3'));
-    expect(await backend.fetch([address('b'), address('none'), address('a')])).toEqual([value('2'), undefined, value('3')]);
+    expect(await backend.fetch([address('b'), address('none'), address('a')])).toEqual([
+      value('2'),
+      undefined,
+      value('3'),
+    ]);
     backend.write([{ row: address('a'), value: null }]);
     expect(await backend.fetch([address('a')])).toEqual([undefined]);
     expect(backend.readBlocking(address('a'))).toBeUndefined();
@@ -93,7 +101,10 @@ function testRows(create: () => StateBackend | Promise<StateBackend>): void {
     backend.write([{ row: address('a'), value: value('head') }]);
     const found = backend.scanBlocking(address('a'));
     expect(found.map((row) => new TextDecoder().decode(row.value))).toEqual(['head', '-1', '3', '200']);
-    expect(found.map((row) => row.key)).toEqual([address('a').key, ...[-1, 3, 200].map((userKey) => under('a', userKey).key)]);
+    expect(found.map((row) => row.key)).toEqual([
+      address('a').key,
+      ...[-1, 3, 200].map((userKey) => under('a', userKey).key),
+    ]);
   });
 
   test('a fetch sees what was written before it, not what comes after', async () => {

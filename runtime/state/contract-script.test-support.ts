@@ -37,8 +37,28 @@ export type ScriptStep =
   | { readonly step: 'restore' };
 
 /** Few keys, so that work, eviction and checkpoints meet on the same rows. */
-const keys: readonly Key[] = [0, 1, 2, 'a', 'a much longer key than most', '\ud83d\ude00', '\uffee', '', Number.NaN, 0.5, true, 12n, new Date(0), ['a', 1], [1], new Uint8Array([0, 1])];
-const key: fc.Arbitrary<Key> = fc.oneof({ weight: 5, arbitrary: fc.constantFrom<Key>(0, 1, 'a') }, { weight: 1, arbitrary: fc.constantFrom<Key>(...keys, -0) });
+const keys: readonly Key[] = [
+  0,
+  1,
+  2,
+  'a',
+  'a much longer key than most',
+  '\ud83d\ude00',
+  '\uffee',
+  '',
+  Number.NaN,
+  0.5,
+  true,
+  12n,
+  new Date(0),
+  ['a', 1],
+  [1],
+  new Uint8Array([0, 1]),
+];
+const key: fc.Arbitrary<Key> = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom<Key>(0, 1, 'a') },
+  { weight: 1, arbitrary: fc.constantFrom<Key>(...keys, -0) },
+);
 const small = fc.integer({ min: 0, max: 99 });
 const work: fc.Arbitrary<Work> = fc.oneof(
   fc.record({ do: fc.constant('update' as const), value: small }),
@@ -54,7 +74,10 @@ const work: fc.Arbitrary<Work> = fc.oneof(
 const step: fc.Arbitrary<ScriptStep> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ step: fc.constant('records' as const), commands: fc.array(fc.record({ key, work }), { minLength: 1, maxLength: 6, size: 'max' }) }),
+    arbitrary: fc.record({
+      step: fc.constant('records' as const),
+      commands: fc.array(fc.record({ key, work }), { minLength: 1, maxLength: 6, size: 'max' }),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ step: fc.constant('watermark' as const), by: fc.integer({ min: 0, max: 4 }) }) },
   { weight: 3, arbitrary: fc.record({ step: fc.constant('freeze' as const) }) },
@@ -64,7 +87,11 @@ const step: fc.Arbitrary<ScriptStep> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ step: fc.constant('restore' as const) }) },
 );
 /** Steps of a random script. */
-export const keyedScript: fc.Arbitrary<readonly ScriptStep[]> = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' });
+export const keyedScript: fc.Arbitrary<readonly ScriptStep[]> = fc.array(step, {
+  minLength: 1,
+  maxLength: 60,
+  size: 'max',
+});
 
 /** Once lost a tombstone: deleted, evicted, put again and deleted again between two checkpoints. */
 export const tombstoneEvictedAndRevived: readonly ScriptStep[] = [
@@ -72,7 +99,13 @@ export const tombstoneEvictedAndRevived: readonly ScriptStep[] = [
   { step: 'freeze' },
   { step: 'records', commands: [{ key: 'a', work: { do: 'clear' } }] },
   { step: 'complete', which: 0 },
-  { step: 'records', commands: [0, 1, 2, '', 'a', 0].map((part) => ({ key: part, work: part === 'a' ? { do: 'update', value: 0 } : { do: 'clear' } })) },
+  {
+    step: 'records',
+    commands: [0, 1, 2, '', 'a', 0].map((part) => ({
+      key: part,
+      work: part === 'a' ? { do: 'update', value: 0 } : { do: 'clear' },
+    })),
+  },
   { step: 'records', commands: [{ key: 'a', work: { do: 'clear' } }] },
 ];
 
@@ -107,7 +140,9 @@ class Model {
     else if (todo.do === 'timer') this.timers.set(`${id} ${todo.at}`, { key: command.key, at: todo.at });
     else if (todo.do === 'deleteTimer') this.timers.delete(`${id} ${todo.at}`);
     this.maps.set(id, map);
-    return todo.do === 'read' ? [{ n: this.values.get(id)?.n, has: map.has(5), entries: [...map].sort((left, right) => left[0] - right[0]) }] : [];
+    return todo.do === 'read'
+      ? [{ n: this.values.get(id)?.n, has: map.has(5), entries: [...map].sort((left, right) => left[0] - right[0]) }]
+      : [];
   }
 
   fire(watermark: number): unknown[] {
@@ -182,13 +217,17 @@ class ScriptRun {
   #watermark = -1;
   readonly #open: (restore: readonly RestoredRow[]) => Promise<OperatorHarness<'process'>>;
 
-  private constructor(harness: OperatorHarness<'process'>, open: (restore: readonly RestoredRow[]) => Promise<OperatorHarness<'process'>>) {
+  private constructor(
+    harness: OperatorHarness<'process'>,
+    open: (restore: readonly RestoredRow[]) => Promise<OperatorHarness<'process'>>,
+  ) {
     this.#harness = harness;
     this.#open = open;
   }
 
   static async start(createBackend: () => Promise<StateBackend>): Promise<ScriptRun> {
-    const open = async (restore: readonly RestoredRow[]): Promise<OperatorHarness<'process'>> => openSubject(await createBackend(), restore);
+    const open = async (restore: readonly RestoredRow[]): Promise<OperatorHarness<'process'>> =>
+      openSubject(await createBackend(), restore);
     return new ScriptRun(await open([]), open);
   }
 
@@ -232,7 +271,9 @@ class ScriptRun {
 
   async #records(commands: readonly Command[]): Promise<void> {
     const expected = commands.flatMap((command) => this.#model.run(command));
-    await this.#expectOutputs(expected, () => this.#harness.process(...commands.map((command) => ({ value: command }))));
+    await this.#expectOutputs(expected, () =>
+      this.#harness.process(...commands.map((command) => ({ value: command }))),
+    );
   }
 
   async #readAll(): Promise<void> {
@@ -275,7 +316,10 @@ class ScriptRun {
 }
 
 /** Runs a script; every output, and the state after a last restore, must be the model's. */
-export async function runKeyedScript(script: readonly ScriptStep[], createBackend: () => Promise<StateBackend>): Promise<void> {
+export async function runKeyedScript(
+  script: readonly ScriptStep[],
+  createBackend: () => Promise<StateBackend>,
+): Promise<void> {
   const run = await ScriptRun.start(createBackend);
   for (const next of script) await run.take(next);
   await run.finish();

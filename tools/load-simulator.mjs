@@ -7,13 +7,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Replaces the one occurrence of `patch.find`; a patch that does not fit is an error. */
 function applyPatch(text, patch) {
   const parts = text.split(patch.find);
   if (parts.length !== 2) {
-    throw new Error(`planted bug ${patch.id} does not fit ${patch.file} any more: found ${parts.length - 1} places, wanted 1; adapt it in planted-bugs.ts`);
+    throw new Error(
+      `planted bug ${patch.id} does not fit ${patch.file} any more: found ${parts.length - 1} places, wanted 1; adapt it in planted-bugs.ts`,
+    );
   }
   return parts.join(patch.replace);
 }

@@ -1,0 +1,61 @@
+/**
+ * The chaos job killed at every named place between two durable effects, then resumed: the results are those of a run that
+ * was never killed. A name whose place is never reached fails.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type FailpointName, failpointNames } from '../../core/failpoint.ts';
+import { MillraceRun } from '../millrace-run.ts';
+import { type ChaosResults, expectedResults } from './chaos-records.ts';
+import { type ChaosInput, chaosPlace, committedResults, leftovers, writeChaosInput } from './chaos-run.ts';
+
+const timeoutMs = 120_000;
+
+/** Places reached only by a run that goes on from a checkpoint: the first run is killed at another place before. */
+const afterResume: ReadonlySet<FailpointName> = new Set(['file-sink.part-adopted', 'file-sink.leftover-removed']);
+/** Times a place is passed before the kill, where the first is not the interesting one. */
+const times: Partial<Record<FailpointName, number>> = {
+  'job-store.counter-advanced': 4,
+  'store.object-written': 4,
+  'store.object-renamed': 4,
+  'sink-committer.committed': 3,
+  'file-sink.prepared': 6,
+  'file-sink.part-sealed': 3,
+};
+
+let directory: string;
+let input: ChaosInput;
+let expected: ChaosResults;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-crash-points-'));
+  input = { directory: join(directory, 'in'), counts: [3_000, 2_000, 3_000, 4_000], ratePerSecond: 4_000 };
+  writeChaosInput(input);
+  expected = expectedResults(input.counts);
+});
+
+afterAll(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Runs until the place is reached; says how the process ended. */
+async function runUntil(name: FailpointName, place: ReturnType<typeof chaosPlace>): Promise<string> {
+  const environment = { MILLRACE_FAILPOINT: `${name}:${times[name] ?? 1}` };
+  const run = new MillraceRun({ ...place.run, environment });
+  const code = await run.exited;
+  return code === null ? 'killed' : `${name} was never reached, exit code ${code}:\n${run.output}`;
+}
+
+describe.concurrent('crash points', () => {
+  test.each(failpointNames)('the chaos job commits every record once when it is killed at %s and resumed', async (name) => {
+    const place = chaosPlace({ directory: join(directory, name), input, checkpointIntervalMs: 100 });
+    if (afterResume.has(name)) expect(await runUntil('sink-committer.commit-due', place)).toBe('killed');
+    expect(await runUntil(name, place)).toBe('killed');
+    const summary = await new MillraceRun(place.run).finished();
+    if (name !== 'job-store.terminal-recorded') expect(summary.state).toBe('finished');
+    expect(await committedResults(place)).toEqual(expected);
+    expect(leftovers(place)).toEqual([]);
+  }, timeoutMs);
+});

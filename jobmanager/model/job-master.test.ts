@@ -1,0 +1,246 @@
+import { expect, test } from 'vitest';
+import { EngineError, toWireError } from '../../core/errors.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import type { AttemptRef } from '../../proto/messages.ts';
+import { JobMaster } from './job-master.ts';
+import {
+  type CheckpointPointer,
+  type JobMasterAction,
+  type JobMasterEvent,
+  jobMasterSettingsDefault,
+} from './job-master-protocol.ts';
+
+const subtask = { vertexId: 'v', subtaskIndex: 0 };
+const ref = { name: 'x', sha256: 'x', bytes: 1 };
+const failure = toWireError(new EngineError('USER_FUNCTION_FAILED', 'boom', { retry: 'backoff' }));
+
+function graph(): JobGraph {
+  const restart = { kind: 'fixed-delay', delayMs: 0, attemptsMax: 9 } as const;
+  const options = {
+    parallelism: 1,
+    maxParallelism: 128,
+    checkpointIntervalMs: 100,
+    checkpointTimeoutMs: 1_000,
+    checkpointsRetained: 2,
+    checkpointFailuresMax: 0,
+    bufferTimeoutMs: 5,
+    restart,
+  };
+  const vertices = [{ id: 'v', name: 'v', operators: [], parallelism: 1 }];
+  return { formatVersion: 1, name: 'job', parameters: {}, options, vertices, edges: [] };
+}
+
+/** A job master of one subtask whose actions are noted; timers fire when a test says so. */
+class Driver {
+  readonly master = new JobMaster({
+    graph: graph(),
+    graphHash: 'h',
+    graphRef: ref,
+    artifactRef: ref,
+    leaderEpoch: 7,
+    restored: null,
+    settings: { ...jobMasterSettingsDefault, heartbeatTimeoutMs: null },
+  });
+  readonly actions: JobMasterAction[] = [];
+  nowMs = 0;
+  #counters = { attempt: 0, checkpoint: 0 };
+
+  /** Steps, and answers counters at once. */
+  step(event: JobMasterEvent): this {
+    const actions = this.master.step(event, { nowMs: this.nowMs, random: 0.5 });
+    this.actions.push(...actions);
+    for (const action of actions) {
+      if (action.kind !== 'advance-counter') continue;
+      this.step({ kind: 'counter-advanced', counter: action.counter, value: ++this.#counters[action.counter] });
+    }
+    return this;
+  }
+
+  fire(timer: string): this {
+    const set = this.last((action) => action.kind === 'set-timer' && action.timer === timer);
+    if (set.kind !== 'set-timer') throw new Error('not a timer');
+    this.nowMs += set.delayMs;
+    return this.step({ kind: 'timer-fired', timer: set.timer, generation: set.generation });
+  }
+
+  last(predicate: (action: JobMasterAction) => boolean): JobMasterAction {
+    const found = this.actions.findLast(predicate);
+    if (found === undefined)
+      throw new Error(`no such action among ${this.actions.map((action) => action.kind).join(', ')}`);
+    return found;
+  }
+
+  get calls(): string[] {
+    return this.actions.flatMap((action) =>
+      action.kind === 'call' ? [`${action.call.method} ${action.call.request.attempt.attempt}`] : [],
+    );
+  }
+
+  get restoredFrom(): string | null {
+    const deploy = this.last((action) => action.kind === 'call' && action.call.method === 'deploySlots');
+    if (deploy.kind !== 'call' || deploy.call.method !== 'deploySlots') throw new Error('not a deployment');
+    return deploy.call.request.restoreManifest?.name ?? null;
+  }
+
+  at(attempt: number, leaderEpoch = 7): AttemptRef {
+    return { leaderEpoch, jobName: 'job', attempt };
+  }
+
+  state(attempt: number, state: 'running' | 'failed', leaderEpoch = 7): this {
+    const error = state === 'failed' ? failure : null;
+    const report = {
+      attempt: this.at(attempt, leaderEpoch),
+      taskManagerId: 'tm',
+      subtask,
+      state,
+      inputEnded: false,
+      error,
+    };
+    return this.step({ kind: 'subtask-state', report });
+  }
+
+  /** From deployment to running. */
+  run(attempt: number): this {
+    const address = { slotIndex: 0, host: 'h', port: 1 };
+    this.step({ kind: 'slot-listening', report: { attempt: this.at(attempt), taskManagerId: 'tm', address } });
+    return this.state(attempt, 'running');
+  }
+
+  slotEnded(attempt: number): this {
+    return this.step({
+      kind: 'slot-ended',
+      report: { attempt: this.at(attempt), taskManagerId: 'tm', slotIndex: 0, error: null },
+    });
+  }
+
+  /** Takes a checkpoint up to the moment when its pointer is being set. */
+  checkpoint(attempt: number, checkpointId: number): this {
+    this.fire('checkpoint-due');
+    const info = { subtask, afterEnd: false, rows: 0, bytes: 0, alignmentMs: 0, sourceRecords: 0 };
+    const report = { attempt: this.at(attempt), taskManagerId: 'tm', checkpointId, subtasks: [info], file: null };
+    this.step({ kind: 'checkpoint-acknowledged', report });
+    return this.step({ kind: 'manifest-written', checkpointId, manifest: { ...ref, name: `m${checkpointId}` } });
+  }
+
+  get pointer(): CheckpointPointer {
+    const set = this.last((action) => action.kind === 'set-pointer');
+    if (set.kind !== 'set-pointer') throw new Error('no pointer is being set');
+    return set.pointer;
+  }
+}
+
+function running(): Driver {
+  return new Driver()
+    .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
+    .step({ kind: 'started' })
+    .run(1);
+}
+
+test('FLINK-5197: a late report of an older attempt changes nothing', () => {
+  const driver = running().state(1, 'failed').slotEnded(1).fire('restart-delay').run(2);
+  expect(driver.master.state).toBe('running');
+  driver.state(1, 'failed').slotEnded(1);
+  expect([driver.master.state, driver.master.attempt]).toEqual(['running', 2]);
+});
+
+test('a message of another epoch is refused and changes nothing', () => {
+  const driver = running();
+  expect(() => driver.state(1, 'failed', 6)).toThrowError(expect.objectContaining({ code: 'STALE_EPOCH' }));
+  expect(driver.master.state).toBe('running');
+});
+
+test('FLINK-19816: a restart goes on from the newest checkpoint, not from an older retained one', () => {
+  const driver = running();
+  for (const checkpointId of [1, 2]) {
+    driver.checkpoint(1, checkpointId).step({ kind: 'pointer-set', checkpointId, result: 'done' });
+  }
+  driver.state(1, 'failed').slotEnded(1).fire('restart-delay');
+  expect(driver.pointer.retained.map((one) => one.checkpointId)).toEqual([1, 2]);
+  expect(driver.restoredFrom).toBe('m2');
+});
+
+test('a checkpoint is complete only with its pointer, and notified only then', () => {
+  const driver = running().checkpoint(1, 1);
+  expect(driver.calls).not.toContain('notifyCheckpointComplete 1');
+  driver.step({ kind: 'pointer-set', checkpointId: 1, result: 'done' });
+  expect(driver.calls).toContain('notifyCheckpointComplete 1');
+});
+
+test('a restart waits until it is known whether the checkpoint in flight became complete', () => {
+  const driver = running().checkpoint(1, 1).state(1, 'failed').slotEnded(1);
+  expect(driver.actions.some((action) => action.kind === 'set-timer' && action.timer === 'restart-delay')).toBe(false);
+  driver.step({ kind: 'pointer-set', checkpointId: 1, result: 'unknown' });
+  driver.step({ kind: 'pointer-read', checkpointId: 1, pointer: driver.pointer });
+  driver.fire('restart-delay');
+  expect(driver.restoredFrom).toBe('m1');
+});
+
+test('an ambiguous pointer is set again with the same content when it is not there', () => {
+  const driver = running().checkpoint(1, 1);
+  const first = driver.pointer;
+  driver
+    .step({ kind: 'pointer-set', checkpointId: 1, result: 'unknown' })
+    .step({ kind: 'pointer-read', checkpointId: 1, pointer: null });
+  driver.actions.length = 0;
+  driver.step({ kind: 'timer-fired', timer: 'pointer-retry', generation: 1 });
+  expect(driver.pointer).toEqual(first);
+});
+
+test('a job manager whose pointer was moved by another one stops and records nothing', () => {
+  const driver = running().checkpoint(1, 1);
+  const foreign = { ...driver.pointer, checkpointId: 9, attempt: 5, leaderEpoch: 8 };
+  driver
+    .step({ kind: 'pointer-set', checkpointId: 1, result: 'conflict' })
+    .step({ kind: 'pointer-read', checkpointId: 1, pointer: foreign });
+  expect(driver.actions.at(-1)).toMatchObject({ kind: 'step-down', error: { code: 'STALE_EPOCH' } });
+  expect(driver.actions.some((action) => action.kind === 'record-terminal')).toBe(false);
+});
+
+test('a checkpoint that is declined beyond the tolerated number fails the attempt, and its file is deleted', () => {
+  const driver = running().fire('checkpoint-due');
+  driver.step({
+    kind: 'checkpoint-declined',
+    report: { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, error: failure },
+  });
+  expect(driver.master.state).toBe('restarting');
+  const file = { object: { ...ref, name: 'late-file' }, rows: 1, keyGroupFirst: 0, keyGroupLast: 1 };
+  const late = { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, subtasks: [], file };
+  driver.step({ kind: 'checkpoint-acknowledged', report: late });
+  expect(driver.actions.at(-1)).toEqual({ kind: 'delete-objects', names: ['late-file'] });
+});
+
+test('a stop whose last checkpoint fails ends the job as stopped, to go on from the checkpoint before', () => {
+  const driver = running().step({ kind: 'stop-requested' }).fire('checkpoint-due');
+  driver.step({
+    kind: 'checkpoint-declined',
+    report: { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, error: failure },
+  });
+  driver.slotEnded(1).step({ kind: 'terminal-recorded', result: 'done' });
+  expect(driver.master.state).toBe('stopped');
+});
+
+test('a task manager that does not end its slots in time is not used for the next attempt', () => {
+  const driver = running().state(1, 'failed').fire('cancel-deadline').fire('restart-delay');
+  expect(driver.calls.filter((call) => call.startsWith('deploySlots'))).toEqual(['deploySlots 1']);
+  driver.step({ kind: 'task-manager-registered', taskManagerId: 'tm2', slotCount: 1 });
+  expect(driver.calls.filter((call) => call.startsWith('deploySlots'))).toEqual(['deploySlots 1', 'deploySlots 2']);
+});
+
+test('a deployment that is refused leaves no slots to wait for, before and while the attempt is being canceled', () => {
+  const refuse = (driver: Driver): void => {
+    const deploy = driver.last((action) => action.kind === 'call' && action.call.method === 'deploySlots');
+    if (deploy.kind !== 'call') throw new Error('not a call');
+    const error = toWireError(new EngineError('STORAGE_FAILED', 'no artifact', { retry: 'backoff' }));
+    driver.step({ kind: 'call-ended', taskManagerId: 'tm', call: deploy.call, error });
+  };
+  const restarted = new Driver()
+    .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
+    .step({ kind: 'started' });
+  refuse(restarted);
+  restarted.fire('restart-delay');
+  expect(restarted.master.attempt).toBe(2);
+  restarted.step({ kind: 'cancel-requested' });
+  refuse(restarted);
+  restarted.step({ kind: 'terminal-recorded', result: 'done' });
+  expect(restarted.master.state).toBe('canceled');
+});
