@@ -156,7 +156,7 @@ export class JobMaster {
       case 'manifest-failed':
         return this.#take(this.#coordinator.manifestFailed(event.checkpointId, event.error, this.#env));
       case 'pointer-set':
-        return this.#take(this.#coordinator.pointerSet(event.checkpointId, event.result, this.#env));
+        return this.#take(this.#coordinator.pointerSet(event, this.#env));
       case 'pointer-read':
         return this.#take(this.#coordinator.pointerRead(event.checkpointId, event.pointer, this.#env));
       case 'pointer-read-failed':
