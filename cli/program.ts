@@ -74,9 +74,6 @@ function addRun(program: Command, actions: Actions): void {
     .option('--max-restarts <n>', 'restarts before giving up; default: as the job says, at most 3', (text) =>
       parseInteger('--max-restarts', text, { min: 0, max: 1_000_000 }),
     )
-    .option('--stuck-timeout <time>', 'a function that runs longer fails the job; default: 60s', (text) =>
-      parseDuration('--stuck-timeout', text),
-    )
     .option(
       '--data-ports <first-last>',
       'ports for the connections between slots, with a parallelism above 1; default: any',

@@ -53,7 +53,10 @@ export type ReduceFunction<T> = (left: Readonly<T>, right: Readonly<T>) => T;
 
 /** Timers of the current key. */
 export interface TimerRegistry {
-  /** Fires `onTimer` when the watermark reaches `timestampMs`. Registering twice is one timer; a time already passed fires at once. */
+  /**
+   * Fires `onTimer` when the watermark reaches `timestampMs`. Registering twice is one timer; a time already passed fires when
+   * the watermark next moves.
+   */
   registerEventTime(timestampMs: number): void;
   /** Takes an event-time timer back; nothing happens when there is none. */
   deleteEventTime(timestampMs: number): void;

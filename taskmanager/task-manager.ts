@@ -53,6 +53,8 @@ export interface TaskManagerOptions {
   readonly slotStuckTimeoutMs: number;
   /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
+  /** Look whether user code changes its first records, which it must not. Default: no. */
+  readonly checkImmutability?: boolean;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
@@ -296,6 +298,7 @@ export class TaskManager implements TaskManagerGateway {
         host: this.#options.host,
         listens,
         dataPorts: this.#options.dataPorts,
+        checkImmutability: this.#options.checkImmutability ?? false,
       },
     };
     const slot: RunningSlot = {

@@ -97,6 +97,7 @@ export class SlotHarness {
       },
       signal: this.#abort.signal,
       ...(options.emitPerRecordMaxBytes === undefined ? {} : { emitPerRecordMaxBytes: options.emitPerRecordMaxBytes }),
+      checkImmutability: true,
       nowMs: options.nowMs ?? (() => Date.now()),
     });
   }

@@ -62,7 +62,7 @@ describe('the packed package', () => {
       expect(packedFiles).toContain(path);
     }
     const unwanted = packedFiles.filter((path) =>
-      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\//.test(path),
+      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\/|^dist\/(benchmarks|cluster-tests|testing)\//.test(path),
     );
     expect(unwanted).toEqual([]);
   });

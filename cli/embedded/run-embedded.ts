@@ -62,6 +62,7 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     heartbeatIntervalMs,
     slotStuckTimeoutMs: options.slotStuckTimeoutMs ?? slotStuckTimeoutMs,
     dataPorts: options.dataPorts ?? null,
+    checkImmutability: true,
     onLog: (level, message) => logger[level](message),
     onDelivery: (channel, id, values) => {
       const key = `${channel}\u0000${id}`;

@@ -84,4 +84,4 @@ export default defineJob('chaos', (env) => {
     .map(({ partition, seq }) => ({ partition, seq }))
     .to(files.jsonl(`${output}/late`))
     .uid('late-out');
-});
+}, { checkpointsRetained: 1 });

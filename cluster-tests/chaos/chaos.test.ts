@@ -89,6 +89,8 @@ test('Ctrl-C stops the chaos job with a last checkpoint and its results, and the
   const { named, late } = await committedResults(where);
   expect(differences({ ...expected, named, late }, expected).named ?? []).not.toContainEqual(expect.stringContaining('too much'));
   expect(late.length).toBeGreaterThan(0);
+  // Everything the last checkpoint completed was committed before the process ended.
+  expect(leftovers(where).filter((name) => name.endsWith('.prepared'))).toEqual([]);
   const resumed = await new MillraceRun(where.run).finished();
   expect(resumed.restored?.checkpointId).toBe(stopped.lastCheckpoint?.id);
   expect(resumed.recordsIn).toBe(total + 97);

@@ -3,7 +3,7 @@
  * path it was, ends with exit code 1 or goes on, and never hangs or loses a record.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCommitted } from 'millrace/files';
@@ -81,6 +81,38 @@ describe('a user function that misbehaves', () => {
     expect(summary.error?.message).toMatch(/heap memory.*'faulty-map'/s);
   }, timeoutMs);
 });
+
+interface Held {
+  readonly threads: number;
+  readonly files: number;
+  readonly stored: number;
+}
+
+/** What a process holds just when an attempt begins. */
+async function heldAt(run: MillraceRun, stateDirectory: string, attempt: number): Promise<Held> {
+  expect(await run.untilLine(new RegExp(`is deploying .*attempt ${attempt}\\)`))).not.toBe(null);
+  return {
+    threads: readdirSync(`/proc/${run.processId}/task`).length,
+    files: readdirSync(`/proc/${run.processId}/fd`).length,
+    stored: readdirSync(stateDirectory, { recursive: true }).length,
+  };
+}
+
+test.skipIf(process.platform !== 'linux')(
+  'a job that restarts sixty times holds no more threads, open files and stored files than after ten times',
+  async () => {
+    const options = faulty({ fault: 'throw', flags: ['--parallelism', '2', '--max-restarts', '60'] });
+    const run = new MillraceRun({ ...options, parameters: { ...options.parameters, at: '0' } });
+    const early = await heldAt(run, options.stateDirectory, 10);
+    const late = await heldAt(run, options.stateDirectory, 60);
+    await run.finished(1);
+    // A thread that is ending, or starting, may be seen or not.
+    expect(late.threads).toBeLessThanOrEqual(early.threads + 4);
+    expect(late.files).toBeLessThanOrEqual(early.files + 20);
+    expect(late.stored).toBe(early.stored);
+  },
+  timeoutMs,
+);
 
 const canMount = process.platform === 'linux' && process.getuid?.() === 0 && mountWorks();
 

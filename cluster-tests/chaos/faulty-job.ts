@@ -44,4 +44,4 @@ export default defineJob('faulty', (env) => {
     .uid('newest')
     .to(files.jsonl(`${output}/newest`))
     .uid('newest-out');
-});
+}, { restart: { kind: 'fixed-delay', delayMs: 50, attemptsMax: 3 } });

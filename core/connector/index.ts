@@ -117,6 +117,11 @@ export interface Source<T, Split = unknown> {
   readonly openSplitsMax: number;
   /** Name of a split in messages and state; unique within the source, for example a path. */
   splitId(split: Split): string;
+  /**
+   * Event time, in ms, that no record of the split is before; -Infinity where unknown. A split that waits for its turn holds
+   * the watermark there; without a bound it holds it back altogether, or its on-time records would find their windows gone.
+   */
+  splitLowerBoundMs?(split: Split): number;
   /** A planner that has not been opened. Called in a slot, once an attempt. */
   createPlanner(context: ConnectorContext): SplitPlanner<Split>;
   /** A reader. Called in a slot, once for each subtask of an attempt. */

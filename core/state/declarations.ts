@@ -25,7 +25,10 @@ export type StateDeclarations = { readonly [name: string]: StateDeclaration };
 export interface ValueState<T> {
   /** The value of the current key, or undefined when there is none. */
   value(): T | undefined;
-  /** Sets the value of the current key. Plain data; what comes back later is a copy. */
+  /**
+   * Sets the value of the current key. Plain data. It belongs to the state from then on: an object may be changed in place only
+   * between `value()` and `update()` of one call.
+   */
   update(value: T): void;
   /** Removes the value of the current key. */
   clear(): void;

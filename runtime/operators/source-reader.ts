@@ -4,9 +4,9 @@
  * The position of a split is the record index within the last polled batch, so a snapshot is exact at any record. Which
  * reader owns a split is `split index % parallelism`, a pure function, so a restore at another parallelism only reads rows.
  *
- * Watermark: the smallest of all splits that have not ended. A planned split that has not started holds it at -∞, and so
- * does the planner's channel until the first round of discovery is over; otherwise the first records of a split would
- * find their windows gone.
+ * Watermark: the smallest of all splits that have not ended and are not idle. A planned split that has no record yet holds it
+ * at its declared lower bound, else at -∞, and so does the planner's channel until the first round of discovery is over;
+ * otherwise the first records of a split would find their windows gone. A reader without splits holds back nothing.
  */
 import { decodeValue } from '../../core/codec/value-codec.ts';
 import type { SourceBatch, SourceReader, SplitCursor } from '../../core/connector/index.ts';
@@ -47,11 +47,19 @@ class ReadingSplit {
   /** Records handed on since the beginning of the split, over all attempts. */
   records = 0;
   changed = true;
+  /** When it was last known not to be idle: it was opened, or records of it were handed on. */
   lastRecordAtMs = 0;
+  /** Its watermark before its first record. */
+  readonly floorMs: number;
 
-  constructor(index: number, split: unknown) {
+  constructor(index: number, split: unknown, floorMs: number) {
     this.index = index;
     this.split = split;
+    this.floorMs = floorMs;
+  }
+
+  get watermarkMs(): number {
+    return Math.max(this.time.watermarkMs, this.floorMs);
   }
 }
 
@@ -89,14 +97,14 @@ export class SourceReaderOperator implements Operator {
   /** A split from the planner. */
   emit(value: unknown): void {
     const planned = value as PlannedSplit;
-    this.#splits.push(new ReadingSplit(planned.index, planned.split));
+    this.#splits.push(new ReadingSplit(planned.index, planned.split, this.#floorOf(planned.split)));
   }
 
   restore(row: RestoredRow): void {
     if (row.value === null) return;
     const saved = decodeValue(row.value) as SplitRow;
     if (saved.index % this.#context.parallelism !== this.#context.subtaskIndex) return;
-    const split = new ReadingSplit(saved.index, saved.split);
+    const split = new ReadingSplit(saved.index, saved.split, this.#floorOf(saved.split));
     split.position = saved.position;
     split.started = saved.started;
     split.ended = saved.ended;
@@ -159,7 +167,7 @@ export class SourceReaderOperator implements Operator {
     for (const split of this.#splits) {
       if (split.ended || this.#isIdle(split)) continue;
       active++;
-      watermarkMs = Math.min(watermarkMs, split.started ? split.time.watermarkMs : minWatermark);
+      watermarkMs = Math.min(watermarkMs, split.watermarkMs);
     }
     if (active > 0) return { watermarkMs, idle: false };
     return { watermarkMs: minWatermark, idle: mayIdle || this.#splits.some((split) => !split.ended) };
@@ -234,7 +242,6 @@ export class SourceReaderOperator implements Operator {
       if (batch === null) return this.#ranDry(split, cursor);
       split.batch = batch;
       split.next = 0;
-      split.lastRecordAtMs = this.#context.nowMs();
     }
     const finished = this.#emitBatch(split, split.batch, deadlineMs);
     if (!finished) return 'stop';
@@ -245,6 +252,8 @@ export class SourceReaderOperator implements Operator {
   /** The position after a batch is asked before the next poll: afterwards it would be that of another batch. */
   #leaveBatch(split: ReadingSplit, cursor: SplitCursor<unknown>): void {
     if (split.batch === null) return;
+    // Not when it was polled: a batch that waited long for room was not idle (FLINK-35886).
+    split.lastRecordAtMs = this.#context.nowMs();
     split.position = cursor.position(split.next);
     split.batch = null;
     split.next = 0;
@@ -282,8 +291,6 @@ export class SourceReaderOperator implements Operator {
       return 'dry';
     }
     split.pending = true;
-    const idleTimeoutMs = this.#time.idleTimeoutMs;
-    if (idleTimeoutMs !== null) this.#context.wakeAt(split.lastRecordAtMs + idleTimeoutMs);
     cursor.ready().then(
       () => {
         split.pending = false;
@@ -297,7 +304,17 @@ export class SourceReaderOperator implements Operator {
   /** Nothing to read for the idle timeout. A split that has records it may not hand on (no room) is not idle. */
   #isIdle(split: ReadingSplit): boolean {
     const idleTimeoutMs = this.#time.idleTimeoutMs;
-    return idleTimeoutMs !== null && split.pending && this.#context.nowMs() - split.lastRecordAtMs >= idleTimeoutMs;
+    if (idleTimeoutMs === null || !split.pending) return false;
+    const idleAtMs = split.lastRecordAtMs + idleTimeoutMs;
+    if (this.#context.nowMs() >= idleAtMs) return true;
+    // Asked for whenever it is looked at: of several requests only the earliest is kept.
+    this.#context.wakeAt(idleAtMs);
+    return false;
+  }
+
+  #floorOf(split: unknown): number {
+    const lowerBoundMs = this.#context.functions.source.splitLowerBoundMs?.(split) ?? minWatermark;
+    return Number.isFinite(lowerBoundMs) ? lowerBoundMs - 1 : minWatermark;
   }
 
   #dropEnded(): void {

@@ -6,8 +6,11 @@ import { SlotLoop } from './slot-loop.ts';
 import { SnapshotEncoder } from './snapshot-encoder.ts';
 
 test('the slot loop runs no subtask before it is started when records of other slots come early', async () => {
-  const encoder = new SnapshotEncoder({ hasCredit: true, sendBlock: () => undefined, slotDone: () => undefined }, () => undefined);
-  const loop = new SlotLoop(encoder, new Int32Array(2));
+  const sink = { hasCredit: true, sendBlock: () => undefined, slotDone: () => undefined };
+  const encoder = new SnapshotEncoder(sink, (_, error) => {
+    throw error;
+  });
+  const loop = new SlotLoop(encoder, new Int32Array(2), () => 0);
   const operator = new PassOn();
   const { subtask, input } = singleOperator(operator, () => loop.wake(0));
   loop.add(subtask);

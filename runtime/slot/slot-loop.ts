@@ -37,9 +37,13 @@ export class SlotLoop {
   #timer: NodeJS.Timeout | null = null;
   #timerAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(encoder: SnapshotEncoder, pulse: Pulse) {
+  readonly #nowMs: () => number;
+
+  /** @param nowMs processing time, ms since the epoch */
+  constructor(encoder: SnapshotEncoder, pulse: Pulse, nowMs: () => number) {
     this.#encoder = encoder;
     this.#pulse = pulse;
+    this.#nowMs = nowMs;
   }
 
   /** Takes a subtask into the slot; returns its place. */
@@ -146,13 +150,15 @@ export class SlotLoop {
     if (timestampMs >= this.#timerAtMs || this.#stopped) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAtMs = timestampMs;
-    this.#timer = setTimeout(this.#timerFired, Math.min(Math.max(0, timestampMs - Date.now()), 2 ** 31 - 1));
+    this.#timer = setTimeout(this.clockMoved, Math.min(Math.max(0, timestampMs - this.#nowMs()), 2 ** 31 - 1));
   }
 
-  readonly #timerFired = (): void => {
+  /** Processing time has moved: wakes whoever asked to be woken by now. */
+  readonly clockMoved = (): void => {
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#timerAtMs = Number.POSITIVE_INFINITY;
-    const nowMs = Date.now();
+    const nowMs = this.#nowMs();
     this.#seats.forEach((seat, place) => {
       if (seat.wakeAtMs <= nowMs) {
         seat.wakeAtMs = Number.POSITIVE_INFINITY;

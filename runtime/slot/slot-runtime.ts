@@ -23,6 +23,7 @@ import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
 import { SourceTime } from '../time/split-time.ts';
+import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
 import { type Pulse, SlotLoop } from './slot-loop.ts';
@@ -63,6 +64,8 @@ export interface SlotRuntimeOptions {
   readonly signal: AbortSignal;
   /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
   readonly emitPerRecordMaxBytes?: number;
+  /** Fails the attempt when user code changes one of the first records that it was given or has emitted. */
+  readonly checkImmutability?: boolean;
   nowMs(): number;
 }
 
@@ -98,6 +101,7 @@ export class SlotRuntime {
   readonly #placed: Placed[] = [];
   readonly #slotOf = new Map<string, number>();
   readonly #finishedAtStart: ReadonlySet<string>;
+  readonly #immutability: ImmutabilityCheck | null;
   #finishedCount = 0;
   #failed = false;
   #opened = false;
@@ -105,7 +109,8 @@ export class SlotRuntime {
   constructor(options: SlotRuntimeOptions) {
     this.#options = options;
     this.#encoder = new SnapshotEncoder(options.snapshotSink, (subtask, error) => this.#failSubtask(subtask, error));
-    this.#loop = new SlotLoop(this.#encoder, options.pulse);
+    this.#immutability = options.checkImmutability === true ? new ImmutabilityCheck() : null;
+    this.#loop = new SlotLoop(this.#encoder, options.pulse, options.nowMs);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
     for (const placement of options.placements) {
       for (const subtask of placement.subtasks) this.#slotOf.set(idOf(subtask), placement.slotIndex);
@@ -168,6 +173,11 @@ export class SlotRuntime {
   aborted(checkpointId: number): void {
     this.#encoder.abort(checkpointId);
     for (const { subtask } of this.#placed) subtask.aborted(checkpointId);
+  }
+
+  /** Processing time has moved other than by passing: for a virtual clock. */
+  clockMoved(): void {
+    this.#loop.clockMoved();
   }
 
   /** The store thread takes more rows. */
@@ -242,6 +252,12 @@ export class SlotRuntime {
       emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
     });
     builder.subtask = subtask;
+    const fail = (error: unknown) => subtask.fail(error);
+    for (const { operator, kind, operatorId } of chain) this.#immutability?.watchOperator(operator, kind, operatorId, fail);
+    for (const { edge, writer } of writers) {
+      const { kind, id: operatorId } = vertex.operators[edge.sourceOperatorIndex];
+      this.#immutability?.watchOutput(writer, kind, operatorId, fail);
+    }
     this.#loop.add(subtask);
     this.#placed.push({ subtask, place, vertex, reportedRunning: false });
   }

@@ -4,7 +4,7 @@
  *
  * A batch is handed on when it is full, when the subtask has nothing to do, before a barrier, and when it has waited for
  * the buffer timeout. Watermarks ride at the end of the batch under construction and never cut it. Full is a number of
- * records or, by the sizes of the first, the eighth and the sixty-fourth, of bytes.
+ * records or, by the sizes of a few of them, of bytes.
  */
 import { keyGroupOf } from '../../core/codec/key-hash.ts';
 import { subtaskOfKeyGroup } from '../../core/key-groups.ts';
@@ -31,8 +31,9 @@ export interface WriterHost {
 
 /** Estimated bytes of a full batch. */
 export const batchFullBytes = 256 * 1024;
-/** A batch is looked at when it has one record, and again whenever it has grown by this factor. */
-const lookFactor = 8;
+/** A batch is looked at when it has one record, and again whenever it has grown by this factor or by this many. */
+const lookFactor = 4;
+const lookEvery = 128;
 
 export abstract class RecordWriter implements Collector {
   protected readonly scope: RecordScope;
@@ -113,7 +114,7 @@ export abstract class RecordWriter implements Collector {
     this.#recordBytes[target] = bytes;
     const fullAt = Math.min(batchRecordsMax, Math.ceil(batchFullBytes / bytes));
     if (length >= fullAt) this.flushTarget(target);
-    else this.#lookAt[target] = Math.min(length * lookFactor, fullAt);
+    else this.#lookAt[target] = Math.min(length * lookFactor, length + lookEvery, fullAt);
   }
 
   protected flushTarget(target: number): void {

@@ -39,6 +39,8 @@ export interface SlotDeployment {
   readonly listens: boolean;
   /** Ports to choose from, both ends inclusive; null for any. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
+  /** Fail when user code changes a record it was given or has emitted. */
+  readonly checkImmutability: boolean;
 }
 
 export interface RestorePoint {

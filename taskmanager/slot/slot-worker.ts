@@ -140,6 +140,7 @@ class SlotThread {
       remote: this.#dataPlane ?? noRemoteChannels,
       events: this.#events(),
       signal: this.#abort.signal,
+      checkImmutability: this.#deployment.checkImmutability,
       nowMs: () => Date.now(),
     });
     store.onCredit = () => runtime.creditArrived();
