@@ -3,7 +3,7 @@
  * the build.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -124,7 +124,10 @@ test('a run is refused over results of another, and --fresh replaces them', asyn
   const refused = await start().ended;
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/OUTPUT_OCCUPIED[\s\S]*--fresh/) });
   expect(await results()).toEqual(expectedResults());
+  // A file that no manifest of the sink lists is somebody else's.
+  writeFileSync(join(directory, 'out', 'notes.txt'), 'mine');
   const fresh = await start('--fresh').ended;
+  expect(readFileSync(join(directory, 'out', 'notes.txt'), 'utf8')).toBe('mine');
   expect(fresh.code, fresh.stderr).toBe(0);
   expect(await results()).toEqual(expectedResults());
 });
@@ -144,6 +147,7 @@ test('the results are those of an undisturbed run when a run is stopped by Ctrl-
   expect(resumed, resumed.stderr).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/numbers finished after[\s\S]*before checkpoint/),
+    stderr: expect.stringMatching(/^going on from checkpoint \d+, which covers [\d,]+ records? of the input\n/),
   });
   expect(await results()).toEqual(expectedResults());
 });

@@ -314,7 +314,7 @@ export class JobManager {
           job,
           store.compareAndSetPointer(job.name, action.expected, action.pointer),
           (result) => ({ kind: 'pointer-set', checkpointId, result }),
-          () => ({ kind: 'pointer-set', checkpointId, result: 'unknown' }),
+          (error) => ({ kind: 'pointer-set', checkpointId, result: 'unknown', error }),
         );
       }
       case 'read-pointer': {

@@ -33,7 +33,7 @@ import type {
   TaskManagerCall,
   TimerName,
 } from './job-master-protocol.ts';
-import { isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
+import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
 import { missingSlotsError, placeSlices, type SlotOffer, slicesOf } from './slot-assignment.ts';
@@ -156,7 +156,7 @@ export class JobMaster {
       case 'manifest-failed':
         return this.#take(this.#coordinator.manifestFailed(event.checkpointId, event.error, this.#env));
       case 'pointer-set':
-        return this.#take(this.#coordinator.pointerSet(event.checkpointId, event.result, this.#env));
+        return this.#take(this.#coordinator.pointerSet(event, this.#env));
       case 'pointer-read':
         return this.#take(this.#coordinator.pointerRead(event.checkpointId, event.pointer, this.#env));
       case 'pointer-read-failed':
@@ -439,6 +439,7 @@ export class JobMaster {
   #terminalFailed(error: WireError): void {
     if (this.#phase.step !== 'recording') return;
     if (this.#isHopeless(error)) {
+      if (!isLegalJobMove(this.#state, 'failed')) this.#moveUnless('canceling');
       this.#phase = { step: 'recording', state: 'failed', error: this.#phase.error ?? error };
       return this.#terminalRecorded();
     }
