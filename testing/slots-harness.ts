@@ -92,12 +92,19 @@ export class SlotsHarness {
     const endpoints = await Promise.all(planes.map((plane) => plane.listen('127.0.0.1')));
     await Promise.all(
       planes.map((plane, self) => {
-        const peers = slices.flatMap(({ slotIndex }, place) => (place === self ? [] : [[slotIndex, endpoints[place]] as const]));
+        const peers = slices.flatMap(({ slotIndex }, place) =>
+          place === self ? [] : [[slotIndex, endpoints[place]] as const],
+        );
         return plane.connect(new Map(peers));
       }),
     );
     slices.forEach(({ slotIndex, subtasks }, place) => {
-      this.#slots.push({ slotIndex, subtasks, plane: planes[place], runtime: this.#runtime(slotIndex, slices, planes[place]) });
+      this.#slots.push({
+        slotIndex,
+        subtasks,
+        plane: planes[place],
+        runtime: this.#runtime(slotIndex, slices, planes[place]),
+      });
     });
     for (const { runtime } of this.#slots) this.#restoreTo(runtime);
     await Promise.all(this.#slots.map(({ runtime }) => runtime.open()));
@@ -112,7 +119,10 @@ export class SlotsHarness {
     this.#pending = pending;
     for (const { runtime } of this.#slots) runtime.trigger({ checkpointId, triggeredAtMs: 0 });
     const allIn = (): boolean =>
-      this.#slots.every(({ slotIndex, subtasks }) => pending.shares.has(slotIndex) || subtasks.every((subtask) => this.#finished.has(subtaskName(subtask))));
+      this.#slots.every(
+        ({ slotIndex, subtasks }) =>
+          pending.shares.has(slotIndex) || subtasks.every((subtask) => this.#finished.has(subtaskName(subtask))),
+      );
     await this.#until(allIn);
     this.#pending = null;
     if (pending.shares.size === 0) return null;
@@ -153,7 +163,15 @@ export class SlotsHarness {
   #plane(self: number): DataPlane {
     const { attempt = 1, job, limits = {} } = this.#options;
     const onFailure = (error: unknown): void => this.#fail(error);
-    return createDataPlane({ clusterId: 'harness', jobName: job.graph.name, attempt, self, onFailure, limits, closeTimeoutMs: 100 });
+    return createDataPlane({
+      clusterId: 'harness',
+      jobName: job.graph.name,
+      attempt,
+      self,
+      onFailure,
+      limits,
+      closeTimeoutMs: 100,
+    });
   }
 
   #runtime(slotIndex: number, placements: ReturnType<typeof slicesOf>, plane: DataPlane): SlotRuntime {
@@ -206,7 +224,8 @@ export class SlotsHarness {
         if (block.operatorId !== operatorId) continue;
         writer.startTable(operatorId, block.stateName);
         forEachRow(block.bytes, (keyGroup, key, value) => {
-          const owned = keyGroup === reservedKeyGroup || keyGroups.some(({ first, last }) => keyGroup >= first && keyGroup <= last);
+          const owned =
+            keyGroup === reservedKeyGroup || keyGroups.some(({ first, last }) => keyGroup >= first && keyGroup <= last);
           if (owned) writer.writeRow(keyGroup, key, value);
         });
       }

@@ -36,5 +36,7 @@ async function showResults() {
   // A job parameter may send the results elsewhere.
   const named = given.findIndex((argument) => argument === '--output' || argument.startsWith('--output='));
   const output = named < 0 ? 'out/airport-delays' : (given[named].split('=')[1] ?? given[named + 1]);
-  process.stdout.write(`\n${(await demoResults(readCommitted, resolve(root, output))).join('\n')}\n`.replaceAll(`${root}`, ''));
+  process.stdout.write(
+    `\n${(await demoResults(readCommitted, resolve(root, output))).join('\n')}\n`.replaceAll(`${root}`, ''),
+  );
 }

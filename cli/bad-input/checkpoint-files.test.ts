@@ -104,9 +104,11 @@ test('a damaged file of the newest checkpoint is refused by name, and the job go
 
 test('damaged copies of the graph and the code are made again', async () => {
   await killedJob();
-  const copies = [...filesBelow('state/storage'), ...filesBelow('state/graphs'), ...filesBelow('state/artifacts')].filter(
-    (path) => /\.(json|mjs)$/.test(path),
-  );
+  const copies = [
+    ...filesBelow('state/storage'),
+    ...filesBelow('state/graphs'),
+    ...filesBelow('state/artifacts'),
+  ].filter((path) => /\.(json|mjs)$/.test(path));
   expect(copies.length).toBeGreaterThanOrEqual(4);
   for (const damage of Object.values(damages)) {
     putBack();

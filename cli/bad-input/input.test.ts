@@ -83,7 +83,10 @@ test('a run fails by name when the disk of the dead-letter file is full, and los
 
 test('a policy that does not exist is refused before anything runs', async () => {
   writeCountingJob(`, { onMalformed: { deadLetter: 'dead.jsonl' } } as never`);
-  expectRefusal(await project.run(), /error: files\.jsonl: onMalformed is .*deadLetter[\s\S]*JOB_INVALID[\s\S]*\n→ write/);
+  expectRefusal(
+    await project.run(),
+    /error: files\.jsonl: onMalformed is .*deadLetter[\s\S]*JOB_INVALID[\s\S]*\n→ write/,
+  );
 });
 
 test('a parallelism above maxParallelism is refused, whoever asks for it', async () => {

@@ -71,7 +71,9 @@ test('a port in use is named with what to do, and only a job with several slots 
   writeJob('');
   expectRefusal(
     await project.run('--parallelism', '2', '--data-ports', range),
-    new RegExp(`error: every port of ${range} on 127\\.0\\.0\\.1 is in use\\n[\\s\\S]*PORT_IN_USE[\\s\\S]*\\n→ .*--data-ports`),
+    new RegExp(
+      `error: every port of ${range} on 127\\.0\\.0\\.1 is in use\\n[\\s\\S]*PORT_IN_USE[\\s\\S]*\\n→ .*--data-ports`,
+    ),
   );
   expectFinished(await project.run('--data-ports', String(port)));
   expect(await project.results()).toEqual(countsOf(total));
@@ -79,5 +81,9 @@ test('a port in use is named with what to do, and only a job with several slots 
 
 test('fewer ports than slots are wrong usage', async () => {
   writeJob('');
-  expectRefusal(await project.run('--parallelism', '3', '--data-ports', '7000-7001'), /2 ports.*3 slots[\s\S]*\n→ name 3 ports/, 2);
+  expectRefusal(
+    await project.run('--parallelism', '3', '--data-ports', '7000-7001'),
+    /2 ports.*3 slots[\s\S]*\n→ name 3 ports/,
+    2,
+  );
 });

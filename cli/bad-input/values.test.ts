@@ -34,10 +34,38 @@ function writeJob(value: string, place: keyof typeof places): void {
 }
 
 test.each([
-  ['a function', 'to another slot', aFunction, 'channel', ['--parallelism', '2'], /operator made .*\$\.a\.b is a function/],
-  ['a cycle', 'to another slot', aCycle, 'channel', ['--parallelism', '2'], /operator made .*\$\.me is an object that contains itself/],
-  ['a function', 'into state', aFunction, 'state', [], /state 'kept' of operator 'keeper', key 0: .*\$\.a\.b is a function/],
-  ['a class instance', 'into state', anInstance, 'reduce', [], /operator 'reduced', key 0: .*\$\.a\[0\] is an instance of URL/],
+  [
+    'a function',
+    'to another slot',
+    aFunction,
+    'channel',
+    ['--parallelism', '2'],
+    /operator made .*\$\.a\.b is a function/,
+  ],
+  [
+    'a cycle',
+    'to another slot',
+    aCycle,
+    'channel',
+    ['--parallelism', '2'],
+    /operator made .*\$\.me is an object that contains itself/,
+  ],
+  [
+    'a function',
+    'into state',
+    aFunction,
+    'state',
+    [],
+    /state 'kept' of operator 'keeper', key 0: .*\$\.a\.b is a function/,
+  ],
+  [
+    'a class instance',
+    'into state',
+    anInstance,
+    'reduce',
+    [],
+    /operator 'reduced', key 0: .*\$\.a\[0\] is an instance of URL/,
+  ],
   ['a cycle', 'into state', aCycle, 'state', [], /\$\.me is an object that contains itself[\s\S]*job\.ts:\d+/],
   ['a function', 'into a file', aFunction, 'sink', [], /field a\.b is a function[\s\S]*operator +results/],
   ['a class instance', 'into a file', anInstance, 'sink', [], /field a\.0 is a URL[\s\S]*operator +results/],

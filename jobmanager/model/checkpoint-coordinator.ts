@@ -355,7 +355,11 @@ export class CheckpointCoordinator {
     if (foundId === checkpointId && found?.attempt === phase.pointer.attempt)
       return this.#complete(phase, phase.pointer, env);
     if (foundId === (this.#pointer?.checkpointId ?? null)) {
-      if (this.#storeFailuresMax !== null && this.#pointerFailures >= this.#storeFailuresMax && this.#pointerError !== null)
+      if (
+        this.#storeFailuresMax !== null &&
+        this.#pointerFailures >= this.#storeFailuresMax &&
+        this.#pointerError !== null
+      )
         return this.#failed(phase, { ...this.#pointerError, retry: 'never' }, env);
       this.#phase = { ...phase, step: 'pointing' };
       return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };

@@ -207,7 +207,9 @@ test('a pointer that cannot be written ends the job after the failures it may ha
   expect(driver.master.state).toBe('running');
   failPointer(driver, 2);
   driver.slotEnded(1);
-  expect(driver.actions).toContainEqual(expect.objectContaining({ kind: 'record-terminal', state: 'failed', error: { ...full, retry: 'never' } }));
+  expect(driver.actions).toContainEqual(
+    expect.objectContaining({ kind: 'record-terminal', state: 'failed', error: { ...full, retry: 'never' } }),
+  );
   expect(driver.calls).toContain('notifyCheckpointAborted 1');
 });
 

@@ -277,7 +277,10 @@ export class JobMaster {
       if (this.#execution() !== null) return this.#attemptFailed({ ...error, retry: 'never' });
       return this.#beginEnding(null, { kind: 'end', state: 'failed', error });
     }
-    if (this.#storeFailures === 1) this.#warn(`the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`);
+    if (this.#storeFailures === 1)
+      this.#warn(
+        `the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`,
+      );
     if (counter === 'checkpoint') this.#take(this.#coordinator.numberingFailed());
     else if (this.#phase.step === 'numbering') this.#setTimer('counter-retry', counterRetryMs);
   }
@@ -357,9 +360,15 @@ export class JobMaster {
       return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
     }
     const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
-    const next = decision === null ? 'the job fails' : decision.restart ? `restart in ${decision.delayMs} ms` : `the job fails: ${decision.reason}`;
+    const next =
+      decision === null
+        ? 'the job fails'
+        : decision.restart
+          ? `restart in ${decision.delayMs} ms`
+          : `the job fails: ${decision.reason}`;
     this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next, restarts: decision?.restart === true });
-    if (decision?.restart === false && this.#restartCount > 0) this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
+    if (decision?.restart === false && this.#restartCount > 0)
+      this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
     if (decision?.restart === true) return this.#beginEnding(execution, { kind: 'restart', delayMs: decision.delayMs });
     this.#beginEnding(execution, { kind: 'end', state: 'failed', error });
   }
@@ -443,7 +452,8 @@ export class JobMaster {
       this.#phase = { step: 'recording', state: 'failed', error: this.#phase.error ?? error };
       return this.#terminalRecorded();
     }
-    if (this.#storeFailures === 1) this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${error.message}`);
+    if (this.#storeFailures === 1)
+      this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${error.message}`);
     this.#setTimer('terminal-retry', terminalRetryMs);
   }
 

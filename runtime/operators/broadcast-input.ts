@@ -38,7 +38,9 @@ export class BroadcastInputOperator implements Operator {
     try {
       this.#side = this.#context.functions.build(this.#records as unknown as readonly never[]);
     } catch (error) {
-      this.#context.fail(userError(this.#context, `building the side input of operator '${this.#context.node.id}' failed`, error));
+      this.#context.fail(
+        userError(this.#context, `building the side input of operator '${this.#context.node.id}' failed`, error),
+      );
     }
     this.#records = [];
   }

@@ -61,7 +61,11 @@ export function countMetric(context: AnyOperatorContext, counter: string, amount
 }
 
 /** Runs `open` or `close` of user code; a throw becomes an error that names operator and method. */
-export async function callUser(context: AnyOperatorContext, method: string, call: () => void | Promise<void>): Promise<void> {
+export async function callUser(
+  context: AnyOperatorContext,
+  method: string,
+  call: () => void | Promise<void>,
+): Promise<void> {
   try {
     await call();
   } catch (error) {
@@ -92,7 +96,8 @@ export function handleUserError(context: AnyOperatorContext, record: unknown, ca
   if (policy === 'fail') {
     // What the engine refused on behalf of the function (a value it cannot store) has said what is wrong.
     if (isEngineError(cause)) context.fail(cause);
-    else context.fail(userError(context, `the function of operator '${context.node.id}' threw${errorName(cause)}`, cause));
+    else
+      context.fail(userError(context, `the function of operator '${context.node.id}' threw${errorName(cause)}`, cause));
     return;
   }
   if (policy === 'skip') {

@@ -101,7 +101,9 @@ async function bytesPerKept(keep: (stream: Stream<Page>) => void): Promise<numbe
 }
 
 /** @param define given the stream of pages, one in so many, decoded in the slot where it is then; `bounded` or without an end */
-async function heldPerKept(define: (env: JobEnvironment, decoded: (bounded: boolean) => Stream<Page>) => void): Promise<number> {
+async function heldPerKept(
+  define: (env: JobEnvironment, decoded: (bounded: boolean) => Stream<Page>) => void,
+): Promise<number> {
   let seen = 0;
   let allSeen = (): void => {};
   const done = new Promise<void>((resolve) => void (allSeen = resolve));
@@ -114,7 +116,10 @@ async function heldPerKept(define: (env: JobEnvironment, decoded: (bounded: bool
       };
       define(env, (bounded) => {
         const source = env.from(pages(records, bounded), { uid: 'pages' });
-        return source.withTimestamps((page) => page.index, { outOfOrderness: minutes(1) }).rebalance().filter(sparse);
+        return source
+          .withTimestamps((page) => page.index, { outOfOrderness: minutes(1) })
+          .rebalance()
+          .filter(sparse);
       });
     }),
     { parallelism: 2 },
@@ -142,9 +147,19 @@ const keepers: Readonly<Record<string, (stream: Stream<Page>) => void>> = {
   'the key of a rolling aggregate': (stream) => drop(byUrl(stream).aggregate({ first: first((page) => page.index) })),
   reduce: (stream) => drop(byUrl(stream).reduce((left) => left)),
   'first, last and topN': (stream) =>
-    drop(byUrl(stream).aggregate({ first: first((page) => page), last: last((page) => page.url), top: topN(3, (page) => page.url) })),
+    drop(
+      byUrl(stream).aggregate({
+        first: first((page) => page),
+        last: last((page) => page.url),
+        top: topN(3, (page) => page.url),
+      }),
+    ),
   'accumulators of windows': (stream) =>
-    drop(byUrl(stream).window(tumbling(hours(1))).aggregate({ first: first((page) => page), top: topN(3, (page) => page.index) })),
+    drop(
+      byUrl(stream)
+        .window(tumbling(hours(1)))
+        .aggregate({ first: first((page) => page), top: topN(3, (page) => page.index) }),
+    ),
   'value state and its timers': (stream) =>
     drop(
       byUrl(stream).process(emits<Page>(), {
@@ -180,7 +195,11 @@ describe('what is kept of a decoded batch', () => {
   it('is its own copy: side inputs', { timeout: 60_000 }, async () => {
     const bytes = await heldPerKept((env, decoded) => {
       const main = env.from(pages(1, false), { uid: 'main' });
-      drop(main.broadcastInput(decoded(true), (side) => new Map(side.map((page) => [page.index, page]))).map((_, side) => side.size));
+      drop(
+        main
+          .broadcastInput(decoded(true), (side) => new Map(side.map((page) => [page.index, page])))
+          .map((_, side) => side.size),
+      );
     });
     // Each of the two slots has its copy.
     expect(bytes).toBeLessThan(2 * bytesPerKeptMax);

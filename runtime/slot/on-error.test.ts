@@ -1,6 +1,18 @@
 /** A throw is handled by the operator whose function threw, by its onError, and by no other. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { count, defineJob, emits, type JobEnvironment, minutes, outputTag, planJob, sideOutput, sum, tumbling, hours } from '../../client/index.ts';
+import {
+  count,
+  defineJob,
+  emits,
+  type JobEnvironment,
+  minutes,
+  outputTag,
+  planJob,
+  sideOutput,
+  sum,
+  tumbling,
+  hours,
+} from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import type { FailedRecord } from '../../client/index.ts';
 import { Deliveries } from '../../testing/deliveries.ts';
@@ -16,7 +28,11 @@ const backends = [
 
 async function run(define: (env: JobEnvironment) => void, backend = memoryBackend): Promise<Map<string, unknown[]>> {
   const delivered = new Deliveries();
-  const harness = new SlotHarness({ job: planJob(defineJob('throws', define), {}), backend, onDelivery: delivered.take });
+  const harness = new SlotHarness({
+    job: planJob(defineJob('throws', define), {}),
+    backend,
+    onDelivery: delivered.take,
+  });
   await (await harness.start()).finish();
   return delivered.channels;
 }
@@ -28,7 +44,11 @@ const picky = (value: number): number => {
   return value;
 };
 const bad = outputTag<FailedRecord<number>>('bad');
-const failedBy = (operator: string) => ({ code: 'USER_FUNCTION_FAILED', ids: { operator }, cause: expect.objectContaining({ message: 'two is refused' }) });
+const failedBy = (operator: string) => ({
+  code: 'USER_FUNCTION_FAILED',
+  ids: { operator },
+  cause: expect.objectContaining({ message: 'two is refused' }),
+});
 
 describe.each(backends)('onError beside the %s backend', (_, backend) => {
   it('is that of the keyed operator when a key selector throws', async () => {
@@ -49,7 +69,9 @@ describe.each(backends)('onError beside the %s backend', (_, backend) => {
       { key: 1, records: 2 },
       { key: 0, records: 1 },
     ]);
-    expect(results.get('bad')).toMatchObject([{ record: 2, operator: 'totals', message: 'two is refused', stack: expect.stringContaining('TypeError') }]);
+    expect(results.get('bad')).toMatchObject([
+      { record: 2, operator: 'totals', message: 'two is refused', stack: expect.stringContaining('TypeError') },
+    ]);
   });
 
   it('is that of the keyed operator when a key is refused', async () => {
@@ -66,7 +88,9 @@ describe.each(backends)('onError beside the %s backend', (_, backend) => {
 
   it('covers the selectors of aggregates and of windows', async () => {
     const results = await run((env) => {
-      const records = env.from(collection(numbers), { uid: 'numbers' }).withTimestamps((value) => value, { outOfOrderness: minutes(1) });
+      const records = env
+        .from(collection(numbers), { uid: 'numbers' })
+        .withTimestamps((value) => value, { outOfOrderness: minutes(1) });
       const keyed = records.keyBy(() => 'all');
       keyed
         .aggregate({ total: sum(picky) })
@@ -122,7 +146,10 @@ describe('onError', () => {
         .onError('skip')
         .collect('joined');
     });
-    await expect(job).rejects.toMatchObject({ ...failedBy('joined'), message: expect.stringContaining('building the side input') });
+    await expect(job).rejects.toMatchObject({
+      ...failedBy('joined'),
+      message: expect.stringContaining('building the side input'),
+    });
   });
 
   it.each(['fail', 'skip'] as const)('never shows in the emit of an operator upstream: %s', async (reaction) => {

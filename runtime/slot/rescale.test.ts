@@ -1,7 +1,19 @@
 /** Several slots over loopback TCP: the same results at any parallelism, and when it changes between attempts. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { count, defineJob, emits, hours, mapState, minutes, outputTag, planJob, sum, tumbling, valueState } from '../../client/index.ts';
+import {
+  count,
+  defineJob,
+  emits,
+  hours,
+  mapState,
+  minutes,
+  outputTag,
+  planJob,
+  sum,
+  tumbling,
+  valueState,
+} from '../../client/index.ts';
 import { generator } from '../../connectors/generator/index.ts';
 import { canonical, Deliveries } from '../../testing/deliveries.ts';
 import { SlotsHarness, type SlotsHarnessOptions } from '../../testing/slots-harness.ts';
@@ -32,7 +44,9 @@ const jobAt = (parallelism: number) =>
           value: random.int(100),
         }),
       });
-      const stream = env.from(source, { uid: 'readings' }).withTimestamps((reading) => reading.at, { outOfOrderness: minutes(10) });
+      const stream = env
+        .from(source, { uid: 'readings' })
+        .withTimestamps((reading) => reading.at, { outOfOrderness: minutes(10) });
       const hourly = stream
         .keyBy((reading) => reading.sensor)
         .window(tumbling(hours(1)))
@@ -52,7 +66,12 @@ const jobAt = (parallelism: number) =>
           },
           onTimer: (time, context) => {
             if (context.timeDomain === 'processing') return context.output(fired, context.key);
-            context.emit({ key: context.key, time, total: context.state.total.value(), values: [...context.state.perValue.entries()] });
+            context.emit({
+              key: context.key,
+              time,
+              total: context.state.total.value(),
+              values: [...context.state.perValue.entries()],
+            });
           },
         });
       totals.collect('totals');
@@ -62,14 +81,24 @@ const jobAt = (parallelism: number) =>
   );
 
 /** Runs the parts one after the other, each from the checkpoint of the one before; the last to its end. */
-async function runAt(parallelisms: readonly number[], options: Partial<SlotsHarnessOptions> = {}): Promise<Map<string, unknown[]>> {
+async function runAt(
+  parallelisms: readonly number[],
+  options: Partial<SlotsHarnessOptions> = {},
+): Promise<Map<string, unknown[]>> {
   const delivered = new Deliveries();
   let restore: SlotsHarness['newest'] = null;
   for (const [place, parallelism] of parallelisms.entries()) {
     const job = jobAt(parallelism);
     const last = place === parallelisms.length - 1;
     const clock = last ? { nowMs: () => farFuture + 1 } : {};
-    const harness = await new SlotsHarness({ job, restore, attempt: place + 1, onDelivery: delivered.take, ...clock, ...options }).start();
+    const harness = await new SlotsHarness({
+      job,
+      restore,
+      attempt: place + 1,
+      onDelivery: delivered.take,
+      ...clock,
+      ...options,
+    }).start();
     if (last) {
       await harness.finish();
       break;
@@ -107,9 +136,12 @@ describe.each([
   it('deliver the results of one slot through any changes of parallelism', { timeout: 60_000 }, async () => {
     const whole = await runAt([1]);
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 }), async (parallelisms) => {
-        expectEqual(await runAt(parallelisms, { backend }), whole);
-      }),
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 5 }),
+        async (parallelisms) => {
+          expectEqual(await runAt(parallelisms, { backend }), whole);
+        },
+      ),
       { numRuns: 5 },
     );
   });

@@ -3,7 +3,9 @@ import { LogBudget, logLineMaxLength, logLinesPerSecondMax } from './log-budget.
 
 test('a log budget drops what is over the lines of a second, and says how many when the next second begins', () => {
   const budget = new LogBudget();
-  const first = Array.from({ length: logLinesPerSecondMax + 3 }, (_, index) => budget.take(5_000 + index, `line ${index}`)).flat();
+  const first = Array.from({ length: logLinesPerSecondMax + 3 }, (_, index) =>
+    budget.take(5_000 + index, `line ${index}`),
+  ).flat();
   expect(first).toEqual(Array.from({ length: logLinesPerSecondMax }, (_, index) => `line ${index}`));
   expect(budget.take(6_000, 'next')).toEqual([expect.stringContaining('3 log lines were dropped'), 'next']);
   expect(budget.take(6_001, 'more')).toEqual(['more']);
