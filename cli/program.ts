@@ -85,6 +85,9 @@ function addRun(program: Command, actions: Actions): void {
         .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
         .default('memory'),
     )
+    .option('--stuck-timeout <time>', 'a function that runs longer fails the job; default: 60s', (text) =>
+      parseDuration('--stuck-timeout', text),
+    )
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);
