@@ -75,6 +75,8 @@ export interface TriggerCheckpointRequest {
   readonly attempt: AttemptRef;
   readonly checkpointId: number;
   readonly triggeredAtMs: number;
+  /** The job stops with it: sources hand on nothing after this barrier. */
+  readonly stop: boolean;
 }
 
 export interface NotifyCheckpointRequest {

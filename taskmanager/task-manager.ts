@@ -211,10 +211,10 @@ export class TaskManager implements TaskManagerGateway {
   triggerCheckpoint(request: TriggerCheckpointRequest): Promise<Acknowledgement> {
     const attempt = this.#current(request.attempt);
     if (attempt === null) return Promise.resolve(acknowledged);
-    const { checkpointId, triggeredAtMs } = request;
+    const { checkpointId, triggeredAtMs, stop } = request;
     const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
     this.#storeThread.beginCheckpoint(attempt.ref, checkpointId, live);
-    this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs });
+    this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop });
     return Promise.resolve(acknowledged);
   }
 

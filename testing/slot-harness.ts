@@ -122,8 +122,11 @@ export class SlotHarness {
     return checkpoint;
   }
 
-  /** Takes a checkpoint and does not complete it; null when every subtask has finished meanwhile. */
-  async snapshot(): Promise<HarnessCheckpoint | null> {
+  /**
+   * Takes a checkpoint and does not complete it; null when every subtask has finished meanwhile.
+   * @param stop the job stops with it: sources hand on nothing after its barrier
+   */
+  async snapshot(stop = false): Promise<HarnessCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;
     const earlier = this.#newest?.blocks ?? [];
     this.#blocks = [];
@@ -135,7 +138,7 @@ export class SlotHarness {
         this.#changed();
       },
     };
-    this.runtime.trigger({ checkpointId, triggeredAtMs: 0 });
+    this.runtime.trigger({ checkpointId, triggeredAtMs: 0 }, stop);
     await this.#until(() => subtasks !== null || this.#finished >= this.#subtaskCount);
     this.#waiting = null;
     if (subtasks === null) return null;

@@ -230,7 +230,8 @@ export class CheckpointCoordinator {
     };
     this.#pointerFailures = 0;
     this.#pointerError = null;
-    const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs };
+    const stop = this.#phase.reason === 'stop';
+    const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs, stop };
     // A task manager whose subtasks have all left has nothing to say any more.
     const taskManagerIds = [...new Set(live.map(({ taskManagerId }) => taskManagerId))];
     const actions: JobMasterAction[] = taskManagerIds.map((taskManagerId) => {

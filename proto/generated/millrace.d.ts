@@ -731,6 +731,9 @@ export namespace millrace {
             /** TriggerCheckpointRequest triggeredAtMs. */
             triggeredAtMs: number;
 
+            /** TriggerCheckpointRequest stop. */
+            stop: boolean;
+
             /**
              * Encodes the specified TriggerCheckpointRequest message. Does not implicitly {@link millrace.v1.TriggerCheckpointRequest.verify|verify} messages.
              * @param message TriggerCheckpointRequest message or plain object to encode
@@ -763,6 +766,9 @@ export namespace millrace {
 
                 /** TriggerCheckpointRequest triggeredAtMs */
                 triggeredAtMs?: (number|null);
+
+                /** TriggerCheckpointRequest stop */
+                stop?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -1108,6 +1108,7 @@ export const millrace = $root.millrace = (() => {
             TriggerCheckpointRequest.prototype.attempt = null;
             TriggerCheckpointRequest.prototype.checkpointId = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             TriggerCheckpointRequest.prototype.triggeredAtMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            TriggerCheckpointRequest.prototype.stop = false;
 
             TriggerCheckpointRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1122,6 +1123,8 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(16).uint64(message.checkpointId);
                 if (message.triggeredAtMs != null && $Object.hasOwnProperty.call(message, "triggeredAtMs") && (typeof message.triggeredAtMs === "object" ? message.triggeredAtMs.low || message.triggeredAtMs.high : message.triggeredAtMs !== 0))
                     writer.uint32(24).uint64(message.triggeredAtMs);
+                if (message.stop != null && $Object.hasOwnProperty.call(message, "stop") && message.stop !== false)
+                    writer.uint32(32).bool(message.stop);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1177,6 +1180,15 @@ export const millrace = $root.millrace = (() => {
                                 message.triggeredAtMs = value;
                             else
                                 delete message.triggeredAtMs;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.stop = value;
+                            else
+                                delete message.stop;
                             continue;
                         }
                     }

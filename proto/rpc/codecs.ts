@@ -86,7 +86,7 @@ export const cancelAttemptRequest = message<messages.CancelAttemptRequest>(
 export const triggerCheckpointRequest = message<messages.TriggerCheckpointRequest>(
   'TriggerCheckpointRequest',
   wire.TriggerCheckpointRequest,
-  { attempt: attemptRef, checkpointId: count, triggeredAtMs: count },
+  { attempt: attemptRef, checkpointId: count, triggeredAtMs: count, stop: flag },
 );
 export const notifyCheckpointRequest = message<messages.NotifyCheckpointRequest>(
   'NotifyCheckpointRequest',

@@ -3,7 +3,8 @@
  * the memory and on the cold backend.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
 import {
   count,
   defineJob,
@@ -19,8 +20,9 @@ import {
   valueState,
 } from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
+import { generator } from '../../connectors/generator/index.ts';
 import { canonical, Deliveries } from '../../testing/deliveries.ts';
-import { SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
+import { type HarnessCheckpoint, SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
 import { createColdTestBackend } from '../state/cold-test-backend.ts';
 import { memoryBackend } from '../state/backend.ts';
 
@@ -203,6 +205,28 @@ describe.each(backends)('a slot with the %s backend', (_, backend) => {
 });
 
 describe('a slot', () => {
+  it('reads nothing after the barrier of the checkpoint it stops with, and goes on when that is aborted', async () => {
+    const job = planJob(
+      defineJob('stops', (env) => {
+        env
+          .from(generator({ seed: 1, make: (index) => index }), { uid: 'numbers' })
+          .filter((value) => value < 0)
+          .print();
+      }),
+      {},
+    );
+    const harness = await new SlotHarness({ job }).start();
+    const read = () =>
+      harness.runtime.metrics().find((sample) => sample.subtask.vertexId === 'numbers')?.recordsIn ?? 0;
+    const checkpoint = await harness.snapshot(true);
+    const covered = checkpoint?.subtasks.reduce((sum, share) => sum + share.sourceRecords, 0);
+    for (let turn = 0; turn < 20; turn++) await turnOfLoop();
+    expect(read()).toBe(covered);
+    harness.abort(checkpoint as HarnessCheckpoint);
+    await vi.waitUntil(() => read() > (covered ?? 0), { timeout: 10_000 });
+    await harness.kill();
+  });
+
   it('reads a broadcast side input to its end before the first main record, also after a restart', async () => {
     const main = Array.from({ length: 2_000 }, (_, index) => ({ id: index % 50 }));
     const names = Array.from({ length: 50 }, (_, id) => ({ id, name: `name-${id}` }));

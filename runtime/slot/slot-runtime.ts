@@ -165,9 +165,10 @@ export class SlotRuntime {
     this.#loop.start();
   }
 
-  trigger(barrier: Barrier): void {
+  /** @param stop the job stops with this checkpoint: sources hand on nothing after its barrier */
+  trigger(barrier: Barrier, stop = false): void {
     for (const { subtask, place } of this.#placed) {
-      subtask.trigger(barrier);
+      subtask.trigger(barrier, stop);
       this.#loop.wake(place);
     }
   }

@@ -123,6 +123,12 @@ export class Subtask {
   #alignmentStartMs = 0;
   /** First checkpoint taken after the end; 0 when none. */
   #endCheckpointId = 0;
+  /** The job stops with this checkpoint; null while it does not stop. */
+  #stopAfter: number | null = null;
+  /** The job stops and the snapshot is taken: a source hands on nothing more. */
+  #halted = false;
+  /** Checkpoint this subtask took its last snapshot for. */
+  #frozenId = 0;
   #endCheckpointComplete = false;
   #processingTimeDue = Number.POSITIVE_INFINITY;
   #closing: Promise<void> | null = null;
@@ -220,9 +226,15 @@ export class Subtask {
     this.#host.wakeAt(timestampMs);
   }
 
-  /** The job manager has triggered a checkpoint: sources, and subtasks whose inputs have all ended, start it here. */
-  trigger(barrier: Barrier): void {
+  /**
+   * The job manager has triggered a checkpoint: sources, and subtasks whose inputs have all ended, start it here.
+   * @param stop a source hands on nothing after its snapshot, so that the checkpoint covers all there is
+   */
+  trigger(barrier: Barrier, stop = false): void {
     if (this.#phase === 'finished' || this.#phase === 'failed') return;
+    if (stop) this.#stopAfter = barrier.checkpointId;
+    // The barrier may have come over a channel before this message.
+    this.#halted ||= stop && this.#frozenId === barrier.checkpointId;
     this.#barriers.set(barrier.checkpointId, barrier);
     this.#wantSnapshot(this.#aligner.announced(barrier.checkpointId));
   }
@@ -239,6 +251,10 @@ export class Subtask {
 
   aborted(checkpointId: number): void {
     if (this.#phase === 'finished' || this.#phase === 'failed') return;
+    if (this.#stopAfter === checkpointId) {
+      this.#stopAfter = null;
+      this.#halted = false;
+    }
     this.#aligner.aborted(checkpointId);
     if (this.#snapshotWanted?.checkpointId === checkpointId) this.#snapshotWanted = null;
     for (const link of this.chain) link.operator.checkpointAborted(checkpointId);
@@ -457,6 +473,7 @@ export class Subtask {
 
   #pollHead(deadlineMs: number): 'done' | 'stuck' {
     const head = this.#head;
+    if (this.#halted) return 'stuck';
     if (head.poll !== undefined && !this.#sourceEnded) {
       const result = head.poll(deadlineMs);
       if (this.#sourceHead !== null) this.#sourceTime(this.#sourceHead);
@@ -527,6 +544,8 @@ export class Subtask {
   #freeze(request: SnapshotDecision): void {
     const { checkpointId } = request;
     const afterEnd = this.#phase === 'ended';
+    this.#frozenId = checkpointId;
+    this.#halted ||= this.#stopAfter === checkpointId;
     const tasks: { operatorId: string; task: SnapshotTask }[] = [];
     for (const link of this.chain) {
       for (const task of [link.operator.freeze(checkpointId), link.metricsRows.freeze(checkpointId)]) {

@@ -78,7 +78,7 @@ class SlotThread {
         this.#guard(this.#start(message));
         return;
       case 'trigger':
-        this.#runtime?.trigger({ checkpointId: message.checkpointId, triggeredAtMs: message.triggeredAtMs });
+        this.#runtime?.trigger(message, message.stop);
         return;
       case 'completed':
         this.#runtime?.completed(message.checkpointId);
