@@ -24,18 +24,59 @@ export interface EndToEndCase {
 
 const million = 1_000_000;
 const keyedSum = { job: 'keyed-sum', compare: ['sums'], eventsPerSecond: 3 * million, eventsMin: million } as const;
-const largeState = { parallelism: 1, eventsPerSecond: 2 * million, compare: ['counts', 'sums', 'maxima'], checkpointIntervalMs: null } as const;
+const largeState = {
+  parallelism: 1,
+  eventsPerSecond: 2 * million,
+  compare: ['counts', 'sums', 'maxima'],
+  checkpointIntervalMs: null,
+} as const;
 
 function checkpointCost(keys: number, keysName: string, checkpointIntervalMs: number | null): EndToEndCase {
   const name = `${keysName} keys, ${checkpointIntervalMs === null ? 'off' : 'every second'}`;
-  return { ...keyedSum, benchmark: 'checkpoint-cost', case: name, parallelism: 1, keys, checkpointIntervalMs, eventsMin: 5 * keys };
+  return {
+    ...keyedSum,
+    benchmark: 'checkpoint-cost',
+    case: name,
+    parallelism: 1,
+    keys,
+    checkpointIntervalMs,
+    eventsMin: 5 * keys,
+  };
 }
 
 export const endToEndCases: readonly EndToEndCase[] = [
-  { ...keyedSum, benchmark: 'keyed-sum', case: 'bid-7-fields', parallelism: 1, keys: 100_000, checkpointIntervalMs: null },
-  { ...keyedSum, benchmark: 'keyed-sum', case: 'bid-7-fields', parallelism: 2, keys: 100_000, checkpointIntervalMs: null },
-  { ...largeState, benchmark: 'large-state', case: 'aggregates, 2M keys', job: 'large-state', keys: 2 * million, eventsMin: 12 * million },
-  { ...largeState, benchmark: 'large-state', case: 'objects, 1M keys', job: 'object-state', keys: million, eventsMin: 6 * million },
+  {
+    ...keyedSum,
+    benchmark: 'keyed-sum',
+    case: 'bid-7-fields',
+    parallelism: 1,
+    keys: 100_000,
+    checkpointIntervalMs: null,
+  },
+  {
+    ...keyedSum,
+    benchmark: 'keyed-sum',
+    case: 'bid-7-fields',
+    parallelism: 2,
+    keys: 100_000,
+    checkpointIntervalMs: null,
+  },
+  {
+    ...largeState,
+    benchmark: 'large-state',
+    case: 'aggregates, 2M keys',
+    job: 'large-state',
+    keys: 2 * million,
+    eventsMin: 12 * million,
+  },
+  {
+    ...largeState,
+    benchmark: 'large-state',
+    case: 'objects, 1M keys',
+    job: 'object-state',
+    keys: million,
+    eventsMin: 6 * million,
+  },
   checkpointCost(100_000, '100K', null),
   checkpointCost(100_000, '100K', 1000),
   checkpointCost(2 * million, '2M', null),
@@ -83,7 +124,9 @@ function measurements(chosen: EndToEndCase, reports: readonly SinkReport[], expe
   const latencyMs = reports[0]?.latencyMs ?? null;
   const bytes = reports.reduce((sum, report) => sum + (report.stateBytes ?? 0), 0);
   return {
-    eventsPerSlotSecond: Math.round(reports.reduce((sum, report) => sum + report.records, 0) / largest(reports, 'slotCpuSeconds')),
+    eventsPerSlotSecond: Math.round(
+      reports.reduce((sum, report) => sum + report.records, 0) / largest(reports, 'slotCpuSeconds'),
+    ),
     slotWaitedSeconds: Math.round(largest(reports, 'slotWaitedSeconds') * 100) / 100,
     pauseMaxMs: Math.round(largest(reports, 'pauseMaxMs') * 10) / 10,
     ...(chosen.benchmark === 'large-state' ? { bytesPerKey: Math.round(bytes / expected.distinctKeys) } : {}),
@@ -92,7 +135,12 @@ function measurements(chosen: EndToEndCase, reports: readonly SinkReport[], expe
 }
 
 /** Every key of every column is what it must be, and every record arrived. */
-function isRight(chosen: EndToEndCase, events: number, reports: readonly SinkReport[], expected: ExpectedByKey): boolean {
+function isRight(
+  chosen: EndToEndCase,
+  events: number,
+  reports: readonly SinkReport[],
+  expected: ExpectedByKey,
+): boolean {
   if (reports.length !== chosen.parallelism) return false;
   if (reports.reduce((sum, report) => sum + report.records, 0) !== events) return false;
   return chosen.compare.every((name, column) => {
@@ -100,13 +148,24 @@ function isRight(chosen: EndToEndCase, events: number, reports: readonly SinkRep
     for (let key = 0; key < chosen.keys; key++) {
       if (expected.counts[key] === 0) continue;
       // Exactly one subtask owns the key.
-      const seen = reports.map((report) => (report.columns[column] as Float64Array)[key] as number).filter((value) => !Number.isNaN(value));
+      const seen = reports
+        .map((report) => (report.columns[column] as Float64Array)[key] as number)
+        .filter((value) => !Number.isNaN(value));
       if (seen.length !== 1 || seen[0] !== right[key]) return false;
     }
     return true;
   });
 }
 
-type NumberOf = 'firstMs' | 'lastMs' | 'firstCpuSeconds' | 'lastCpuSeconds' | 'pauseMaxMs' | 'slotCpuSeconds' | 'slotWaitedSeconds';
-const largest = (reports: readonly SinkReport[], name: NumberOf): number => Math.max(...reports.map((report) => report[name]));
-const smallest = (reports: readonly SinkReport[], name: NumberOf): number => Math.min(...reports.map((report) => report[name]));
+type NumberOf =
+  | 'firstMs'
+  | 'lastMs'
+  | 'firstCpuSeconds'
+  | 'lastCpuSeconds'
+  | 'pauseMaxMs'
+  | 'slotCpuSeconds'
+  | 'slotWaitedSeconds';
+const largest = (reports: readonly SinkReport[], name: NumberOf): number =>
+  Math.max(...reports.map((report) => report[name]));
+const smallest = (reports: readonly SinkReport[], name: NumberOf): number =>
+  Math.min(...reports.map((report) => report[name]));

@@ -41,8 +41,17 @@ interface Case {
 const seconds = (defaultSeconds: number): number => Number(values.seconds ?? defaultSeconds);
 
 async function allCases(): Promise<readonly Case[]> {
-  const [{ endToEndCases, runEndToEnd }, startup] = await Promise.all([import('./end-to-end.ts'), import('./startup.ts')]);
-  const micro = (benchmark: string, run: () => Promise<readonly BenchmarkRow[]>): Case => ({ benchmark, name: '', parallelism: 0, isolated: false, run });
+  const [{ endToEndCases, runEndToEnd }, startup] = await Promise.all([
+    import('./end-to-end.ts'),
+    import('./startup.ts'),
+  ]);
+  const micro = (benchmark: string, run: () => Promise<readonly BenchmarkRow[]>): Case => ({
+    benchmark,
+    name: '',
+    parallelism: 0,
+    isolated: false,
+    run,
+  });
   return [
     micro('codec', async () => (await import('./codec.ts')).runCodecBenchmark({ seconds: seconds(1) })),
     micro('exchange', async () => (await import('./exchange.ts')).runExchangeBenchmark({ seconds: seconds(1) })),
@@ -54,23 +63,46 @@ async function allCases(): Promise<readonly Case[]> {
       isolated: true,
       run: async () => [await runEndToEnd(chosen, seconds(10))],
     })),
-    { benchmark: 'startup', name: 'first result', parallelism: 1, isolated: false, run: async () => [await startup.firstResultRow()] },
+    {
+      benchmark: 'startup',
+      name: 'first result',
+      parallelism: 1,
+      isolated: false,
+      run: async () => [await startup.firstResultRow()],
+    },
     { benchmark: 'startup', name: 'idle', parallelism: 1, isolated: false, run: async () => [await startup.idleRow()] },
   ];
 }
 
 /** Runs one case in a process of its own. */
 function isolated(chosen: Case): readonly BenchmarkRow[] {
-  const args = [chosen.benchmark, '--case', chosen.name, '--parallelism', String(chosen.parallelism), '--in-process', '--json'];
+  const args = [
+    chosen.benchmark,
+    '--case',
+    chosen.name,
+    '--parallelism',
+    String(chosen.parallelism),
+    '--in-process',
+    '--json',
+  ];
   if (values.seconds !== undefined) args.push('--seconds', values.seconds);
-  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
   if (child.status !== 0) throw new Error(`${chosen.benchmark} '${chosen.name}' failed with exit code ${child.status}`);
-  return child.stdout.trim().split('\n').map((line) => JSON.parse(line) as BenchmarkRow);
+  return child.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as BenchmarkRow);
 }
 
 /** Micro benchmarks have their cases inside: they are chosen by row. */
 function isWanted(row: { readonly case: string; readonly parallelism: number }): boolean {
-  return row.case.includes(values.case ?? '') && (values.parallelism === undefined || row.parallelism === Number(values.parallelism));
+  return (
+    row.case.includes(values.case ?? '') &&
+    (values.parallelism === undefined || row.parallelism === Number(values.parallelism))
+  );
 }
 
 async function main(): Promise<void> {

@@ -17,8 +17,13 @@ export interface SinkReport {
   readonly columns: readonly Float64Array[];
   /** Heap and array buffers of the slot after a full collection, without what the sink itself holds; null when not measured. */
   readonly stateBytes: number | null;
-  /** Longest time between two turns of the slot's event loop, in ms; the first second of records is not counted. */
+  /** Longest time between two turns of the slot's event loop, in ms; not counted are the first second and the first three records a key, in which tables grow. */
   readonly pauseMaxMs: number;
   /** From scheduled emission to the sink, in ms; null when the job has no schedule. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number } | null;
+  readonly latencyMs: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly max: number;
+  } | null;
 }

@@ -37,7 +37,16 @@ export async function firstResultRow(): Promise<BenchmarkRow> {
   const seconds = (performance.now() - begun) / 1000;
   const resources = { cpuSeconds: cpuSecondsOf(child.pid), peakRssMiB: peakRssMiB(child.pid) };
   await ended(child);
-  return benchmarkRow({ benchmark: 'startup', case: 'first result', parallelism: 1, events: 1, seconds, ...resources, checkpoints: 0, checked: true });
+  return benchmarkRow({
+    benchmark: 'startup',
+    case: 'first result',
+    parallelism: 1,
+    events: 1,
+    seconds,
+    ...resources,
+    checkpoints: 0,
+    checked: true,
+  });
 }
 
 export async function idleRow(): Promise<BenchmarkRow> {
@@ -51,7 +60,16 @@ export async function idleRow(): Promise<BenchmarkRow> {
   const idleRssMiB = rssMiB(child.pid as number);
   child.kill('SIGTERM');
   await exited;
-  const row = benchmarkRow({ benchmark: 'startup', case: 'idle', parallelism: 1, events: 1, seconds, ...resources, checkpoints: 0, checked: true });
+  const row = benchmarkRow({
+    benchmark: 'startup',
+    case: 'idle',
+    parallelism: 1,
+    events: 1,
+    seconds,
+    ...resources,
+    checkpoints: 0,
+    checked: true,
+  });
   return { ...row, idleRssMiB };
 }
 

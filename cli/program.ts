@@ -85,9 +85,6 @@ function addRun(program: Command, actions: Actions): void {
         .argParser((text) => parseChoice('--backend', text, ['memory', 'cold']))
         .default('memory'),
     )
-    .option('--stuck-timeout <time>', 'end a user function that does not return for this long; default: 1m', (text) =>
-      parseDuration('--stuck-timeout', text),
-    )
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);

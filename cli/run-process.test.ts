@@ -3,7 +3,7 @@
  * the build.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -124,7 +124,10 @@ test('a run is refused over results of another, and --fresh replaces them', asyn
   const refused = await start().ended;
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/OUTPUT_OCCUPIED[\s\S]*--fresh/) });
   expect(await results()).toEqual(expectedResults());
+  // A file that no manifest of the sink lists is somebody else's.
+  writeFileSync(join(directory, 'out', 'notes.txt'), 'mine');
   const fresh = await start('--fresh').ended;
+  expect(readFileSync(join(directory, 'out', 'notes.txt'), 'utf8')).toBe('mine');
   expect(fresh.code, fresh.stderr).toBe(0);
   expect(await results()).toEqual(expectedResults());
 });
@@ -144,6 +147,7 @@ test('the results are those of an undisturbed run when a run is stopped by Ctrl-
   expect(resumed, resumed.stderr).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/numbers finished after[\s\S]*before checkpoint/),
+    stderr: expect.stringMatching(/^going on from checkpoint \d+, which covers [\d,]+ records? of the input\n/),
   });
   expect(await results()).toEqual(expectedResults());
 });
@@ -171,4 +175,24 @@ test('a job goes on with a mended function when the old one failed', async () =>
   const resumed = await start().ended;
   expect(resumed, resumed.stderr).toMatchObject({ code: 0, stderr: expect.stringMatching(/functions of operator/) });
   expect(await results()).toEqual(expectedResults());
+});
+
+test('a run fails naming the operator when its function changes the record it was given', async () => {
+  writeFileSync(
+    join(directory, 'job.ts'),
+    `import { defineJob } from 'millrace';
+import { files } from 'millrace/files';
+import { generator } from 'millrace/generator';
+export default defineJob('changes', (env) => {
+  env
+    .from(generator({ count: 10, make: (n) => ({ n }) }), { uid: 'numbers' })
+    .map((record) => Object.assign(record as { n: number }, { n: 0 }))
+    .uid('changer')
+    .to(files.jsonl('out'));
+});
+`,
+  );
+  const { code, stderr } = await start().ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/'changer' changed the record it was given/);
 });

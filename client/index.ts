@@ -37,8 +37,21 @@ export { quantileSketch } from './aggregates/quantile-sketch.ts';
 export { topN, type TopNOptions } from './aggregates/top-n.ts';
 export { renderPlan } from './plan/render-plan.ts';
 
-export type { Aggregate, AggregateResults, AggregateSet, NumericAggregate, NumericAggregateKind, ObjectAggregate } from '../core/aggregate.ts';
-export { EngineError, type EngineErrorOptions, type ErrorCode, type ErrorDomain, isEngineError } from '../core/errors.ts';
+export type {
+  Aggregate,
+  AggregateResults,
+  AggregateSet,
+  NumericAggregate,
+  NumericAggregateKind,
+  ObjectAggregate,
+} from '../core/aggregate.ts';
+export {
+  EngineError,
+  type EngineErrorOptions,
+  type ErrorCode,
+  type ErrorDomain,
+  isEngineError,
+} from '../core/errors.ts';
 export {
   describeFunctionDifference,
   describeGraphDifference,
@@ -53,7 +66,15 @@ export {
   type PlannedJob,
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
-export type { JobEdge, JobGraph, JobOptions, JobVertex, OperatorNode, Partitioner, RestartStrategyOptions } from '../core/graph/job-graph.ts';
+export type {
+  JobEdge,
+  JobGraph,
+  JobOptions,
+  JobVertex,
+  OperatorNode,
+  Partitioner,
+  RestartStrategyOptions,
+} from '../core/graph/job-graph.ts';
 export type {
   FilterFunction,
   FlatMapFunction,

@@ -45,7 +45,9 @@ async function committed<T>(name: string): Promise<readonly T[]> {
   return results;
 }
 
-test('every record counts once when a job is killed and goes on with other parallelisms', { timeout: 120_000 }, async () => {
+test('every record counts once when a job is killed and goes on with other parallelisms', {
+  timeout: 120_000,
+}, async () => {
   for (const parallelism of [1, 3]) {
     const run = start(parallelism);
     for (let completed = 0; completed < 3; completed++) {

@@ -20,7 +20,10 @@ const minuteMs = 60_000;
 
 export default defineJob('airport-delays', (env) => {
   const { input, output } = env.params({
-    input: params.string({ default: 'node_modules/vega-datasets/data/flights-3m.parquet', description: 'Parquet file of flights' }),
+    input: params.string({
+      default: 'node_modules/vega-datasets/data/flights-3m.parquet',
+      description: 'Parquet file of flights',
+    }),
     output: params.string({ default: 'out/airport-delays', description: 'directory of the results' }),
   });
 

@@ -34,7 +34,10 @@ test('word count counts every word of a day once', { timeout: 60_000 }, async ()
   const expected = new Map<string, number>();
   const entries = lines('examples/data/diary.jsonl').map((line) => JSON.parse(line) as { at: string; text: string });
   for (const { at, text } of entries) {
-    for (const word of text.toLowerCase().split(/[^a-z]+/).filter((part) => part !== '')) {
+    for (const word of text
+      .toLowerCase()
+      .split(/[^a-z]+/)
+      .filter((part) => part !== '')) {
       const key = `${at.slice(0, 10)} ${word}`;
       expected.set(key, (expected.get(key) ?? 0) + 1);
     }
@@ -49,7 +52,9 @@ test('word count counts every word of a day once', { timeout: 60_000 }, async ()
   ]);
 });
 
-test('sessions end at a gap, and clicks out of order join the session they belong to', { timeout: 60_000 }, async () => {
+test('sessions end at a gap, and clicks out of order join the session they belong to', {
+  timeout: 60_000,
+}, async () => {
   run('sessions', '--gap', '30m');
   const day = '2026-03-01T';
   const results = (await resultsOf('sessions')) as { user: string; from: string }[];
@@ -68,7 +73,9 @@ test('routes has every route between known airports, with cities and distance', 
   const routes = lines(`${data}/flights-airport.csv`)
     .slice(1)
     .map((line) => line.split(','));
-  const wanted = routes.filter(([from, to, count]) => known.has(from ?? '') && known.has(to ?? '') && Number(count) >= 500);
+  const wanted = routes.filter(
+    ([from, to, count]) => known.has(from ?? '') && known.has(to ?? '') && Number(count) >= 500,
+  );
   run('routes', '--least-flights', '500');
   const results = (await resultsOf('routes')) as { from: string; to: string; flights: number; kilometers: number }[];
   const codes = results.map(({ from, to, flights }) => [from, to, flights].join(' ').replace(/[^(]*\((\w+)\)/g, '$1 '));
@@ -83,5 +90,5 @@ test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  for (const name of examples) expect(readme).toContain(`examples/${name}`);
+  for (const name of examples) expect(readme.includes(`examples/${name}`), name).toBe(true);
 });

@@ -31,10 +31,10 @@ export default defineJob('routes', (env) => {
     leastFlights: params.integer({ default: 0, description: 'routes with fewer flights are left out' }),
   });
 
-  const side = env.from(
-    files.csv<Airport>(airports, { columns: { latitude: 'number', longitude: 'number' } }),
-    { uid: 'airports', parallelism: 1 },
-  );
+  const side = env.from(files.csv<Airport>(airports, { columns: { latitude: 'number', longitude: 'number' } }), {
+    uid: 'airports',
+    parallelism: 1,
+  });
 
   env
     .from(files.csv<Route>(routes, { columns: { count: 'number' } }), { uid: 'routes' })
@@ -45,7 +45,9 @@ export default defineJob('routes', (env) => {
       const from = byCode.get(route.origin);
       const to = byCode.get(route.destination);
       if (from === undefined || to === undefined) return [];
-      return [{ from: placeOf(from), to: placeOf(to), flights: route.count, kilometers: Math.round(distanceKm(from, to)) }];
+      return [
+        { from: placeOf(from), to: placeOf(to), flights: route.count, kilometers: Math.round(distanceKm(from, to)) },
+      ];
     })
     .uid('enriched')
     .to(files.jsonl(output))
@@ -61,7 +63,6 @@ function distanceKm(from: Airport, to: Airport): number {
   const radians = (degrees: number): number => (degrees * Math.PI) / 180;
   const halfLatitude = Math.sin(radians(to.latitude - from.latitude) / 2);
   const halfLongitude = Math.sin(radians(to.longitude - from.longitude) / 2);
-  const a =
-    halfLatitude ** 2 + Math.cos(radians(from.latitude)) * Math.cos(radians(to.latitude)) * halfLongitude ** 2;
+  const a = halfLatitude ** 2 + Math.cos(radians(from.latitude)) * Math.cos(radians(to.latitude)) * halfLongitude ** 2;
   return 2 * 6371 * Math.asin(Math.sqrt(a));
 }

@@ -314,7 +314,7 @@ export class JobManager {
           job,
           store.compareAndSetPointer(job.name, action.expected, action.pointer),
           (result) => ({ kind: 'pointer-set', checkpointId, result }),
-          () => ({ kind: 'pointer-set', checkpointId, result: 'unknown' }),
+          (error) => ({ kind: 'pointer-set', checkpointId, result: 'unknown', error }),
         );
       }
       case 'read-pointer': {
@@ -395,7 +395,8 @@ export class JobManager {
     }
     const text = noticeText(job.name, notice);
     // The failure that ends the job is its outcome, told once by whoever submitted it.
-    if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) this.#options.logger.warn(text);
+    if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts))
+      this.#options.logger.warn(text);
     else this.#options.logger.info(text);
     if (notice.kind === 'checkpoint-completed' && job.leftovers.length > 0) {
       this.#deleteObjects(job.leftovers);

@@ -477,7 +477,5 @@ function subtaskAt(slot: RunningSlot, place: number): string {
 /** An error of a thread that ended by itself, with the subtask that was running then. */
 function namingSubtask(error: WireError, slot: RunningSlot): WireError {
   const running = Atomics.load(slot.pulse, 1);
-  return running === 0
-    ? error
-    : { ...error, message: `${error.message}; it happened in ${subtaskAt(slot, running - 1)}` };
+  return running === 0 ? error : { ...error, message: `while ${subtaskAt(slot, running - 1)} ran, ${error.message}` };
 }

@@ -25,7 +25,10 @@ export class ScriptedSource<T> {
   constructor(options: ScriptedOptions) {
     const { splits, keepsPlanning = false, openSplitsMax = Number.POSITIVE_INFINITY, lowerBoundMs } = options;
     this.#scripts = Array.from({ length: splits }, () => ({ values: [], ended: false, changed: () => {} }));
-    const planned = (count: number, done: boolean): PlannedSplits<number> => ({ splits: Array.from({ length: count }, (_, split) => split), done });
+    const planned = (count: number, done: boolean): PlannedSplits<number> => ({
+      splits: Array.from({ length: count }, (_, split) => split),
+      done,
+    });
     this.source = {
       type: 'source',
       kind: 'scripted',
@@ -49,7 +52,8 @@ export class ScriptedSource<T> {
         };
       },
       createReader: (): SourceReader<T, number> => ({
-        openSplit: (split, position) => Promise.resolve(this.#cursor(this.#scripts[split] as Script<T>, (position as number | undefined) ?? 0)),
+        openSplit: (split, position) =>
+          Promise.resolve(this.#cursor(this.#scripts[split] as Script<T>, (position as number | undefined) ?? 0)),
         close: () => Promise.resolve(),
       }),
     };

@@ -140,7 +140,11 @@ export class SlotHarness {
     this.#waiting = null;
     if (subtasks === null) return null;
     const carried = (this.#restore?.subtasks ?? []).filter((share) => share.afterEnd);
-    return { checkpointId, blocks: [...earlier, ...this.#blocks], subtasks: [...carried, ...(subtasks as readonly EncodedSnapshot[])] };
+    return {
+      checkpointId,
+      blocks: [...earlier, ...this.#blocks],
+      subtasks: [...carried, ...(subtasks as readonly EncodedSnapshot[])],
+    };
   }
 
   complete(checkpoint: HarnessCheckpoint): void {
@@ -197,7 +201,9 @@ function finishedVertices(job: PlannedJob, finished: readonly SubtaskId[]): Subt
   const result: SubtaskId[] = [];
   const gone = new Set<string>();
   for (const vertex of job.graph.vertices) {
-    const upstreamGone = job.graph.edges.every((edge) => edge.targetVertex !== vertex.id || gone.has(edge.sourceVertex));
+    const upstreamGone = job.graph.edges.every(
+      (edge) => edge.targetVertex !== vertex.id || gone.has(edge.sourceVertex),
+    );
     const committer = vertex.operators.some((operator) => operator.kind === 'sink-committer');
     if (committer || !ended.has(vertex.id) || !upstreamGone) continue;
     gone.add(vertex.id);

@@ -3,7 +3,7 @@
  * `npm run demo -- --resume` goes on where an interrupted one stopped; other arguments are passed to `millrace run`.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled } from './install.mjs';
 
@@ -26,4 +26,17 @@ process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => child.kill('SIGTERM'));
 child.on('close', (code, signal) => {
   process.exitCode = code ?? (signal === 'SIGKILL' ? 137 : 1);
+  if (code === 0) void showResults();
 });
+
+/** What is committed so far, also when the job was stopped. */
+async function showResults() {
+  const { readCommitted } = await import('../dist/connectors/files/index.js');
+  const { demoResults } = await import('./demo-results.mjs');
+  // A job parameter may send the results elsewhere.
+  const named = given.findIndex((argument) => argument === '--output' || argument.startsWith('--output='));
+  const output = named < 0 ? 'out/airport-delays' : (given[named].split('=')[1] ?? given[named + 1]);
+  process.stdout.write(
+    `\n${(await demoResults(readCommitted, resolve(root, output))).join('\n')}\n`.replaceAll(`${root}`, ''),
+  );
+}

@@ -54,8 +54,12 @@ test('paths of the repository that pages name are there', () => {
 });
 
 test('scripts that pages call are scripts of the package', () => {
-  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
-  const called = pages.flatMap((page) => [...readFileSync(page, 'utf8').matchAll(/npm run ([\w-]+)/g)].map((match) => match[1]));
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const called = pages.flatMap((page) =>
+    [...readFileSync(page, 'utf8').matchAll(/npm run ([\w-]+)/g)].map((match) => match[1]),
+  );
   expect(called.length).toBeGreaterThan(5);
   for (const name of called) expect(Object.keys(scripts)).toContain(name);
 });
@@ -65,7 +69,10 @@ test('every source folder is in the table of the architecture', () => {
   const architecture = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
   const rows = architecture.split('\n').filter((line) => line.startsWith('| `'));
   for (const folder of include) {
-    expect(rows.some((row) => row.includes(`\`${folder}/\``)), folder).toBe(true);
+    expect(
+      rows.some((row) => row.includes(`\`${folder}/\``)),
+      folder,
+    ).toBe(true);
   }
 });
 

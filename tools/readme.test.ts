@@ -37,13 +37,16 @@ function installPacked(): readonly string[] {
   return packed.files.map((file) => file.path);
 }
 
+/** Packing takes seconds, and many when other tests keep the machine busy. */
+const packTimeoutMs = 120_000;
+
 let packedFiles: readonly string[] = [];
 beforeAll(() => {
   expect(existsSync(join(root, 'dist/cli/main.js')), 'dist/ is missing: npm run build').toBe(true);
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'own-project', private: true, type: 'module' }));
   packedFiles = installPacked();
   for (const { argument, text } of blocks(/file: (\S+)/)) writeFileSync(join(project, argument), text);
-});
+}, packTimeoutMs);
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
 const shell = (command: string): string =>
@@ -62,7 +65,9 @@ describe('the packed package', () => {
       expect(packedFiles).toContain(path);
     }
     const unwanted = packedFiles.filter((path) =>
-      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\/|^dist\/(benchmarks|cluster-tests|testing)\//.test(path),
+      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\/|^dist\/(benchmarks|cluster-tests|testing)\//.test(
+        path,
+      ),
     );
     expect(unwanted).toEqual([]);
   });

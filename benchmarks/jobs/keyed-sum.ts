@@ -5,7 +5,10 @@ import { type Bid, bidOfIndex } from '../records.ts';
 import { measuringSink } from './measuring-sink.ts';
 
 export default defineJob('keyed-sum', (env) => {
-  const { events, keys } = env.params({ events: params.number({ default: 1_000_000 }), keys: params.number({ default: 100_000 }) });
+  const { events, keys } = env.params({
+    events: params.number({ default: 1_000_000 }),
+    keys: params.number({ default: 100_000 }),
+  });
   env
     .from(generator<Bid>({ count: events, splits: env.parallelism, make: (index) => bidOfIndex(index, keys) }))
     .keyBy((bid) => bid.auction)

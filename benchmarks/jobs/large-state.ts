@@ -12,9 +12,18 @@ interface Result {
 }
 
 export default defineJob('large-state', (env) => {
-  const { events, keys } = env.params({ events: params.number({ default: 1_000_000 }), keys: params.number({ default: 2_000_000 }) });
+  const { events, keys } = env.params({
+    events: params.number({ default: 1_000_000 }),
+    keys: params.number({ default: 2_000_000 }),
+  });
   env
-    .from(generator({ count: events, splits: env.parallelism, make: (index) => ({ key: keyOfIndex(index, keys), value: priceOfIndex(index) }) }))
+    .from(
+      generator({
+        count: events,
+        splits: env.parallelism,
+        make: (index) => ({ key: keyOfIndex(index, keys), value: priceOfIndex(index) }),
+      }),
+    )
     .keyBy((record) => record.key)
     .aggregate({ count: count(), sum: sum((record) => record.value), max: max((record) => record.value) })
     .to(

@@ -13,9 +13,18 @@ interface Totals {
 type Result = Totals & { readonly key: number };
 
 export default defineJob('object-state', (env) => {
-  const { events, keys } = env.params({ events: params.number({ default: 1_000_000 }), keys: params.number({ default: 1_000_000 }) });
+  const { events, keys } = env.params({
+    events: params.number({ default: 1_000_000 }),
+    keys: params.number({ default: 1_000_000 }),
+  });
   env
-    .from(generator({ count: events, splits: env.parallelism, make: (index) => ({ key: keyOfIndex(index, keys), value: priceOfIndex(index) }) }))
+    .from(
+      generator({
+        count: events,
+        splits: env.parallelism,
+        make: (index) => ({ key: keyOfIndex(index, keys), value: priceOfIndex(index) }),
+      }),
+    )
     .keyBy((record) => record.key)
     .process(emits<Result>(), {
       state: { totals: valueState<Totals>() },

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseDuration, parseInteger, parseJobArguments } from './parse-options.ts';
+import { parseDuration, parseInteger, parseJobArguments, parsePortRange } from './parse-options.ts';
 
 describe('parseDuration', () => {
   test.each([
@@ -26,6 +26,21 @@ describe('parseInteger', () => {
     'refuses %j when it is no whole number within bounds',
     (text) => {
       expect(() => parseInteger('--n', text, { min: 1, max: 10 })).toThrow(/--n is a whole number from 1 to 10/);
+    },
+  );
+});
+
+describe('parsePortRange', () => {
+  test.each([
+    ['7000-7003', { first: 7000, last: 7003 }],
+    ['7000', { first: 7000, last: 7000 }],
+    ['1-65535', { first: 1, last: 65_535 }],
+  ])('reads %s', (text, range) => expect(parsePortRange('--ports', text)).toEqual(range));
+
+  test.each(['0-3', '7003-7000', '7000-65536', '7000-', 'http', ''])(
+    'refuses "%s" and says what is expected',
+    (text) => {
+      expect(() => parsePortRange('--ports', text)).toThrow(/--ports is a range of ports such as 7000-7003/);
     },
   );
 });

@@ -30,7 +30,6 @@ export interface RunCommandOptions {
   readonly slotStuckTimeoutMs: number | undefined;
   readonly dataPorts: PortRange | null;
   readonly backend: 'memory' | 'cold';
-  /** A user function that does not return for this long is ended; default as the engine has it. */
   readonly json: boolean;
   readonly verbose: boolean;
 }

@@ -194,7 +194,8 @@ function decide(
 ): StartDecision {
   const { graphHash, functionsFingerprint } = job;
   return decideStart(content, { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh }, () => {
-    if (storedGraph === null) return ['the stored graph cannot be read any more'];
+    if (storedGraph === null)
+      return [`what differs cannot be told: the stored graph below ${join(directory, 'graphs')} is missing or damaged`];
     const differences = describeGraphDifference(storedGraph, job.graph);
     return differences.length > 0 ? differences : ['it was planned by another version of the engine'];
   });

@@ -21,7 +21,8 @@ export function storageError(doing: string, path: string, cause: unknown): Engin
     );
   }
   const text = cause instanceof Error ? cause.message : String(cause);
-  const remedy = code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? ' → check the permissions of the path' : '';
+  const remedy =
+    code === 'EACCES' || code === 'EPERM' || code === 'EROFS' ? ' → check the permissions of the path' : '';
   const retry = remedy === '' ? 'backoff' : 'never';
   return new EngineError('STORAGE_FAILED', `${doing} ${path} failed: ${text}${remedy}`, {
     domain: 'external',

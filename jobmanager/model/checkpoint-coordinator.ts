@@ -30,6 +30,7 @@ import { FileRetention } from './file-retention.ts';
 import type {
   CheckpointPointer,
   JobMasterAction,
+  JobMasterEvent,
   JobMasterOptions,
   RestoredPointer,
   StepEnvironment,
@@ -100,6 +101,7 @@ export class CheckpointCoordinator {
   readonly #graphHash: string;
   readonly #leaderEpoch: number;
   readonly #minPauseMs: number;
+  readonly #storeFailuresMax: number | null;
   readonly #timers: Timers;
   readonly #retention: FileRetention;
   readonly #merges = new MergeOwnership();
@@ -116,6 +118,9 @@ export class CheckpointCoordinator {
   #finalRequested = false;
   #nextDueMs = 0;
   #failuresInARow = 0;
+  /** Of the checkpoint in flight: how often its pointer was not set, and why it was not the last time. */
+  #pointerFailures = 0;
+  #pointerError: WireError | null = null;
 
   constructor(options: JobMasterOptions, timers: Timers) {
     this.#jobName = options.graph.name;
@@ -123,6 +128,7 @@ export class CheckpointCoordinator {
     this.#graphHash = options.graphHash;
     this.#leaderEpoch = options.leaderEpoch;
     this.#minPauseMs = options.settings.checkpointMinPauseMs;
+    this.#storeFailuresMax = options.settings.storeFailuresMax;
     this.#timers = timers;
     this.#retention = new FileRetention(options.graph.options.checkpointsRetained);
     this.#pointer = options.restored?.pointer ?? null;
@@ -222,6 +228,8 @@ export class CheckpointCoordinator {
       snapshots: [],
       files: [],
     };
+    this.#pointerFailures = 0;
+    this.#pointerError = null;
     const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId, triggeredAtMs: env.nowMs };
     // A task manager whose subtasks have all left has nothing to say any more.
     const taskManagerIds = [...new Set(live.map(({ taskManagerId }) => taskManagerId))];
@@ -326,11 +334,14 @@ export class CheckpointCoordinator {
     return this.#failed(phase, error, env);
   }
 
-  pointerSet(checkpointId: number, result: 'done' | 'conflict' | 'unknown', env: StepEnvironment): CoordinatorOutcome {
+  pointerSet(event: JobMasterEvent & { kind: 'pointer-set' }, env: StepEnvironment): CoordinatorOutcome {
+    const { checkpointId, result } = event;
     const phase = this.#phase;
     if (phase.step !== 'pointing' || phase.checkpointId !== checkpointId || phase.pointer === null)
       return { actions: [] };
     if (result === 'done') return this.#complete(phase, phase.pointer, env);
+    this.#pointerFailures++;
+    this.#pointerError = event.error ?? this.#pointerError;
     // A conflict may be with our own write whose answer was lost: what is there decides.
     this.#phase = { ...phase, step: 'reading' };
     return { actions: [{ kind: 'read-pointer', checkpointId }] };
@@ -344,6 +355,12 @@ export class CheckpointCoordinator {
     if (foundId === checkpointId && found?.attempt === phase.pointer.attempt)
       return this.#complete(phase, phase.pointer, env);
     if (foundId === (this.#pointer?.checkpointId ?? null)) {
+      if (
+        this.#storeFailuresMax !== null &&
+        this.#pointerFailures >= this.#storeFailuresMax &&
+        this.#pointerError !== null
+      )
+        return this.#failed(phase, { ...this.#pointerError, retry: 'never' }, env);
       this.#phase = { ...phase, step: 'pointing' };
       return { actions: [this.#timers.set('pointer-retry', pointerRetryMs)] };
     }

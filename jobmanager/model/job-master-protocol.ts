@@ -60,7 +60,11 @@ export interface JobMasterSettings {
   readonly checkpointMinPauseMs: number;
   /** How long a stopped job waits for its last output to be committed. */
   readonly commitWaitMs: number;
-  /** Failures in a row to write the job's own records (counters, how it ended) before it is given up; null: tried for ever. */
+  /**
+   * Failures in a row to write the job's own records (counters, pointer, how it ended) before it is given up; null: tried
+   * for ever. A number only with a store whose failed write is over when it answers: a write that comes later would name
+   * files that are deleted by then.
+   */
   readonly storeFailuresMax: number | null;
 }
 
@@ -129,7 +133,13 @@ export type JobMasterEvent =
   | { readonly kind: 'manifest-written'; readonly checkpointId: number; readonly manifest: ObjectRef }
   | { readonly kind: 'manifest-failed'; readonly checkpointId: number; readonly error: WireError }
   /** `unknown`: it may have happened. `conflict`: it did not, the pointer is not the expected one. */
-  | { readonly kind: 'pointer-set'; readonly checkpointId: number; readonly result: 'done' | 'conflict' | 'unknown' }
+  | {
+      readonly kind: 'pointer-set';
+      readonly checkpointId: number;
+      readonly result: 'done' | 'conflict' | 'unknown';
+      /** Why it is unknown, where that is known. */
+      readonly error?: WireError;
+    }
   | { readonly kind: 'pointer-read'; readonly checkpointId: number; readonly pointer: CheckpointPointer | null }
   | { readonly kind: 'pointer-read-failed'; readonly checkpointId: number; readonly error: WireError }
   /** `conflict`: another leader has taken the job over, nothing was recorded. */
@@ -168,7 +178,18 @@ export type JobMasterAction =
 export type JobNotice =
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
   /** `restarts`: another attempt follows; else the job ends with this error. */
-  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly error: WireError; readonly next: string; readonly restarts: boolean }
-  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly bytes: number; readonly durationMs: number }
+  | {
+      readonly kind: 'attempt-failed';
+      readonly attempt: number;
+      readonly error: WireError;
+      readonly next: string;
+      readonly restarts: boolean;
+    }
+  | {
+      readonly kind: 'checkpoint-completed';
+      readonly checkpointId: number;
+      readonly bytes: number;
+      readonly durationMs: number;
+    }
   | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
   | { readonly kind: 'warning'; readonly message: string };

@@ -32,15 +32,20 @@ function graph(): JobGraph {
 
 /** A job master of one subtask whose actions are noted; timers fire when a test says so. */
 class Driver {
-  readonly master = new JobMaster({
-    graph: graph(),
-    graphHash: 'h',
-    graphRef: ref,
-    artifactRef: ref,
-    leaderEpoch: 7,
-    restored: null,
-    settings: { ...jobMasterSettingsDefault, heartbeatTimeoutMs: null },
-  });
+  readonly master: JobMaster;
+
+  constructor(storeFailuresMax: number | null = null) {
+    this.master = new JobMaster({
+      graph: graph(),
+      graphHash: 'h',
+      graphRef: ref,
+      artifactRef: ref,
+      leaderEpoch: 7,
+      restored: null,
+      settings: { ...jobMasterSettingsDefault, heartbeatTimeoutMs: null, storeFailuresMax },
+    });
+  }
+
   readonly actions: JobMasterAction[] = [];
   nowMs = 0;
   #counters = { attempt: 0, checkpoint: 0 };
@@ -86,7 +91,7 @@ class Driver {
     return { leaderEpoch, jobName: 'job', attempt };
   }
 
-  state(attempt: number, state: 'running' | 'failed', leaderEpoch = 7): this {
+  state(attempt: number, state: 'running' | 'failed' | 'finished', leaderEpoch = 7): this {
     const error = state === 'failed' ? failure : null;
     const report = {
       attempt: this.at(attempt, leaderEpoch),
@@ -129,8 +134,8 @@ class Driver {
   }
 }
 
-function running(): Driver {
-  return new Driver()
+function running(storeFailuresMax: number | null = null): Driver {
+  return new Driver(storeFailuresMax)
     .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
     .step({ kind: 'started' })
     .run(1);
@@ -184,6 +189,42 @@ test('an ambiguous pointer is set again with the same content when it is not the
   driver.actions.length = 0;
   driver.step({ kind: 'timer-fired', timer: 'pointer-retry', generation: 1 });
   expect(driver.pointer).toEqual(first);
+});
+
+const full = toWireError(new EngineError('STORAGE_FULL', 'no room', { domain: 'external', retry: 'backoff' }));
+
+/** The pointer of checkpoint 1 is not written, and read back as it was. */
+function failPointer(driver: Driver, generation: number): void {
+  driver
+    .step({ kind: 'pointer-set', checkpointId: 1, result: 'unknown', error: full })
+    .step({ kind: 'pointer-read', checkpointId: 1, pointer: null })
+    .step({ kind: 'timer-fired', timer: 'pointer-retry', generation });
+}
+
+test('a pointer that cannot be written ends the job after the failures it may have, and deletes what it would name', () => {
+  const driver = running(2).checkpoint(1, 1);
+  failPointer(driver, 1);
+  expect(driver.master.state).toBe('running');
+  failPointer(driver, 2);
+  driver.slotEnded(1);
+  expect(driver.actions).toContainEqual(
+    expect.objectContaining({ kind: 'record-terminal', state: 'failed', error: { ...full, retry: 'never' } }),
+  );
+  expect(driver.calls).toContain('notifyCheckpointAborted 1');
+});
+
+test('a pointer that cannot be written is tried for ever when there is no limit', () => {
+  const driver = running().checkpoint(1, 1);
+  for (let generation = 1; generation <= 50; generation++) failPointer(driver, generation);
+  expect(driver.master.state).toBe('running');
+});
+
+test('the end of a job that cannot be recorded is told with the error of the storage after the failures it may have', () => {
+  const driver = running(2).state(1, 'finished').slotEnded(1);
+  driver.step({ kind: 'terminal-failed', error: full });
+  expect(driver.actions.some((action) => action.kind === 'job-ended')).toBe(false);
+  driver.step({ kind: 'terminal-failed', error: full });
+  expect(driver.actions.at(-1)).toEqual({ kind: 'job-ended', state: 'failed', error: full });
 });
 
 test('a job manager whose pointer was moved by another one stops and records nothing', () => {

@@ -33,7 +33,7 @@ import type {
   TaskManagerCall,
   TimerName,
 } from './job-master-protocol.ts';
-import { isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
+import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
 import { missingSlotsError, placeSlices, type SlotOffer, slicesOf } from './slot-assignment.ts';
@@ -156,7 +156,7 @@ export class JobMaster {
       case 'manifest-failed':
         return this.#take(this.#coordinator.manifestFailed(event.checkpointId, event.error, this.#env));
       case 'pointer-set':
-        return this.#take(this.#coordinator.pointerSet(event.checkpointId, event.result, this.#env));
+        return this.#take(this.#coordinator.pointerSet(event, this.#env));
       case 'pointer-read':
         return this.#take(this.#coordinator.pointerRead(event.checkpointId, event.pointer, this.#env));
       case 'pointer-read-failed':
@@ -277,7 +277,10 @@ export class JobMaster {
       if (this.#execution() !== null) return this.#attemptFailed({ ...error, retry: 'never' });
       return this.#beginEnding(null, { kind: 'end', state: 'failed', error });
     }
-    if (this.#storeFailures === 1) this.#warn(`the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`);
+    if (this.#storeFailures === 1)
+      this.#warn(
+        `the ${counter} counter of job "${this.#jobName}" could not be advanced, it is tried again: ${error.message}`,
+      );
     if (counter === 'checkpoint') this.#take(this.#coordinator.numberingFailed());
     else if (this.#phase.step === 'numbering') this.#setTimer('counter-retry', counterRetryMs);
   }
@@ -357,9 +360,15 @@ export class JobMaster {
       return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
     }
     const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
-    const next = decision === null ? 'the job fails' : decision.restart ? `restart in ${decision.delayMs} ms` : `the job fails: ${decision.reason}`;
+    const next =
+      decision === null
+        ? 'the job fails'
+        : decision.restart
+          ? `restart in ${decision.delayMs} ms`
+          : `the job fails: ${decision.reason}`;
     this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next, restarts: decision?.restart === true });
-    if (decision?.restart === false && this.#restartCount > 0) this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
+    if (decision?.restart === false && this.#restartCount > 0)
+      this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
     if (decision?.restart === true) return this.#beginEnding(execution, { kind: 'restart', delayMs: decision.delayMs });
     this.#beginEnding(execution, { kind: 'end', state: 'failed', error });
   }
@@ -439,10 +448,12 @@ export class JobMaster {
   #terminalFailed(error: WireError): void {
     if (this.#phase.step !== 'recording') return;
     if (this.#isHopeless(error)) {
+      if (!isLegalJobMove(this.#state, 'failed')) this.#moveUnless('canceling');
       this.#phase = { step: 'recording', state: 'failed', error: this.#phase.error ?? error };
       return this.#terminalRecorded();
     }
-    if (this.#storeFailures === 1) this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${error.message}`);
+    if (this.#storeFailures === 1)
+      this.#warn(`the end of job "${this.#jobName}" could not be recorded, it is tried again: ${error.message}`);
     this.#setTimer('terminal-retry', terminalRetryMs);
   }
 

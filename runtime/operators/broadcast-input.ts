@@ -4,6 +4,7 @@
  * subtask 0 writes them.
  */
 import { decodeKey } from '../../core/codec/key-codec.ts';
+import { ownValue } from '../../core/codec/own.ts';
 import { decodeValue } from '../../core/codec/value-codec.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { ItemCursor } from './item-cursor.ts';
@@ -28,7 +29,8 @@ export class BroadcastInputOperator implements Operator {
 
   emitSide(value: unknown): void {
     if (this.#context.subtaskIndex === 0) this.#rows.put(stateName, this.#records.length, value);
-    this.#records.push(value);
+    // Kept for the life of the attempt: it must not hold on to the batch it was decoded from.
+    this.#records.push(ownValue(value));
   }
 
   /** The side has ended: builds the object that the user's functions see. */
@@ -36,7 +38,9 @@ export class BroadcastInputOperator implements Operator {
     try {
       this.#side = this.#context.functions.build(this.#records as unknown as readonly never[]);
     } catch (error) {
-      this.#context.fail(userError(this.#context, `building the side input of operator '${this.#context.node.id}' failed`, error));
+      this.#context.fail(
+        userError(this.#context, `building the side input of operator '${this.#context.node.id}' failed`, error),
+      );
     }
     this.#records = [];
   }

@@ -25,6 +25,8 @@ interface PlannerRow {
 }
 
 const stateName = 'planner';
+/** Splits of one source; each is a row of state and waits in a reader. */
+export const plannedSplitsMax = 1_000_000;
 
 export class SourcePlannerOperator implements Operator {
   readonly #context: OperatorContext<'source-planner'>;
@@ -119,6 +121,8 @@ export class SourcePlannerOperator implements Operator {
 
   #received(planned: PlannedSplits<unknown>): void {
     this.#asking = false;
+    const count = this.#nextIndex + this.#waiting.length + planned.splits.length;
+    if (count > plannedSplitsMax) return this.#context.fail(tooManySplits(this.#context.node.id, count));
     this.#discovered = true;
     this.#waiting.push(...planned.splits);
     this.#done = planned.done;
@@ -126,4 +130,9 @@ export class SourcePlannerOperator implements Operator {
     this.#changed = true;
     this.#context.wake();
   }
+}
+
+function tooManySplits(operatorId: string, count: number): EngineError {
+  const message = `source '${operatorId}' cuts its input into ${count} splits, more than ${plannedSplitsMax}: make the splits larger, or read fewer files at once`;
+  return new EngineError('NOT_SUPPORTED', message, { ids: { operator: operatorId } });
 }

@@ -8,7 +8,9 @@ export abstract class StatelessOperator implements Operator {
   abstract emit(value: unknown): void;
 
   restore(row: RestoredRow): void {
-    throw new EngineError('INTERNAL', `a stateless operator was given a row of state '${row.stateName}'`, { domain: 'internal' });
+    throw new EngineError('INTERNAL', `a stateless operator was given a row of state '${row.stateName}'`, {
+      domain: 'internal',
+    });
   }
 
   open(): Promise<void> {

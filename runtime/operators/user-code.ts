@@ -50,14 +50,22 @@ export function functionContext(context: AnyOperatorContext): FunctionContext {
   };
 }
 
+/** Names of counters of one operator; what is counted under further names is added up under `otherCounters`. */
+export const counterNamesMax = 256;
+
 /** Adds to a named counter of the operator. */
-export function countMetric(context: AnyOperatorContext, name: string, amount: number): void {
+export function countMetric(context: AnyOperatorContext, counter: string, amount: number): void {
   const counters = context.metrics.counters;
+  const name = counters.size < counterNamesMax || counters.has(counter) ? counter : 'otherCounters';
   counters.set(name, (counters.get(name) ?? 0) + amount);
 }
 
 /** Runs `open` or `close` of user code; a throw becomes an error that names operator and method. */
-export async function callUser(context: AnyOperatorContext, method: string, call: () => void | Promise<void>): Promise<void> {
+export async function callUser(
+  context: AnyOperatorContext,
+  method: string,
+  call: () => void | Promise<void>,
+): Promise<void> {
   try {
     await call();
   } catch (error) {
@@ -88,7 +96,8 @@ export function handleUserError(context: AnyOperatorContext, record: unknown, ca
   if (policy === 'fail') {
     // What the engine refused on behalf of the function (a value it cannot store) has said what is wrong.
     if (isEngineError(cause)) context.fail(cause);
-    else context.fail(userError(context, `the function of operator '${context.node.id}' threw${errorName(cause)}`, cause));
+    else
+      context.fail(userError(context, `the function of operator '${context.node.id}' threw${errorName(cause)}`, cause));
     return;
   }
   if (policy === 'skip') {

@@ -11,7 +11,8 @@ interface Item {
   readonly amount: number;
 }
 
-const itemsOf = (length: number): Item[] => Array.from({ length }, (_, index) => ({ name: `item-${index % 3}`, amount: index }));
+const itemsOf = (length: number): Item[] =>
+  Array.from({ length }, (_, index) => ({ name: `item-${index % 3}`, amount: index }));
 
 async function run(define: (env: JobEnvironment) => void): Promise<Map<string, unknown[]>> {
   const delivered = new Deliveries();
@@ -25,7 +26,11 @@ const change = (item: Readonly<Item>): Item => {
   return item as Item;
 };
 
-const refused = (operator: string, words: RegExp) => ({ code: 'USER_FUNCTION_FAILED', ids: { operator }, message: expect.stringMatching(words) });
+const refused = (operator: string, words: RegExp) => ({
+  code: 'USER_FUNCTION_FAILED',
+  ids: { operator },
+  message: expect.stringMatching(words),
+});
 
 describe('a slot that checks immutability', () => {
   it('fails naming the operator when a chained function changes the record it was given', async () => {
@@ -41,7 +46,10 @@ describe('a slot that checks immutability', () => {
     const job = run((env) => {
       const items = env.from(collection(itemsOf(10)), { uid: 'items' }).map((item) => ({ ...item }));
       items.rebalance().map(change).uid('changer').collect('changed');
-      items.rebalance().map((item) => item.amount).collect('amounts');
+      items
+        .rebalance()
+        .map((item) => item.amount)
+        .collect('amounts');
     });
     await expect(job).rejects.toMatchObject(refused('changer', /changed the record it was given/));
   });

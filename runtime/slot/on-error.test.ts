@@ -1,10 +1,23 @@
 /** A throw is handled by the operator whose function threw, by its onError, and by no other. */
-import { describe, expect, it } from 'vitest';
-import { count, defineJob, emits, type JobEnvironment, minutes, outputTag, planJob, sideOutput, sum, tumbling, hours } from '../../client/index.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  count,
+  defineJob,
+  emits,
+  type JobEnvironment,
+  minutes,
+  outputTag,
+  planJob,
+  sideOutput,
+  sum,
+  tumbling,
+  hours,
+} from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import type { FailedRecord } from '../../client/index.ts';
 import { Deliveries } from '../../testing/deliveries.ts';
 import { SlotHarness } from '../../testing/slot-harness.ts';
+import { SlotsHarness } from '../../testing/slots-harness.ts';
 import { createColdTestBackend } from '../state/cold-test-backend.ts';
 import { memoryBackend } from '../state/backend.ts';
 
@@ -15,7 +28,11 @@ const backends = [
 
 async function run(define: (env: JobEnvironment) => void, backend = memoryBackend): Promise<Map<string, unknown[]>> {
   const delivered = new Deliveries();
-  const harness = new SlotHarness({ job: planJob(defineJob('throws', define), {}), backend, onDelivery: delivered.take });
+  const harness = new SlotHarness({
+    job: planJob(defineJob('throws', define), {}),
+    backend,
+    onDelivery: delivered.take,
+  });
   await (await harness.start()).finish();
   return delivered.channels;
 }
@@ -27,7 +44,11 @@ const picky = (value: number): number => {
   return value;
 };
 const bad = outputTag<FailedRecord<number>>('bad');
-const failedBy = (operator: string) => ({ code: 'USER_FUNCTION_FAILED', ids: { operator }, cause: expect.objectContaining({ message: 'two is refused' }) });
+const failedBy = (operator: string) => ({
+  code: 'USER_FUNCTION_FAILED',
+  ids: { operator },
+  cause: expect.objectContaining({ message: 'two is refused' }),
+});
 
 describe.each(backends)('onError beside the %s backend', (_, backend) => {
   it('is that of the keyed operator when a key selector throws', async () => {
@@ -48,7 +69,9 @@ describe.each(backends)('onError beside the %s backend', (_, backend) => {
       { key: 1, records: 2 },
       { key: 0, records: 1 },
     ]);
-    expect(results.get('bad')).toMatchObject([{ record: 2, operator: 'totals', message: 'two is refused', stack: expect.stringContaining('TypeError') }]);
+    expect(results.get('bad')).toMatchObject([
+      { record: 2, operator: 'totals', message: 'two is refused', stack: expect.stringContaining('TypeError') },
+    ]);
   });
 
   it('is that of the keyed operator when a key is refused', async () => {
@@ -65,7 +88,9 @@ describe.each(backends)('onError beside the %s backend', (_, backend) => {
 
   it('covers the selectors of aggregates and of windows', async () => {
     const results = await run((env) => {
-      const records = env.from(collection(numbers), { uid: 'numbers' }).withTimestamps((value) => value, { outOfOrderness: minutes(1) });
+      const records = env
+        .from(collection(numbers), { uid: 'numbers' })
+        .withTimestamps((value) => value, { outOfOrderness: minutes(1) });
       const keyed = records.keyBy(() => 'all');
       keyed
         .aggregate({ total: sum(picky) })
@@ -121,7 +146,10 @@ describe('onError', () => {
         .onError('skip')
         .collect('joined');
     });
-    await expect(job).rejects.toMatchObject({ ...failedBy('joined'), message: expect.stringContaining('building the side input') });
+    await expect(job).rejects.toMatchObject({
+      ...failedBy('joined'),
+      message: expect.stringContaining('building the side input'),
+    });
   });
 
   it.each(['fail', 'skip'] as const)('never shows in the emit of an operator upstream: %s', async (reaction) => {
@@ -146,6 +174,65 @@ describe('onError', () => {
     });
     if (reaction === 'fail') await expect(job).rejects.toMatchObject(failedBy('downstream'));
     else expect((await job).get('kept')).toEqual([1, 3, 4]);
+    expect(caught).toEqual([]);
+  });
+});
+
+describe('onError over an exchange', () => {
+  async function runAtThree(define: (env: JobEnvironment) => void): Promise<Map<string, unknown[]>> {
+    const delivered = new Deliveries();
+    const job = planJob(defineJob('throws', define), { parallelism: 3 });
+    const harness = new SlotsHarness({ job, onDelivery: delivered.take });
+    started.push(harness);
+    await (await harness.start()).finish();
+    return delivered.channels;
+  }
+  let started: SlotsHarness[] = [];
+  afterEach(async () => {
+    for (const harness of started) await harness.kill();
+    started = [];
+  });
+
+  it('is that of the keyed operator when a key selector throws where the record is sent', async () => {
+    const results = await runAtThree((env) => {
+      const sums = env
+        .from(collection([1, 2, 3, 4, 2]), { uid: 'numbers' })
+        .map((value) => value)
+        .keyBy(picky)
+        .reduce((left, right) => left + right)
+        .uid('sums')
+        .onError(sideOutput(bad));
+      sums.collect('sums');
+      sums.sideOutput(bad).collect('bad');
+    });
+    expect([...(results.get('sums') ?? [])].sort()).toEqual([1, 3, 4]);
+    expect(results.get('bad')).toMatchObject([
+      { record: 2, operator: 'sums' },
+      { record: 2, operator: 'sums' },
+    ]);
+  });
+
+  it('never shows in the emit of a function when a value cannot be sent', async () => {
+    const caught: unknown[] = [];
+    const job = runAtThree((env) => {
+      env
+        .from(collection(numbers), { uid: 'numbers' })
+        .keyBy((value) => value)
+        .process(emits<unknown>(), {
+          onRecord: (_, context) => {
+            try {
+              for (let index = 0; index < 2_000; index++) context.emit({ call: () => index });
+            } catch (error) {
+              caught.push(error);
+            }
+          },
+        })
+        .uid('emitter')
+        .rebalance()
+        .map((value) => value)
+        .collect('values');
+    });
+    await expect(job).rejects.toMatchObject({ code: 'VALUE_NOT_ENCODABLE', ids: { operator: 'emitter' } });
     expect(caught).toEqual([]);
   });
 });

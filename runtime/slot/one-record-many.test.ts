@@ -9,7 +9,10 @@ import { slowSink } from '../../testing/slow-sink.ts';
 
 const plan = (define: (env: JobEnvironment) => void) => planJob(defineJob('many', define), {});
 
-async function collected(job: SlotHarnessOptions['job'], options: Partial<SlotHarnessOptions> = {}): Promise<Map<string, unknown[]>> {
+async function collected(
+  job: SlotHarnessOptions['job'],
+  options: Partial<SlotHarnessOptions> = {},
+): Promise<Map<string, unknown[]>> {
   const delivered = new Deliveries();
   await (await new SlotHarness({ job, onDelivery: delivered.take, ...options }).start()).finish();
   return delivered.channels;
@@ -103,7 +106,12 @@ describe('a flatMap', () => {
     const results = await collected(job);
     expect(results.get('late') ?? []).toEqual([]);
     expect(results.get('windows')).toEqual(
-      Array.from({ length: 5 }, (_, index) => ({ key: 'all', windowStart: index * hour, windowEnd: (index + 1) * hour, items: 12_000 })),
+      Array.from({ length: 5 }, (_, index) => ({
+        key: 'all',
+        windowStart: index * hour,
+        windowEnd: (index + 1) * hour,
+        items: 12_000,
+      })),
     );
   });
 
@@ -179,8 +187,16 @@ describe('one record', () => {
         },
       })
       .uid('flood');
-    records.map((value) => value.text.length).uid('lengths').rebalance().filter(() => false).collect('lengths');
-    records.rebalance().map((value) => value.text.length).collect('texts');
+    records
+      .map((value) => value.text.length)
+      .uid('lengths')
+      .rebalance()
+      .filter(() => false)
+      .collect('lengths');
+    records
+      .rebalance()
+      .map((value) => value.text.length)
+      .collect('texts');
   };
 
   it('may emit beyond the room there is, up to the bound', async () => {
@@ -206,6 +222,8 @@ describe('one record', () => {
         })
         .to(slowSink<string>(1).sink);
     });
-    await expect(collected(job, { emitPerRecordMaxBytes: 4 * 1024 * 1024 })).rejects.toMatchObject({ code: 'RECORD_TOO_LARGE' });
+    await expect(collected(job, { emitPerRecordMaxBytes: 4 * 1024 * 1024 })).rejects.toMatchObject({
+      code: 'RECORD_TOO_LARGE',
+    });
   });
 });

@@ -4,7 +4,20 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { count, defineJob, emits, hours, mapState, minutes, outputTag, planJob, quantile, sum, tumbling, valueState } from '../../client/index.ts';
+import {
+  count,
+  defineJob,
+  emits,
+  hours,
+  mapState,
+  minutes,
+  outputTag,
+  planJob,
+  quantile,
+  sum,
+  tumbling,
+  valueState,
+} from '../../client/index.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import { canonical, Deliveries } from '../../testing/deliveries.ts';
 import { SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
@@ -38,7 +51,11 @@ const windowsJob = (readings: readonly Reading[]) =>
         .withTimestamps((reading) => reading.at, { outOfOrderness: minutes(10) })
         .keyBy((reading) => reading.sensor)
         .window(tumbling(hours(1)))
-        .aggregate({ readings: count(), total: sum((reading) => reading.value), p50: quantile(0.5, (reading) => reading.value) });
+        .aggregate({
+          readings: count(),
+          total: sum((reading) => reading.value),
+          p50: quantile(0.5, (reading) => reading.value),
+        });
       hourly.collect('hourly');
       hourly.late().collect('late');
       hourly
@@ -100,32 +117,41 @@ describe.each(backends)('a slot with the %s backend', (_, backend) => {
     const readings = readingsOf(1_500, 11);
     const oracle = windowsOracle(readings);
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.constantFrom('checkpoint', 'abort', 'kill', 'kill-uncommitted'), { maxLength: 6 }), async (steps) => {
-        const delivered = new Deliveries();
-        const job = windowsJob(readings);
-        let attempt = 1;
-        const begin = (restore: SlotHarness['newest']) =>
-          new SlotHarness({ job, restore, attempt: attempt++, backend: backend(), onDelivery: delivered.take }).start();
-        let harness = await begin(null);
-        for (const step of steps) {
-          if (step === 'checkpoint') await harness.checkpoint();
-          else if (step === 'abort') {
-            const checkpoint = await harness.snapshot();
-            if (checkpoint !== null) harness.abort(checkpoint);
-          } else if (step === 'kill-uncommitted') {
-            // Complete by its pointer, and killed before anybody was told.
-            const checkpoint = await harness.snapshot();
-            await harness.kill();
-            harness = await begin(checkpoint ?? harness.newest);
-          } else {
-            await harness.kill();
-            harness = await begin(harness.newest);
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('checkpoint', 'abort', 'kill', 'kill-uncommitted'), { maxLength: 6 }),
+        async (steps) => {
+          const delivered = new Deliveries();
+          const job = windowsJob(readings);
+          let attempt = 1;
+          const begin = (restore: SlotHarness['newest']) =>
+            new SlotHarness({
+              job,
+              restore,
+              attempt: attempt++,
+              backend: backend(),
+              onDelivery: delivered.take,
+            }).start();
+          let harness = await begin(null);
+          for (const step of steps) {
+            if (step === 'checkpoint') await harness.checkpoint();
+            else if (step === 'abort') {
+              const checkpoint = await harness.snapshot();
+              if (checkpoint !== null) harness.abort(checkpoint);
+            } else if (step === 'kill-uncommitted') {
+              // Complete by its pointer, and killed before anybody was told.
+              const checkpoint = await harness.snapshot();
+              await harness.kill();
+              harness = await begin(checkpoint ?? harness.newest);
+            } else {
+              await harness.kill();
+              harness = await begin(harness.newest);
+            }
           }
-        }
-        await harness.finish();
-        expect(canonical(delivered.channels.get('hourly'))).toEqual(canonical(oracle.hourly));
-        expect(canonical(delivered.channels.get('late'))).toEqual(canonical(oracle.late));
-      }),
+          await harness.finish();
+          expect(canonical(delivered.channels.get('hourly'))).toEqual(canonical(oracle.hourly));
+          expect(canonical(delivered.channels.get('late'))).toEqual(canonical(oracle.late));
+        },
+      ),
       { numRuns: 15 },
     );
   });
@@ -162,7 +188,13 @@ describe.each(backends)('a slot with the %s backend', (_, backend) => {
     const first = await new SlotHarness({ job, backend: backend(), onDelivery: delivered.take }).start();
     await first.checkpoint();
     await first.kill();
-    const second = new SlotHarness({ job, restore: first.newest, attempt: 2, backend: backend(), onDelivery: delivered.take });
+    const second = new SlotHarness({
+      job,
+      restore: first.newest,
+      attempt: 2,
+      backend: backend(),
+      onDelivery: delivered.take,
+    });
     await (await second.start()).finish();
     expect(whole.get('alerts')?.length).toBe(new Set(readings.map((reading) => reading.sensor)).size);
     expect(canonical(delivered.channels.get('alerts'))).toEqual(canonical(whole.get('alerts')));
@@ -189,7 +221,12 @@ describe('a slot', () => {
     const first = await new SlotHarness({ job, onDelivery: delivered.take }).start();
     await first.checkpoint();
     await first.kill();
-    const second = await new SlotHarness({ job, restore: first.newest, attempt: 2, onDelivery: delivered.take }).start();
+    const second = await new SlotHarness({
+      job,
+      restore: first.newest,
+      attempt: 2,
+      onDelivery: delivered.take,
+    }).start();
     await second.finish();
     const named = delivered.channels.get('named') ?? [];
     expect(named.length).toBe(2_000);
@@ -212,7 +249,10 @@ describe('a slot', () => {
         }),
         {},
       );
-    await expect(runToEnd({ job: job('fail') })).rejects.toMatchObject({ code: 'USER_FUNCTION_FAILED', ids: { operator: 'picky' } });
+    await expect(runToEnd({ job: job('fail') })).rejects.toMatchObject({
+      code: 'USER_FUNCTION_FAILED',
+      ids: { operator: 'picky' },
+    });
     expect((await runToEnd({ job: job('skip') })).get('kept')).toEqual([1, 3]);
   });
 

@@ -18,7 +18,13 @@ import {
 } from '../operators/operator.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
-import { createRecordWriter, discard, FanOutCollector, type RecordWriter, type WriterHost } from '../subtask/record-writer.ts';
+import {
+  createRecordWriter,
+  discard,
+  FanOutCollector,
+  type RecordWriter,
+  type WriterHost,
+} from '../subtask/record-writer.ts';
 import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
@@ -192,7 +198,8 @@ export class SlotRuntime {
       const { chain } = subtask;
       for (const link of chain) {
         sum.lateRecords += link.metrics.lateRecords;
-        if (link.kind === 'sink-writer') counters[recordsWrittenCounter] = (counters[recordsWrittenCounter] ?? 0) + link.metrics.recordsOut;
+        if (link.kind === 'sink-writer')
+          counters[recordsWrittenCounter] = (counters[recordsWrittenCounter] ?? 0) + link.metrics.recordsOut;
         for (const [name, value] of link.metrics.counters) counters[name] = (counters[name] ?? 0) + value;
       }
       sum.recordsIn = subtask.recordsIn;
@@ -229,7 +236,8 @@ export class SlotRuntime {
   #build(id: SubtaskId): void {
     const { graph } = this.#options;
     const vertex = graph.vertices.find((candidate) => candidate.id === id.vertexId);
-    if (vertex === undefined) throw new EngineError('INTERNAL', `no vertex '${id.vertexId}' in the job graph`, { domain: 'internal' });
+    if (vertex === undefined)
+      throw new EngineError('INTERNAL', `no vertex '${id.vertexId}' in the job graph`, { domain: 'internal' });
     const place = this.#placed.length;
     const host = this.#host(place);
     const builder = new ChainBuilder(this.#options, vertex, id, host);
@@ -253,7 +261,8 @@ export class SlotRuntime {
     });
     builder.subtask = subtask;
     const fail = (error: unknown) => subtask.fail(error);
-    for (const { operator, kind, operatorId } of chain) this.#immutability?.watchOperator(operator, kind, operatorId, fail);
+    for (const { operator, kind, operatorId } of chain)
+      this.#immutability?.watchOperator(operator, kind, operatorId, fail);
     for (const { edge, writer } of writers) {
       const { kind, id: operatorId } = vertex.operators[edge.sourceOperatorIndex];
       this.#immutability?.watchOutput(writer, kind, operatorId, fail);
@@ -282,7 +291,9 @@ export class SlotRuntime {
         events.finished(this.#placed[place].subtask.id);
       },
       snapshot: (snapshot: Parameters<SnapshotEncoder['add']>[0]) => {
-        const live = this.#placed.filter(({ subtask }) => subtask.phase !== 'finished').map(({ subtask }) => subtask.id);
+        const live = this.#placed
+          .filter(({ subtask }) => subtask.phase !== 'finished')
+          .map(({ subtask }) => subtask.id);
         this.#encoder.add(snapshot, live);
         this.#loop.encodeSoon();
       },
@@ -325,7 +336,9 @@ export class SlotRuntime {
       const slot = this.#slotOf.get(sourceId);
       const ended = this.#finishedAtStart.has(sourceId);
       const local = slot === this.#options.slotIndex || ended;
-      const reader = local ? this.#local.reader(channel, wake) : this.#options.remote.reader(slot as number, channel, wake);
+      const reader = local
+        ? this.#local.reader(channel, wake)
+        : this.#options.remote.reader(slot as number, channel, wake);
       return { reader, input: edge.targetInput, ended };
     });
   }
@@ -372,7 +385,8 @@ class ChainBuilder {
         const operator = built[consumer];
         if (node.upstreamIndex === index && operator !== undefined) push(outputs, node.upstreamTag, operator);
       });
-      for (const { edge, writer } of writers) if (edge.sourceOperatorIndex === index) push(outputs, edge.sourceTag, writer);
+      for (const { edge, writer } of writers)
+        if (edge.sourceOperatorIndex === index) push(outputs, edge.sourceTag, writer);
       const context = this.context(index);
       context.output = this.#collector(outputs.get(null));
       context.sideOutput = (tag) => this.#collector(outputs.get(tag));

@@ -118,7 +118,14 @@ export class SnapshotEncoder {
     const place = checkpoint.encoded.findIndex((share) => share.subtask === snapshot.subtask);
     const before = place < 0 ? { rows: 0, bytes: 0 } : checkpoint.encoded[place];
     const { subtask, afterEnd, alignmentMs, sourceRecords } = snapshot;
-    const share = { subtask, afterEnd, alignmentMs, sourceRecords, rows: before.rows + rows, bytes: before.bytes + bytes };
+    const share = {
+      subtask,
+      afterEnd,
+      alignmentMs,
+      sourceRecords,
+      rows: before.rows + rows,
+      bytes: before.bytes + bytes,
+    };
     if (place < 0) checkpoint.encoded.push(share);
     else checkpoint.encoded[place] = share;
   }

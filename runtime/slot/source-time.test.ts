@@ -1,6 +1,15 @@
 /** Watermarks of sources: splits that wait for their turn, are silent, or do not exist; clocks far from today. Virtual time. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { count, defineJob, hours, type JobEnvironment, planJob, seconds, type Stream, tumbling } from '../../client/index.ts';
+import {
+  count,
+  defineJob,
+  hours,
+  type JobEnvironment,
+  planJob,
+  seconds,
+  type Stream,
+  tumbling,
+} from '../../client/index.ts';
 import type { Sink, SinkWriter } from '../../core/connector/index.ts';
 import { Deliveries } from '../../testing/deliveries.ts';
 import { ScriptedSource } from '../../testing/scripted-source.ts';
@@ -28,7 +37,9 @@ class TimedSlot {
   }
 
   get watermark(): number {
-    return this.harness.runtime.metrics().find((sample) => sample.subtask.vertexId === 'hourly')?.watermarkMs ?? Number.NaN;
+    return (
+      this.harness.runtime.metrics().find((sample) => sample.subtask.vertexId === 'hourly')?.watermarkMs ?? Number.NaN
+    );
   }
 
   /** A checkpoint passes the whole slice in order, so whatever was on its way has arrived. */
@@ -87,7 +98,8 @@ const hourly = (stream: Stream<number>): void => {
     .collect('hourly');
 };
 
-const windowsOf = (source: ScriptedSource<number>) => (env: JobEnvironment) => hourly(timesOf(env.from(source.source, { uid: 'source' })));
+const windowsOf = (source: ScriptedSource<number>) => (env: JobEnvironment) =>
+  hourly(timesOf(env.from(source.source, { uid: 'source' })));
 
 describe('the watermark of a source', () => {
   it('waits for a silent split until its idle timeout, goes on without it, and waits again when it wakes', async () => {
@@ -160,7 +172,9 @@ describe('the watermark of a source', () => {
     const silent = new ScriptedSource<number>({ splits: 2 });
     const lively = new ScriptedSource<number>({ splits: 1 });
     const slot = new TimedSlot((env) => {
-      hourly(timesOf(env.from(silent.source, { uid: 'silent' })).union(timesOf(env.from(lively.source, { uid: 'lively' }))));
+      hourly(
+        timesOf(env.from(silent.source, { uid: 'silent' })).union(timesOf(env.from(lively.source, { uid: 'lively' }))),
+      );
     });
     await slot.harness.start();
     silent.push(0, 1);
@@ -173,21 +187,30 @@ describe('the watermark of a source', () => {
     expect(slot.watermark).toBe(2 * hour - 1);
   });
 
-  it.each([true, false])('holds back nothing when it has no split at all (planner goes on looking: %s)', async (keepsPlanning) => {
-    const none = new ScriptedSource<number>({ splits: 0, keepsPlanning });
-    const lively = new ScriptedSource<number>({ splits: 1 });
-    const slot = new TimedSlot((env) => {
-      hourly(timesOf(env.from(none.source, { uid: 'none' })).union(timesOf(env.from(lively.source, { uid: 'lively' }))));
-    });
-    await slot.harness.start();
-    lively.push(0, hour);
-    await slot.settle();
-    expect(slot.watermark).toBe(hour - 1);
-  });
+  it.each([true, false])(
+    'holds back nothing when it has no split at all (planner goes on looking: %s)',
+    async (keepsPlanning) => {
+      const none = new ScriptedSource<number>({ splits: 0, keepsPlanning });
+      const lively = new ScriptedSource<number>({ splits: 1 });
+      const slot = new TimedSlot((env) => {
+        hourly(
+          timesOf(env.from(none.source, { uid: 'none' })).union(timesOf(env.from(lively.source, { uid: 'lively' }))),
+        );
+      });
+      await slot.harness.start();
+      lively.push(0, hour);
+      await slot.settle();
+      expect(slot.watermark).toBe(hour - 1);
+    },
+  );
 
   it('is held back by a split that waits for its turn, and only to its lower bound when it declares one', async () => {
     for (const lowerBoundMs of [undefined, (split: number) => split * 10 * hour]) {
-      const source = new ScriptedSource<number>({ splits: 2, openSplitsMax: 1, ...(lowerBoundMs === undefined ? {} : { lowerBoundMs }) });
+      const source = new ScriptedSource<number>({
+        splits: 2,
+        openSplitsMax: 1,
+        ...(lowerBoundMs === undefined ? {} : { lowerBoundMs }),
+      });
       const slot = new TimedSlot(windowsOf(source));
       await slot.harness.start();
       source.push(0, hour, 2 * hour);
@@ -216,60 +239,68 @@ describe('the watermark of a source', () => {
 describe('timestamps', () => {
   const farthest = 4e15;
 
-  it.each(['memory', 'cold'])('far from today make windows like any other, also after a restart, with the %s backend', async (backend) => {
-    const times = [-62_135_596_800_000, -1, 0, 253_402_300_799_999, -farthest, farthest];
-    const source = new ScriptedSource<number>({ splits: 1 });
-    const job = planJob(
-      defineJob('far', (env) => {
-        env
-          .from(source.source, { uid: 'source' })
-          .withTimestamps((at) => at, { outOfOrderness: 2 * farthest })
-          .keyBy(() => 'all')
-          .window(tumbling(hours(1)))
-          .aggregate({ records: count() })
-          .collect('hourly');
-      }),
-      {},
-    );
-    const delivered = new Deliveries();
-    const begin = (restore: SlotHarness['newest'], attempt: number) => {
-      const harness = new SlotHarness({
-        job,
-        restore,
-        attempt,
-        onDelivery: delivered.take,
-        ...(backend === 'cold' ? { backend: createColdTestBackend() } : {}),
-      });
-      started.push(harness);
-      return harness.start();
-    };
-    source.push(0, ...times);
-    const first = await begin(null, 1);
-    await first.checkpoint();
-    await first.kill();
-    source.push(0, ...times);
-    source.end(0);
-    await (await begin(first.newest, 2)).finish();
-    const starts = [...new Set(times.map((at) => Math.floor(at / hour) * hour + 0))].sort((left, right) => left - right);
-    expect(delivered.channels.get('hourly')).toEqual(
-      starts.map((windowStart) => ({ key: 'all', windowStart, windowEnd: windowStart + hour, records: 2 })),
-    );
-  });
+  it.each(['memory', 'cold'])(
+    'far from today make windows like any other, also after a restart, with the %s backend',
+    async (backend) => {
+      const times = [-62_135_596_800_000, -1, 0, 253_402_300_799_999, -farthest, farthest];
+      const source = new ScriptedSource<number>({ splits: 1 });
+      const job = planJob(
+        defineJob('far', (env) => {
+          env
+            .from(source.source, { uid: 'source' })
+            .withTimestamps((at) => at, { outOfOrderness: 2 * farthest })
+            .keyBy(() => 'all')
+            .window(tumbling(hours(1)))
+            .aggregate({ records: count() })
+            .collect('hourly');
+        }),
+        {},
+      );
+      const delivered = new Deliveries();
+      const begin = (restore: SlotHarness['newest'], attempt: number) => {
+        const harness = new SlotHarness({
+          job,
+          restore,
+          attempt,
+          onDelivery: delivered.take,
+          ...(backend === 'cold' ? { backend: createColdTestBackend() } : {}),
+        });
+        started.push(harness);
+        return harness.start();
+      };
+      source.push(0, ...times);
+      const first = await begin(null, 1);
+      await first.checkpoint();
+      await first.kill();
+      source.push(0, ...times);
+      source.end(0);
+      await (await begin(first.newest, 2)).finish();
+      const starts = [...new Set(times.map((at) => Math.floor(at / hour) * hour + 0))].sort(
+        (left, right) => left - right,
+      );
+      expect(delivered.channels.get('hourly')).toEqual(
+        starts.map((windowStart) => ({ key: 'all', windowStart, windowEnd: windowStart + hour, records: 2 })),
+      );
+    },
+  );
 
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, undefined as unknown as number])('of %s are dropped and counted when the policy says so', async (bad) => {
-    const source = new ScriptedSource<number>({ splits: 1 });
-    const slot = new TimedSlot((env) => {
-      const times = env.from(source.source, { uid: 'source' }).withTimestamps((at) => (at === 13 ? bad : at), {
-        outOfOrderness: seconds(0),
-        onBadTimestamp: 'skip',
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, undefined as unknown as number])(
+    'of %s are dropped and counted when the policy says so',
+    async (bad) => {
+      const source = new ScriptedSource<number>({ splits: 1 });
+      const slot = new TimedSlot((env) => {
+        const times = env.from(source.source, { uid: 'source' }).withTimestamps((at) => (at === 13 ? bad : at), {
+          outOfOrderness: seconds(0),
+          onBadTimestamp: 'skip',
+        });
+        hourly(times);
       });
-      hourly(times);
-    });
-    await slot.harness.start();
-    source.push(0, 12, 13, 14);
-    await slot.settle();
-    expect(slot.watermark).toBe(13);
-    const [, reader] = slot.harness.runtime.metrics();
-    expect(reader.counters['badTimestamps']).toBe(1);
-  });
+      await slot.harness.start();
+      source.push(0, 12, 13, 14);
+      await slot.settle();
+      expect(slot.watermark).toBe(13);
+      const [, reader] = slot.harness.runtime.metrics();
+      expect(reader.counters['badTimestamps']).toBe(1);
+    },
+  );
 });

@@ -16,7 +16,6 @@ export interface ResultField {
   readonly index: number;
 }
 
-
 /** What a result is read from: the parts of a row from index `first` on, and object accumulators by column and slot. */
 type ReadRow = (parts: Float64Array, first: number, objects: readonly unknown[][], slot: number) => unknown;
 /** Makes the result of a row. @throws what the user's `result` throws */
@@ -36,7 +35,11 @@ const leadNames = ['key', 'windowStart', 'windowEnd'] as const;
 const generatedFieldsMax = 100;
 
 /** @param leadCount 1: the key alone; 3: key and bounds of the window */
-export function compileResults(leadCount: 1 | 3, fields: readonly ResultField[], aggregates: readonly AnyObjectAggregate[]): ResultMaker {
+export function compileResults(
+  leadCount: 1 | 3,
+  fields: readonly ResultField[],
+  aggregates: readonly AnyObjectAggregate[],
+): ResultMaker {
   const names = [...leadNames.slice(0, leadCount), ...fields.map((field) => asPropertyKey(field.name))];
   // Assigning a name that Object.prototype has would call a setter (__proto__) or fail where the prototype is frozen.
   const plain = names.every((name) => !(name in Object.prototype));
@@ -46,7 +49,8 @@ export function compileResults(leadCount: 1 | 3, fields: readonly ResultField[],
 }
 
 function makerText(leadCount: number, nameCount: number, fields: readonly ResultField[]): string {
-  const each = (text: (index: number) => string, separator = '\n') => Array.from({ length: nameCount }, (_, index) => text(index)).join(separator);
+  const each = (text: (index: number) => string, separator = '\n') =>
+    Array.from({ length: nameCount }, (_, index) => text(index)).join(separator);
   const objects = fields.filter((field) => field.kind === 'object');
   return `
     ${each((index) => `const name${index} = names[${index}];`)}

@@ -59,6 +59,8 @@ export interface DetachedRow {
   written: number;
 }
 
+/** A table is swept when one in this many of its slots is listed. */
+const sweepShare = 4;
 /** Rows written between two looks at the clock. */
 const rowsPerClockCheck = 32;
 const earlyBlockBytes = 16 * 1024;
@@ -184,7 +186,10 @@ export class FrozenSet implements SnapshotTask {
   readonly #operatorId: string;
   readonly #from: number;
   #segmentIndex = 0;
+  /** Where in the present segment to go on: a place in its list, or a slot while its table is swept. */
   #slotIndex = 0;
+  /** Slots to sweep for the present segment; 0: its list is followed; null: not decided. */
+  #sweepSlots: number | null = null;
   readonly #detached: Iterator<DetachedRow>;
   #detachedDone = false;
   /** Rows written before their turn, in blocks of the row layout. */
@@ -224,6 +229,8 @@ export class FrozenSet implements SnapshotTask {
 
   /** Moves all that is left into the set's own buffer. */
   collect(): void {
+    // What a sweep has passed is written; its list is looked at from the beginning all the same.
+    if (this.#sweepSlots !== 0) this.#slotIndex = 0;
     for (const segment of this.segments.slice(this.#segmentIndex)) {
       for (let index = this.#slotIndex; index < segment.length; index++)
         this.preserve(segment.table, segment.slots[index] as number);
@@ -255,18 +262,27 @@ export class FrozenSet implements SnapshotTask {
       if (!this.#writeSegment(segment, writer, deadlineMs)) return false;
       this.#segmentIndex++;
       this.#slotIndex = 0;
+      this.#sweepSlots = null;
       // Many small segments must not outrun the deadline either.
       if (performance.now() >= deadlineMs && this.#segmentIndex < this.segments.length) return false;
     }
     return true;
   }
 
+  /**
+   * The rows of a segment in the order of change, or, where a good part of its table changed, in the order of slots: one
+   * row after the other in memory, where the list jumps. Both write the same rows, since a row is asked whether it is needed.
+   */
   #writeSegment(segment: Segment, writer: RowBlockWriter, deadlineMs: number): boolean {
     const { table, slots, length } = segment;
-    for (let index = this.#slotIndex; index < length; index++) {
-      const slot = slots[index] as number;
-      if (this.#needs(table.touched[slot] as number, table.written[slot] as number)) {
-        table.written[slot] = this.epoch;
+    const { touched, written } = table;
+    this.#sweepSlots ??= length * sweepShare >= touched.length ? touched.length : 0;
+    const sweeps = this.#sweepSlots > 0;
+    const end = sweeps ? this.#sweepSlots : length;
+    for (let index = this.#slotIndex; index < end; index++) {
+      const slot = sweeps ? index : (slots[index] as number);
+      if (this.#needs(touched[slot] as number, written[slot] as number)) {
+        written[slot] = this.epoch;
         table.writeRow(slot, writer);
       }
       if ((index + 1) % rowsPerClockCheck === 0 && performance.now() >= deadlineMs) {

@@ -46,7 +46,12 @@ export class ColumnTable extends KeyedTable implements AdderTable {
   }
 
   /** What is emitted of a row. @throws what the user's functions throw */
-  resultOf(slot: number, key: Key, windowStart: number = Number.NaN, windowEnd: number = Number.NaN): Record<string, unknown> {
+  resultOf(
+    slot: number,
+    key: Key,
+    windowStart: number = Number.NaN,
+    windowEnd: number = Number.NaN,
+  ): Record<string, unknown> {
     const { makeResult } = this.layout;
     return makeResult(this.parts, slot * this.#partCount, this.#objects, slot, key, windowStart, windowEnd);
   }

@@ -47,7 +47,8 @@ export class MetricsRows {
       metrics.recordsIn += row.recordsIn;
       metrics.recordsOut += row.recordsOut;
       metrics.lateRecords += row.lateRecords;
-      for (const [name, value] of Object.entries(row.counters)) metrics.counters.set(name, (metrics.counters.get(name) ?? 0) + value);
+      for (const [name, value] of Object.entries(row.counters))
+        metrics.counters.set(name, (metrics.counters.get(name) ?? 0) + value);
       if (subtask !== this.#subtaskIndex) this.#rows.delete(metricsStateName, subtask);
     }
     this.#restored.clear();
@@ -55,7 +56,12 @@ export class MetricsRows {
 
   freeze(checkpointId: number): SnapshotTask | null {
     const { recordsIn, recordsOut, lateRecords } = this.#metrics;
-    const row: MetricsRow = { recordsIn, recordsOut, lateRecords, counters: Object.fromEntries(this.#metrics.counters) };
+    const row: MetricsRow = {
+      recordsIn,
+      recordsOut,
+      lateRecords,
+      counters: Object.fromEntries(this.#metrics.counters),
+    };
     const text = JSON.stringify(row);
     if (text !== this.#lastSaved) this.#rows.put(metricsStateName, this.#subtaskIndex, row);
     this.#lastSaved = text;

@@ -19,7 +19,10 @@ class ListChannel implements ChannelWriter {
   }
 }
 
-function writerTo(channels: readonly ChannelWriter[], keyOf: ((value: never) => number) | null): { writer: RecordWriter; failures: unknown[] } {
+function writerTo(
+  channels: readonly ChannelWriter[],
+  keyOf: ((value: never) => number) | null,
+): { writer: RecordWriter; failures: unknown[] } {
   const failures: unknown[] = [];
   const host = {
     scope: new RecordScope(),
@@ -32,7 +35,10 @@ function writerTo(channels: readonly ChannelWriter[], keyOf: ((value: never) => 
     },
   };
   const partitioner = keyOf === null ? 'forward' : 'hash';
-  return { writer: createRecordWriter(host, { partitioner, context: { maxParallelism: 128 }, keyOf, channels }), failures };
+  return {
+    writer: createRecordWriter(host, { partitioner, context: { maxParallelism: 128 }, keyOf, channels }),
+    failures,
+  };
 }
 
 describe('RecordWriter', () => {

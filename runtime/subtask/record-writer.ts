@@ -155,7 +155,12 @@ class HashWriter extends RecordWriter {
   readonly #keyOf: (value: never) => Key;
   readonly #maxParallelism: number;
 
-  constructor(host: WriterHost, channels: readonly ChannelWriter[], maxParallelism: number, keyOf: (value: never) => Key) {
+  constructor(
+    host: WriterHost,
+    channels: readonly ChannelWriter[],
+    maxParallelism: number,
+    keyOf: (value: never) => Key,
+  ) {
     super(host, channels);
     this.#keyOf = keyOf;
     this.#maxParallelism = maxParallelism;

@@ -36,7 +36,12 @@ describe('Subtask', () => {
     const scope = new RecordScope();
     const events: string[] = [];
     const writerHost = { scope, metrics, blockOutput: () => {}, overran: () => {}, fail: () => {}, failed: false };
-    const writer = createRecordWriter(writerHost, { partitioner: 'forward', context: null as never, keyOf: null, channels: [channel] });
+    const writer = createRecordWriter(writerHost, {
+      partitioner: 'forward',
+      context: null as never,
+      keyOf: null,
+      channels: [channel],
+    });
     const link = { operatorId: 'source', kind: 'source-reader', operator: new EmptySource(), metrics } as const;
     const metricsRows = new MetricsRows(metrics, { operatorId: 'source', subtaskIndex: 0, parallelism: 1 });
     const subtask = new Subtask({

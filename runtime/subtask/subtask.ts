@@ -137,8 +137,14 @@ export class Subtask {
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
-    this.#resumable = parts.chain.map((link) => link.operator).filter((operator) => operator.resume !== undefined).reverse();
-    this.#overrun = new OutputOverrun(parts.emitPerRecordMaxBytes, parts.chain.map((link) => link.operatorId));
+    this.#resumable = parts.chain
+      .map((link) => link.operator)
+      .filter((operator) => operator.resume !== undefined)
+      .reverse();
+    this.#overrun = new OutputOverrun(
+      parts.emitPerRecordMaxBytes,
+      parts.chain.map((link) => link.operatorId),
+    );
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
     this.#valve = new WatermarkValve(parts.inputs.length);
     const sideFirst = this.#head.endSide !== undefined;

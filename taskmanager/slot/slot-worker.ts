@@ -12,6 +12,7 @@ import { memoryBackend } from '../../runtime/state/backend.ts';
 import { loadJobDefinition } from '../artifact/load-artifact.ts';
 import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
 import { hostBackend } from '../state-host/host-backend.ts';
+import { LogBudget } from './log-budget.ts';
 import { SlotStoreClient } from '../store/slot-store-client.ts';
 import type { FromSlot, SlotDeployment, SlotTask, ToSlot } from './slot-messages.ts';
 import { failpoint } from '../../core/failpoint.ts';
@@ -38,6 +39,7 @@ class SlotThread {
   readonly #deployment: SlotDeployment;
   readonly #abort = new AbortController();
   readonly #store: SlotStoreClient;
+  readonly #logBudget = new LogBudget();
   #runtime: SlotRuntime | null = null;
   #dataPlane: DataPlane | null = null;
   #metricsTimer: NodeJS.Timeout | null = null;
@@ -174,7 +176,9 @@ class SlotThread {
         if (this.#runtime?.allFinished === true) this.#close();
       },
       failed: (subtask, error) => this.#fail(subtask, error),
-      log: (level, message) => this.#send({ type: 'log', level, message }),
+      log: (level, message) => {
+        for (const line of this.#logBudget.take(Date.now(), message)) this.#send({ type: 'log', level, message: line });
+      },
       deliver: (channel, id, values) => this.#send({ type: 'deliver', channel, id, values }),
     };
   }

@@ -25,7 +25,8 @@ const shownBytesMax = 120;
  */
 export function checkOnMalformed(kind: string, policy: unknown): void {
   if (policy === 'fail' || policy === 'skip') return;
-  const file = typeof policy === 'object' && policy !== null && 'deadLetterFile' in policy ? policy.deadLetterFile : null;
+  const file =
+    typeof policy === 'object' && policy !== null && 'deadLetterFile' in policy ? policy.deadLetterFile : null;
   if (typeof file === 'string' && file !== '') return;
   throw new EngineError(
     'JOB_INVALID',
