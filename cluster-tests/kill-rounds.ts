@@ -85,6 +85,28 @@ export async function killRounds(options: KillRoundsOptions): Promise<KillRounds
   }
 }
 
+/** A job at its place, as `killRounds` needs it. */
+export type KillableJob = Pick<KillRoundsOptions, 'run' | 'jobName' | 'outputs'>;
+
+/**
+ * Jobs one after the other, each from its beginning to its end, until there were as many kills as wanted.
+ * @param check looks at what a job that has finished left behind
+ */
+export async function killUntilEnough<Job extends KillableJob>(
+  options: Pick<KillRoundsOptions, 'kills' | 'seed' | 'checkpointIntervalMs' | 'flagsOf'>,
+  newJob: () => Job,
+  check: (job: Job, result: KillRoundsResult) => Promise<void>,
+): Promise<void> {
+  for (let left = options.kills, seed = options.seed; left > 0; seed++) {
+    const job = newJob();
+    const { run, jobName, outputs } = job;
+    const result = await killRounds({ ...options, run, jobName, outputs, kills: left, seed });
+    await check(job, result);
+    if (result.kills === 0) throw new Error('the job finished before its first checkpoint: give it more to do');
+    left -= result.kills;
+  }
+}
+
 /** What is on disk of a run that is dead. */
 export async function remainsOf({
   run,

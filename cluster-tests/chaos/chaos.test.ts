@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { killRounds, printedSeed, seededRandom } from '../kill-rounds.ts';
+import { killRounds, killUntilEnough, printedSeed, seededRandom } from '../kill-rounds.ts';
 import { MillraceRun } from '../millrace-run.ts';
 import { type ChaosResults, expectedResults } from './chaos-records.ts';
 import {
@@ -88,10 +88,9 @@ test.each([
   'the chaos job commits every record once on the %s backend when it is killed and resumed at changing parallelism',
   async (backend, kills) => {
     const seed = printedSeed(`chaos, ${backend}`);
-    const where = place(['--backend', backend]);
     const flagsOf = (process: number): readonly string[] => ['--parallelism', process % 2 === 0 ? '2' : '1'];
-    await killRounds({ ...where, kills, seed, checkpointIntervalMs, flagsOf });
-    await expectComplete(where);
+    const newJob = (): ChaosPlace => place(['--backend', backend]);
+    await killUntilEnough({ kills, seed, checkpointIntervalMs, flagsOf }, newJob, (job) => expectComplete(job));
   },
   timeoutMs,
 );

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { killRounds, type KillRoundsResult, printedSeed } from '../kill-rounds.ts';
+import { killUntilEnough, printedSeed } from '../kill-rounds.ts';
 import { MillraceRun } from '../millrace-run.ts';
 import { computeFlightsOracle, type FlightsOracle } from './flights-oracle.ts';
 import { committedResults, flightsFile, type FlightsPlace, flightsPlace, leftovers } from './flights-run.ts';
@@ -41,32 +41,25 @@ async function expectResults(where: FlightsPlace, oracle: FlightsOracle): Promis
   expect(leftovers(where)).toEqual([]);
 }
 
+interface Kills {
+  readonly kills: number;
+  readonly seed: number;
+  readonly records: number;
+  flagsOf?(process: number): readonly string[];
+}
+
 /** Jobs one after the other until the kills are used up; the results of each must be right. */
-async function expectKillsHarmless(
-  options: { kills: number; seed: number; records: number; flagsOf?: (process: number) => readonly string[] },
-  oracle: FlightsOracle,
-  where: () => FlightsPlace,
-): Promise<void> {
-  for (let left = options.kills, seed = options.seed; left > 0; seed++) {
-    const target = where();
-    const result: KillRoundsResult = await killRounds({
-      ...target,
-      ...options,
-      kills: left,
-      seed,
-      checkpointIntervalMs: 250,
-    });
+async function expectKillsHarmless(options: Kills, oracle: FlightsOracle, where: () => FlightsPlace): Promise<void> {
+  await killUntilEnough({ ...options, checkpointIntervalMs: 250 }, where, async (target, { summary, remains }) => {
     await expectResults(target, oracle);
-    if (result.summary.alreadyFinished !== true) {
-      // Counts go on from the checkpoint: reading any record twice, or none, would give another sum.
-      expect(result.summary.recordsIn).toBe(options.records);
-      const before = result.remains[result.remains.length - 1];
-      expect(result.summary.restored).toEqual(
-        before === undefined ? null : { checkpointId: before.checkpointId, sourceRecords: before.sourceRecords },
-      );
-    }
-    left -= result.kills;
-  }
+    if (summary.alreadyFinished === true) return;
+    // Counts go on from the checkpoint: reading any record twice, or none, would give another sum.
+    expect(summary.recordsIn).toBe(options.records);
+    const before = remains[remains.length - 1];
+    expect(summary.restored).toEqual(
+      before === undefined ? null : { checkpointId: before.checkpointId, sourceRecords: before.sourceRecords },
+    );
+  });
 }
 
 beforeAll(() => {

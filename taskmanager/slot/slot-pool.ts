@@ -5,6 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { toWireError, type WireError } from '../../core/errors.ts';
+import { workerEntry } from '../worker-entry.ts';
 import type { SlotTask } from './slot-messages.ts';
 
 export interface SlotHandle {
@@ -21,7 +22,7 @@ export class SlotPool {
   constructor(slotCount: number) {
     const threads = slotCount + 1;
     this.#pool = new Piscina({
-      filename: fileURLToPath(new URL('./slot-worker.js', import.meta.url)),
+      filename: fileURLToPath(workerEntry(import.meta.url, 'slot-worker')),
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: 1,
