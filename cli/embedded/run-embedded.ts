@@ -81,7 +81,10 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
   const timer = setInterval(tell, progressIntervalMs);
   try {
     await taskManager.register();
-    const jobPath = `${jobDirectoryName(graph.name)}/submissions/${randomUUID()}`;
+    const submissions = `${jobDirectoryName(graph.name)}/submissions/`;
+    // The directory is this run's alone: what earlier runs submitted is read by nobody any more.
+    for await (const { name } of objects.list(submissions)) await objects.delete(name);
+    const jobPath = `${submissions}${randomUUID()}`;
     const graphRef = await objects.put(`${jobPath}/graph.json`, Buffer.from(JSON.stringify(graph)));
     const artifactRef = await objects.put(`${jobPath}/artifact.mjs`, await readFile(options.artifact.path));
     const submitted = jobManager.submit({ graph, graphHash, graphRef, artifactRef, resume: options.resume });
