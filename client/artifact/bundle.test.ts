@@ -142,10 +142,20 @@ test.runIf(process.platform === 'linux')(
     const program = `import { bundleJob } from '${source}';
     await Promise.all([bundleJob('${entry}'), bundleJob('${entry}')]);
     const { readFileSync } = await import('node:fs');
-    const children = readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').split(' ').filter((pid) => pid !== '');
-    // An ended child that was not reaped yet has no command line any more.
-    const lines = children.map((pid) => readFileSync('/proc/' + pid + '/cmdline', 'utf8')).filter((line) => line !== '');
-    console.log(JSON.stringify(lines));`;
+    const childrenFile = '/proc/self/task/' + process.pid + '/children';
+    const children = () => readFileSync(childrenFile, 'utf8').split(' ').filter((pid) => pid !== '');
+    const commandLine = (pid) => {
+      try {
+        return readFileSync('/proc/' + pid + '/cmdline', 'utf8');
+      } catch {
+        return ''; // It ended between the two reads.
+      }
+    };
+    // An ended child that was not reaped yet has no command line any more. The helper was told to end; that takes a moment.
+    const running = () => children().map(commandLine).filter((line) => line !== '');
+    const deadline = performance.now() + 10_000;
+    while (running().length > 0 && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+    console.log(JSON.stringify(running()));`;
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
       encoding: 'utf8',
       timeout: 20_000,
