@@ -77,7 +77,7 @@ function errorName(cause: unknown): string {
   return cause instanceof Error && cause.name !== 'Error' ? ` ${cause.name}` : '';
 }
 
-/** Wraps what user code threw. Engine errors pass unchanged: they already name what happened. */
+/** Wraps what user code threw, engine errors too: the operator whose function threw is named first, the rest is the cause. */
 export function userError(context: AnyOperatorContext, what: string, cause: unknown): EngineError {
   const message = cause instanceof Error ? cause.message : String(cause);
   return new EngineError('USER_FUNCTION_FAILED', `${what}: ${message}`, {
