@@ -55,13 +55,11 @@ async function runUntil(
   return code === null ? 'killed' : `${name} was never reached, exit code ${code}:\n${run.output}`;
 }
 
-describe.concurrent.each(['memory', 'cold'])('crash points on the %s backend', (backend) => {
+describe.concurrent('crash points', () => {
   test.each(failpointNames)(
     'the chaos job commits every record once when it is killed at %s and resumed',
     async (name) => {
-      const flags = ['--backend', backend];
-      const where = join(directory, backend, name);
-      const place = chaosPlace({ directory: where, input, checkpointIntervalMs: 100, flags });
+      const place = chaosPlace({ directory: join(directory, name), input, checkpointIntervalMs: 100 });
       if (afterResume.has(name))
         expect(await runUntil('sink-committer.commit-due', place, commitsBeforeResume)).toBe('killed');
       expect(await runUntil(name, place)).toBe('killed');
