@@ -28,7 +28,15 @@ export type {
   WindowStream,
 } from './streams/stream-types.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
-export { tumbling } from './streams/tumbling.ts';
+export {
+  type AlignedWindowOptions,
+  countWindow,
+  globalWindow,
+  session,
+  type SessionWindowOptions,
+  sliding,
+  tumbling,
+} from './streams/windows.ts';
 export { type AggregateDefinition, aggregateOf } from './aggregates/aggregate-of.ts';
 export { first, last } from './aggregates/first-last.ts';
 export { avg, count, max, min, sum } from './aggregates/numeric.ts';
@@ -90,9 +98,16 @@ export type {
   ReduceFunction,
   TimerContext,
   TimerRegistry,
+} from '../core/operators.ts';
+export type {
+  CountWindows,
+  GlobalWindows,
+  SessionWindows,
+  SlidingWindows,
   TumblingWindows,
   WindowDefinition,
-} from '../core/operators.ts';
+  WindowTime,
+} from '../core/windows.ts';
 export {
   type MapState,
   type MapStateDeclaration,

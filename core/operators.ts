@@ -101,15 +101,6 @@ export interface KeyedProcessFunction<In, K, Out, D extends StateDeclarations> {
   close?(): void | Promise<void>;
 }
 
-/** Tumbling event-time windows: `[start, start + sizeMs)` with starts at `offsetMs` modulo `sizeMs`. */
-export interface TumblingWindows {
-  readonly kind: 'tumbling';
-  readonly sizeMs: number;
-  readonly offsetMs: number;
-}
-/** How `window(...)` groups records in event time. */
-export type WindowDefinition = TumblingWindows;
-
 /** What happens to a record whose function threw. */
 export type OnError = 'fail' | 'skip' | { readonly sideOutput: string };
 
@@ -141,3 +132,9 @@ export type OperatorFunctions =
 
 /** Kinds of operators there are. */
 export type OperatorKind = OperatorFunctions['kind'];
+
+/** The key selector of one input of an operator, by which its records are spread; null when that input has no key. */
+export function keySelectorOf(functions: OperatorFunctions, input: number): KeySelector<never> | null {
+  if (input === 0) return 'keyOf' in functions ? functions.keyOf : null;
+  return 'keyOfSecond' in functions ? (functions.keyOfSecond as KeySelector<never>) : null;
+}

@@ -9,7 +9,7 @@ import { keyGroupRange, type KeyGroupRange } from '../core/key-groups.ts';
 import type { Key, OperatorFunctions, OperatorKind } from '../core/operators.ts';
 import type { JsonObject } from '../core/plain-data.ts';
 import { BatchBuilder } from '../core/stream/batch-builder.ts';
-import type { Batch } from '../core/stream/batch.ts';
+import type { Batch, RowKind } from '../core/stream/batch.ts';
 import { forEachRow, type RowBlock, RowBlockWriter } from '../runtime/checkpoint/row-block.ts';
 import {
   type Collector,
@@ -28,13 +28,16 @@ export interface OutputRecord {
   readonly value: unknown;
   readonly timestamp: number;
   readonly splitWatermark: number;
+  /** Only where it is not an insert. */
+  readonly rowKind?: number;
 }
 
-/** A record to be put in; absent attributes are NaN. */
+/** A record to be put in; absent attributes are NaN, an absent row kind is insert. */
 export interface InputRecord {
   readonly value: unknown;
   readonly timestamp?: number;
   readonly splitWatermark?: number;
+  readonly rowKind?: RowKind;
 }
 
 export interface HarnessOptions<Kind extends OperatorKind> {
@@ -208,10 +211,12 @@ export class OperatorHarness<Kind extends OperatorKind> {
 
   /** One batch of records. @throws what the operator failed with */
   async process(...records: readonly InputRecord[]): Promise<void> {
-    const builder = new BatchBuilder(Math.max(records.length, 1));
-    for (const record of records)
-      builder.add(record.value, record.timestamp ?? Number.NaN, record.splitWatermark ?? Number.NaN, 0);
-    await this.#processBatch(builder.take());
+    await this.#processBatch(batchOf(records), 0);
+  }
+
+  /** One batch of records of input 1. @throws what the operator failed with */
+  async processSecond(...records: readonly InputRecord[]): Promise<void> {
+    await this.#processBatch(batchOf(records), 1);
   }
 
   /** True when all due was fired, false when room ran out before. @throws what the operator failed with */
@@ -250,18 +255,20 @@ export class OperatorHarness<Kind extends OperatorKind> {
     if (this.failure !== null) throw this.failure.error;
   }
 
-  async #processBatch(batch: Batch): Promise<void> {
+  async #processBatch(batch: Batch, input: number): Promise<void> {
     let next = 0;
     while (next < batch.length) {
       this.#woken = false;
-      const prepared = this.operator.prepare === undefined ? batch.length - next : this.operator.prepare(batch, next);
+      const prepared =
+        this.operator.prepare === undefined ? batch.length - next : this.operator.prepare(batch, next, input);
       if (prepared === 0) await this.#whenWoken();
       this.throwFailure();
       for (const end = next + prepared; next < end; next++) {
         this.#scope.timestamp = batch.timestamps?.[next] ?? Number.NaN;
         this.#scope.splitWatermark = batch.splitWatermarks?.[next] ?? Number.NaN;
-        this.#scope.rowKind = 0;
-        this.operator.emit(batch.values[next]);
+        this.#scope.rowKind = batch.rowKinds?.[next] ?? 0;
+        if (input === 0) this.operator.emit(batch.values[next]);
+        else this.operator.emitSecond?.(batch.values[next]);
         this.throwFailure();
       }
     }
@@ -296,7 +303,8 @@ export class OperatorHarness<Kind extends OperatorKind> {
   #collector(target: OutputRecord[], isMain: boolean): Collector {
     return {
       emit: (value) => {
-        target.push({ value, timestamp: this.#scope.timestamp, splitWatermark: this.#scope.splitWatermark });
+        const { timestamp, splitWatermark, rowKind } = this.#scope;
+        target.push({ value, timestamp, splitWatermark, ...(rowKind === 0 ? {} : { rowKind }) });
         if (isMain) this.room--;
       },
     };
@@ -306,6 +314,13 @@ export class OperatorHarness<Kind extends OperatorKind> {
 function backendOf(backend: 'memory' | 'cold' | StateBackend): StateBackend {
   if (backend === 'memory') return memoryBackend;
   return backend === 'cold' ? createColdTestBackend() : backend;
+}
+
+function batchOf(records: readonly InputRecord[]): Batch {
+  const builder = new BatchBuilder(Math.max(records.length, 1));
+  for (const { value, timestamp = Number.NaN, splitWatermark = Number.NaN, rowKind = 0 } of records)
+    builder.add(value, timestamp, splitWatermark, rowKind);
+  return builder.take();
 }
 
 function rowsOf(block: RowBlock): RestoredRow[] {

@@ -188,7 +188,8 @@ function untimedSources(node: LogicalNode): Set<LogicalNode> {
   const seen = new Set<LogicalNode>([node]);
   for (const current of seen) {
     if (current.kind === 'timestamps') continue;
-    for (const input of current.inputs) if (input.input === 0) seen.add(input.node);
+    for (const input of current.inputs)
+      if (input.input === 0 || current.kind !== 'broadcast-input') seen.add(input.node);
   }
   return new Set([...seen].filter((current) => current.kind === 'source'));
 }

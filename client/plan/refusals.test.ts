@@ -263,7 +263,7 @@ describe('planning refuses', () => {
         void env
           .from(testSource<Reading>())
           .keyBy((r) => r.sensor)
-          .window({ kind: 'tumbling', sizeMs: 0, offsetMs: 0 }),
+          .window({ kind: 'tumbling', time: 'event', sizeMs: 0, offsetMs: 0 }),
       /size 0/,
     ],
     [

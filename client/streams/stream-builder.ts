@@ -17,10 +17,10 @@ import type {
   OutputTag,
   ReduceFunction,
   UserFunction,
-  WindowDefinition,
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { WindowDefinition } from '../../core/windows.ts';
 import { collectSink } from '../sinks/collect.ts';
 import { printSink } from '../sinks/print.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
@@ -47,7 +47,7 @@ import type {
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
-import { tumbling } from './tumbling.ts';
+import { checkWindow, windowConfig } from './windows.ts';
 
 /** Adds a node that reads `ends` on input 0. */
 function addNode(
@@ -262,13 +262,8 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     );
   }
 
-  window(window: WindowDefinition): WindowedStream<T, K> {
-    if (typeof window !== 'object' || window === null || window.kind !== 'tumbling') {
-      throw new EngineError('JOB_INVALID', 'window(...) needs a window, for example tumbling(hours(1))');
-    }
-    // Checked again: an object literal of the same shape gets here as well.
-    const checked = tumbling(window.sizeMs, { offset: window.offsetMs });
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, checked, 0);
+  window(window: WindowDefinition<T>): WindowedStream<T, K> {
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, checkWindow(window), 0);
   }
 
   process<Out, D extends StateDeclarations>(
@@ -288,14 +283,14 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
   readonly #graph: LogicalGraph;
   readonly #ends: readonly StreamEnd[];
   readonly #keyOf: KeySelector<T, K>;
-  readonly #window: WindowDefinition;
+  readonly #window: WindowDefinition<T>;
   readonly #allowedLatenessMs: number;
 
   constructor(
     graph: LogicalGraph,
     ends: readonly StreamEnd[],
     keyOf: KeySelector<T, K>,
-    window: WindowDefinition,
+    window: WindowDefinition<T>,
     allowedLatenessMs: number,
   ) {
     this.#graph = graph;
@@ -311,9 +306,8 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
   }
 
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
-    const { kind, sizeMs, offsetMs } = this.#window;
     const config = {
-      window: { kind, sizeMs, offsetMs },
+      window: windowConfig(this.#window),
       allowedLatenessMs: this.#allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };

@@ -18,9 +18,9 @@ import type {
   OnError,
   OutputTag,
   ReduceFunction,
-  WindowDefinition,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
 import type { RecordType } from './tags.ts';
 
@@ -134,8 +134,8 @@ export interface KeyedStream<T, K extends Key> {
   reduce(reduce: ReduceFunction<T>): OperatorStream<T>;
   /** Rolling aggregates: emits `{ key, ...results }` for each record. */
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
-  /** Groups by event-time window as well. */
-  window(window: WindowDefinition): WindowedStream<T, K>;
+  /** Groups by window as well. */
+  window(window: WindowDefinition<T>): WindowedStream<T, K>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
   process<D extends StateDeclarations = Record<never, never>, Out = never>(
     process: KeyedProcessFunction<T, K, Out, D>,

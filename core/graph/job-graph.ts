@@ -58,7 +58,7 @@ export interface JobEdge {
   /** Side output, null for the main output. */
   readonly sourceTag: string | null;
   readonly targetVertex: string;
-  /** Input of the target's head operator: 0, or 1 for the side of `broadcast-input`. */
+  /** Input of the target's head operator: 0, or 1 for its second one (the side of `broadcast-input`, the other side of a join). */
   readonly targetInput: number;
   readonly partitioner: Partitioner;
 }

@@ -22,12 +22,19 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
   protected readonly owner: TableOwner;
   protected readonly prefetch: Prefetch;
   readonly #keyOf: (value: unknown) => Key;
+  readonly #keyOfSecond: (value: unknown) => Key;
   readonly #caches: RowCache[] = [];
   #restoreWrites: RowWrite[] = [];
 
-  constructor(context: OperatorContext<Kind>, keyOf: (value: never) => Key) {
+  /** @param keyOfSecond key selector of input 1; only operators with two keyed inputs have one */
+  constructor(
+    context: OperatorContext<Kind>,
+    keyOf: (value: never) => Key,
+    keyOfSecond: (value: never) => Key = keyOf,
+  ) {
     this.context = context;
     this.#keyOf = keyOf as (value: unknown) => Key;
+    this.#keyOfSecond = keyOfSecond as (value: unknown) => Key;
     this.ledger = new ChangeLedger(context.node.id);
     this.owner = {
       operatorId: context.node.id,
@@ -50,8 +57,8 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
   protected abstract restoreResident(row: RestoredRow): void;
   /** Beside a database: what must be known in the slot of a restored row that went to the database. */
   protected noteRestored(_row: RestoredRow): void {}
-  /** Announces (`prefetch.need`) the rows that a record needs. `timestamp` is NaN where absent. */
-  protected abstract needRows(key: Key, timestamp: number): void;
+  /** Announces (`prefetch.need`) the rows that a record of `input` needs. `timestamp` is NaN where absent. */
+  protected abstract needRows(key: Key, timestamp: number, input: number): void;
 
   /** The bound of one state's tables. */
   protected newCache(): RowCache {
@@ -62,6 +69,10 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
 
   protected keyOf(value: unknown): Key {
     return this.#keyOf(value);
+  }
+
+  protected keyOfSecond(value: unknown): Key {
+    return this.#keyOfSecond(value);
   }
 
   /**
@@ -111,10 +122,11 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
     return Promise.resolve();
   }
 
-  prepare(batch: Batch, from: number): number {
+  prepare(batch: Batch, from: number, input: number): number {
     if (this.context.backend.resident) return batch.length - from;
+    const keyOf = input === 0 ? this.#keyOf : this.#keyOfSecond;
     return this.prefetch.prepare(batch, from, batch.length, (index) => {
-      this.needRows(this.keyOf(batch.values[index]), batch.timestamps?.[index] ?? Number.NaN);
+      this.needRows(keyOf(batch.values[index]), batch.timestamps?.[index] ?? Number.NaN, input);
     });
   }
 

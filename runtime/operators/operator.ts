@@ -116,10 +116,15 @@ export interface Operator extends Collector {
   restore(row: RestoredRow): void;
   /** After all rows were restored and before the first record. */
   open(): Promise<void>;
-  /** One record of the main input; its attributes are in the scope. */
+  /** One record of the main input (input 0); its attributes are in the scope. */
   emit(value: unknown): void;
-  /** Heads only: makes state for `batch` from record `from` on resident. Returns how many records may be processed now; 0: wait, `wake` follows. */
-  prepare?(batch: Batch, from: number): number;
+  /** Two-input heads (connect, joins): one record of input 1. Both inputs are read as records come; the scope as for `emit`. */
+  emitSecond?(value: unknown): void;
+  /**
+   * Heads only: makes state for `batch` of input `input` from record `from` on resident. Returns how many records may be
+   * processed now; 0: wait, `wake` follows.
+   */
+  prepare?(batch: Batch, from: number, input: number): number;
   /**
    * The merged watermark of the inputs is now `watermark`: fires what is due. Returns false when output room ran out before
    * all was fired (call again with the same watermark when there is room); then the watermark is not forwarded yet.
@@ -135,9 +140,9 @@ export interface Operator extends Collector {
   resume?(): void;
   /** False while a sink's buffer is full. Absent: always room. */
   readonly hasRoom?: boolean;
-  /** Two-input heads: one record of the side input. */
+  /** Heads with a side input, which is read to its end first: one record of it. */
   emitSide?(value: unknown): void;
-  /** Two-input heads: the side input has ended; the main input is read from now on. */
+  /** Heads with a side input: it has ended; the main input is read from now on. */
   endSide?(): void;
   /** All inputs ended and the final watermark was handled: last work before the end is forwarded. */
   endInput?(): Promise<void>;

@@ -5,7 +5,7 @@
 import { EngineError, withIds } from '../../core/errors.ts';
 import type { JobEdge, JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRange } from '../../core/key-groups.ts';
-import type { OperatorFunctions } from '../../core/operators.ts';
+import { keySelectorOf, type OperatorFunctions } from '../../core/operators.ts';
 import type { Barrier } from '../../core/stream/batch.ts';
 import { forEachRow, type RowBlock } from '../checkpoint/row-block.ts';
 import { createOperator } from '../operators/create-operator.ts';
@@ -321,7 +321,7 @@ export class SlotRuntime {
       return this.#options.remote.writer(slot as number, channel, context.node.id, wake);
     });
     const head = functions.get(edge.targetVertex);
-    const keyOf = head !== undefined && 'keyOf' in head ? head.keyOf : null;
+    const keyOf = head === undefined ? null : keySelectorOf(head, edge.targetInput);
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
     const host = builder.writerHost(context.node.id, metrics);

@@ -7,7 +7,7 @@ import type { ChannelReader } from '../exchange/channel.ts';
 
 export interface InputChannel {
   readonly reader: ChannelReader;
-  /** Input of the head operator: 0, or 1 for the side of a broadcast-input. */
+  /** Input of the head operator: 0, or 1 for its second input (the side of a broadcast-input, the other side of a join). */
   readonly input: number;
   ended: boolean;
 }

@@ -382,14 +382,16 @@ export class Subtask {
 
   /** Records of the batch from the cursor on, then its watermark. */
   #processBatch(batch: Batch, deadlineMs: number): 'done' | 'stuck' {
-    const isSide = this.#gate.channels[this.#batchInput].input === 1;
+    const { input } = this.#gate.channels[this.#batchInput];
+    const isSide = input === 1 && this.#head.endSide !== undefined;
     if (this.#next < batch.length) {
       if (this.#next >= this.#preparedUntil) {
-        const prepared = (this.#head.prepare as NonNullable<Operator['prepare']>)(batch, this.#next);
+        const prepared = (this.#head.prepare as NonNullable<Operator['prepare']>)(batch, this.#next, input);
         if (prepared === 0) return 'stuck';
         this.#preparedUntil = this.#next + prepared;
       }
       if (isSide) this.#processSide(batch);
+      else if (input === 1) this.#processSecond(batch, deadlineMs);
       else this.#processRecords(batch, deadlineMs);
       if (this.#next < batch.length) return this.#blocked ? 'stuck' : 'done';
     }
@@ -414,6 +416,26 @@ export class Subtask {
       scope.splitWatermark = splitWatermarks === null ? Number.NaN : splitWatermarks[next];
       scope.rowKind = rowKinds === null ? 0 : rowKinds[next];
       head.emit(values[next]);
+      next++;
+    }
+    this.#next = next;
+    this.chain[0].metrics.recordsIn += next - first;
+  }
+
+  /** As `#processRecords`, for input 1; a loop of its own, so that each has one call site of the head. */
+  #processSecond(batch: Batch, deadlineMs: number): void {
+    const { values, timestamps, splitWatermarks, rowKinds } = batch;
+    const scope = this.#scope;
+    const head = this.#head as Operator & Required<Pick<Operator, 'emitSecond'>>;
+    const end = this.#preparedUntil;
+    const first = this.#next;
+    let next = first;
+    while (next < end && !this.#blocked) {
+      if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
+      scope.timestamp = timestamps === null ? Number.NaN : timestamps[next];
+      scope.splitWatermark = splitWatermarks === null ? Number.NaN : splitWatermarks[next];
+      scope.rowKind = rowKinds === null ? 0 : rowKinds[next];
+      head.emitSecond(values[next]);
       next++;
     }
     this.#next = next;
