@@ -229,7 +229,7 @@ describe('the plan as text', () => {
 
       3. windows → late (parallelism 2)
          ← hash from times
-         windows: window-aggregate, state {"aggregates":{"n":{"kind":"count"},"p":{"aggregate":"quantile","kind":"object","p":0.5}},"allowedLatenessMs":0,"lateTag":"late","onError":"fail","window":{"kind":"tumbling","offsetMs":0,"sizeMs":10}}
+         windows: window-aggregate, state {"aggregates":{"n":{"kind":"count"},"p":{"aggregate":"quantile","kind":"object","p":0.5}},"allowedLatenessMs":0,"lateTag":"late","onError":"fail","window":{"kind":"tumbling","offsetMs":0,"sizeMs":10,"time":"event"}}
          late: sink-writer, state ← windows [late] {"options":{"prefix":""},"sink":"print"}
 
       4. out (parallelism 1)
