@@ -27,6 +27,7 @@ export type {
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
+export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -75,6 +76,7 @@ export {
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
 export type {
+  ChainingHint,
   JobEdge,
   JobGraph,
   JobOptions,
@@ -84,6 +86,8 @@ export type {
   RestartStrategyOptions,
 } from '../core/graph/job-graph.ts';
 export type {
+  AsyncCallContext,
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
@@ -94,6 +98,7 @@ export type {
   OnError,
   OperatorKind,
   OutputTag,
+  PartitionFunction,
   ProcessContext,
   ReduceFunction,
   TimerContext,

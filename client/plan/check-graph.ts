@@ -3,6 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/plain-data.ts';
 import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
 
@@ -42,12 +43,19 @@ export function checkGraph(
 
 type Invalid = (node: LogicalNode, why: string) => never;
 
+/** Side output for the records of an asynchronous call that was not answered in time; null when there is none. */
+function timeoutTagOf({ config }: LogicalNode): string | null {
+  const onTimeout = config['onTimeout'];
+  const tag = typeof onTimeout === 'object' && onTimeout !== null ? (onTimeout as JsonObject)['sideOutput'] : null;
+  return typeof tag === 'string' ? tag : null;
+}
+
 /** A side output must be one its operator can send to, and the error output of a window must not be its late output. */
 function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid): void {
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
     const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
-    if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
+    if (tag === errorTag || tag === timeoutTagOf(from) || (tag === lateTag && from.lateOutput)) continue;
     invalid(
       node,
       `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
@@ -73,7 +81,7 @@ function checkTimestamps(
       return invalid(node, 'gives timestamps after a union or side input; call withTimestamps on each stream before');
     const from = input.node;
     const fromId = ids[from.ordinal] as string;
-    if (input.partitioner !== 'auto')
+    if (input.partitioner !== 'auto' && input.partitioner !== 'forward')
       return invalid(
         node,
         `gives timestamps after an exchange ('${input.partitioner}' after '${fromId}'); call withTimestamps before it`,
@@ -167,6 +175,12 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
     if (errorTag !== null && !isRead(graph, node, errorTag)) {
       warnings.push(
         `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
+      );
+    }
+    const timeoutTag = timeoutTagOf(node);
+    if (timeoutTag !== null && timeoutTag !== errorTag && !isRead(graph, node, timeoutTag)) {
+      warnings.push(
+        `records of ${idOf(node)} that are not answered in time go to side output '${timeoutTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
       );
     }
     if (node.kind !== 'window-aggregate') continue;

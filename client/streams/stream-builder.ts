@@ -6,6 +6,7 @@ import type { AggregateSet } from '../../core/aggregate.ts';
 import type { Sink, SinkLike } from '../../core/connector/index.ts';
 import { EngineError } from '../../core/errors.ts';
 import type {
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   Key,
@@ -15,7 +16,9 @@ import type {
   OnError,
   OperatorFunctions,
   OutputTag,
+  PartitionFunction,
   ReduceFunction,
+  SideFlatMapFunction,
   UserFunction,
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
@@ -24,15 +27,21 @@ import type { WindowDefinition } from '../../core/windows.ts';
 import { collectSink } from '../sinks/collect.ts';
 import { printSink } from '../sinks/print.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
-import { checkCount, checkDuration, checkFunction, checkId, checkName, checkUserFunction } from './checks.ts';
+import { type AsyncNode, asyncNode } from './async-config.ts';
+import type { AsyncOptions } from './async-types.ts';
+import { checkDuration, checkFunction, checkId, checkUserFunction } from './checks.ts';
+import { type LogicalGraph, type LogicalNode, lateTag, type StreamEnd } from '../plan/logical-graph.ts';
 import {
-  type LogicalGraph,
-  type LogicalNode,
-  lateTag,
-  type RequestedPartitioner,
-  type StreamEnd,
-} from '../plan/logical-graph.ts';
+  disableChaining,
+  setName,
+  setParallelism,
+  setSlotSharingGroup,
+  setUid,
+  startNewChain,
+} from './node-settings.ts';
+import { customPartition, keyedEnds, spreadEnds } from './partitioners.ts';
 import { processConfig } from './process-config.ts';
+import { type SideMap, sideFilter, sideMap } from './side-functions.ts';
 import type {
   KeyedResult,
   KeyedStream,
@@ -90,13 +99,7 @@ class StreamOfEnds<T> implements Stream<T> {
 
   keyBy<const K extends Key>(keyOf: (value: Readonly<T>) => K): KeyedStream<T, K> {
     checkFunction(keyOf, 'keyBy');
-    if (this.ends.some((end) => end.partitioner !== 'auto')) {
-      throw new EngineError(
-        'JOB_INVALID',
-        'keyBy decides where records go; remove rebalance() or broadcast() before it',
-      );
-    }
-    return new KeyedStreamOfEnds(this.graph, withPartitioner(this.ends, 'hash'), keyOf);
+    return new KeyedStreamOfEnds(this.graph, keyedEnds(this.ends), keyOf);
   }
 
   withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T> {
@@ -129,11 +132,42 @@ class StreamOfEnds<T> implements Stream<T> {
   }
 
   rebalance(): Stream<T> {
-    return new StreamOfEnds(this.graph, withPartitioner(this.ends, 'rebalance'));
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rebalance'));
   }
 
   broadcast(): Stream<T> {
-    return new StreamOfEnds(this.graph, withPartitioner(this.ends, 'broadcast'));
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  }
+
+  rescale(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rescale'));
+  }
+
+  shuffle(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'shuffle'));
+  }
+
+  global(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'global'));
+  }
+
+  forward(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'forward'));
+  }
+
+  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'custom', customPartition(partition, keyOf)));
+  }
+
+  asyncMap<Out>(call: UserFunction<AsyncFunction<T, Out>>, options: AsyncOptions<T, Out> = {}): OperatorStream<Out> {
+    return this.#asyncOperator<Out>(asyncNode(call, options, false));
+  }
+
+  asyncFlatMap<Out>(
+    call: UserFunction<AsyncFunction<T, Iterable<Out>>>,
+    options: AsyncOptions<T, Iterable<Out>> = {},
+  ): OperatorStream<Out> {
+    return this.#asyncOperator<Out>(asyncNode(call, options, true));
   }
 
   to(sinkLike: SinkLike<T>): SinkHandle {
@@ -161,6 +195,14 @@ class StreamOfEnds<T> implements Stream<T> {
     return this.to(printSink<T>(prefix));
   }
 
+  #asyncOperator<Out>({ functions, config, tuning }: AsyncNode): OperatorStream<Out> {
+    const inputs = this.ends.map((end) => ({ ...end, input: 0 }));
+    return new StreamOfNode<Out, T>(
+      this.graph,
+      this.graph.add({ kind: 'async-map', inputs, functions, config, tuning }),
+    );
+  }
+
   #operator<Out>(functions: OperatorFunctions, config?: JsonObject): OperatorStream<Out> {
     return new StreamOfNode<Out, T>(this.graph, addNode(this.graph, this.ends, functions, config));
   }
@@ -180,12 +222,27 @@ class NodeSettings implements SinkHandle {
   }
 
   name(name: string): this {
-    this.#node.change().name = checkName(name, 'name');
+    setName(this.#node, name);
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    this.#node.change().parallelism = checkCount(subtaskCount, 'parallelism');
+    setParallelism(this.#node, subtaskCount);
+    return this;
+  }
+
+  slotSharingGroup(group: string): this {
+    setSlotSharingGroup(this.#node, group);
+    return this;
+  }
+
+  startNewChain(): this {
+    startNewChain(this.#node);
+    return this;
+  }
+
+  disableChaining(): this {
+    disableChaining(this.#node);
     return this;
   }
 }
@@ -205,12 +262,27 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
   }
 
   name(name: string): this {
-    this.#node.change().name = checkName(name, 'name');
+    setName(this.#node, name);
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    this.#node.change().parallelism = checkCount(subtaskCount, 'parallelism');
+    setParallelism(this.#node, subtaskCount);
+    return this;
+  }
+
+  slotSharingGroup(group: string): this {
+    setSlotSharingGroup(this.#node, group);
+    return this;
+  }
+
+  startNewChain(): this {
+    startNewChain(this.#node);
+    return this;
+  }
+
+  disableChaining(): this {
+    disableChaining(this.#node);
     return this;
   }
 
@@ -330,53 +402,38 @@ class SideInputOfEnds<T, S, Side> implements SideInputStream<T, Side> {
   ) {
     this.#graph = graph;
     this.#main = main;
-    this.#side = withPartitioner(side, 'broadcast');
+    this.#side = broadcastEnds(side);
     this.#build = build;
   }
 
-  map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out> {
-    checkFunction(map, 'broadcastInput(...).map');
-    return this.#operator(namedAfter(map, (value: T, side: Side): readonly Out[] => [map(value, side)]));
+  map<Out>(map: UserFunction<SideMap<T, Side, Out>>): OperatorStream<Out> {
+    return this.#operator(sideMap(checkUserFunction(map, 'broadcastInput(...).map')));
   }
 
-  filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T> {
-    checkFunction(predicate, 'broadcastInput(...).filter');
-    return this.#operator(
-      namedAfter(predicate, (value: T, side: Side): readonly T[] => (predicate(value, side) ? [value] : nothing)),
-    );
+  filter(predicate: UserFunction<SideMap<T, Side, boolean>>): OperatorStream<T> {
+    return this.#operator(sideFilter(checkUserFunction(predicate, 'broadcastInput(...).filter')));
   }
 
-  flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out> {
-    return this.#operator(checkFunction(flatMap, 'broadcastInput(...).flatMap'));
+  flatMap<Out>(flatMap: UserFunction<SideMap<T, Side, Iterable<Out>>>): OperatorStream<Out> {
+    return this.#operator(checkUserFunction(flatMap, 'broadcastInput(...).flatMap'));
   }
 
-  #operator<Out>(flatMap: (value: T, side: Side) => Iterable<Out>): OperatorStream<Out> {
+  #operator<Out>(flatMap: UserFunction<SideMap<T, Side, Iterable<Out>>>): OperatorStream<Out> {
     const main = this.#main.map((end) => ({ ...end, input: 0 }));
     const side = this.#side.map((end) => ({ ...end, input: 1 }));
     const functions = {
       kind: 'broadcast-input',
       build: this.#build as (records: readonly never[]) => unknown,
-      flatMap,
+      flatMap: flatMap as UserFunction<SideFlatMapFunction>,
     } as const;
     const node = this.#graph.add({ kind: 'broadcast-input', inputs: [...main, ...side], functions, config: {} });
     return new StreamOfNode<Out, T>(this.#graph, node);
   }
 }
 
-const nothing: readonly never[] = Object.freeze([]);
-
-/** Lets a wrapper print as the user's function, so that its fingerprint changes with the user's code. */
-function namedAfter<F extends (...values: never[]) => unknown>(user: (...values: never[]) => unknown, wrapper: F): F {
-  Object.defineProperty(wrapper, 'toString', { value: () => Function.prototype.toString.call(user) });
-  return wrapper;
-}
-
-function setUid(node: LogicalNode, id: string): void {
-  node.change().uid = checkId(id, 'uid');
-}
-
-function withPartitioner(ends: readonly StreamEnd[], partitioner: RequestedPartitioner): StreamEnd[] {
-  return ends.map((end) => ({ ...end, partitioner }));
+/** Every subtask reads all of a side, however its stream was to be spread. */
+function broadcastEnds(ends: readonly StreamEnd[]): StreamEnd[] {
+  return ends.map(({ node, tag }) => ({ node, tag, partitioner: 'broadcast' }));
 }
 
 function endsOf(stream: unknown, what: string): readonly StreamEnd[] {

@@ -9,6 +9,7 @@
 import type { AggregateResults, AggregateSet } from '../../core/aggregate.ts';
 import type { SinkLike } from '../../core/connector/index.ts';
 import type {
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
@@ -17,11 +18,13 @@ import type {
   MapFunction,
   OnError,
   OutputTag,
+  PartitionFunction,
   ReduceFunction,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
+import type { AsyncOptions } from './async-types.ts';
 import type { RecordType } from './tags.ts';
 
 /** One object type instead of an intersection, for readable hints in the editor. */
@@ -67,6 +70,15 @@ export interface OperatorSettings {
   name(name: string): this;
   /** Number of subtasks, 1..maxParallelism. Default: the job's. */
   parallelism(subtaskCount: number): this;
+  /**
+   * Operators of different groups never share a slot. Default: the group of the inputs where they agree, else `default`. The
+   * job needs as many slots as the largest parallelisms of its groups together.
+   */
+  slotSharingGroup(group: string): this;
+  /** This operator is the head of its chain; what follows may still be chained to it. */
+  startNewChain(): this;
+  /** This operator is chained neither to what is before it nor to what follows. */
+  disableChaining(): this;
 }
 
 /** Records of type `T`. */
@@ -102,10 +114,41 @@ export interface Stream<T> {
    * records and builds its side object from them once. Refused when the side is unbounded or shares a source with this stream.
    */
   broadcastInput<S, Side>(side: Stream<S>, build: (records: readonly S[]) => Side): SideInputStream<T, Side>;
-  /** Spreads the records evenly over the subtasks of what follows. */
+  /**
+   * Calls a function that answers later, for up to `capacity` records at a time: lookups in databases and services. Records
+   * in flight are in every checkpoint and are sent again after a restore, so a call may be made more than once for one
+   * record; its result is handed on exactly once. A rejection is handled by `onError`.
+   */
+  asyncMap<Out>(call: AsyncFunction<T, Out>, options?: AsyncOptions<T, Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  asyncMap<Out>(call: FunctionObject<AsyncFunction<T, Out>>, options?: AsyncOptions<T, Out>): OperatorStream<Out>;
+  /** The same with any number of records out for each answer. */
+  asyncFlatMap<Out>(
+    call: AsyncFunction<T, Iterable<Out>>,
+    options?: AsyncOptions<T, Iterable<Out>>,
+  ): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  asyncFlatMap<Out>(
+    call: FunctionObject<AsyncFunction<T, Iterable<Out>>>,
+    options?: AsyncOptions<T, Iterable<Out>>,
+  ): OperatorStream<Out>;
+  /** Spreads the records evenly over the subtasks of what follows, in turn. */
   rebalance(): Stream<T>;
+  /** As `rebalance`, but each subtask serves a share of the following ones (or several share one): fewer connections. */
+  rescale(): Stream<T>;
+  /** Spreads the records at random over the subtasks of what follows. */
+  shuffle(): Stream<T>;
   /** Gives every record to every subtask of what follows. */
   broadcast(): Stream<T>;
+  /** Gives every record to the first subtask of what follows. */
+  global(): Stream<T>;
+  /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
+  forward(): Stream<T>;
+  /**
+   * Gives each record to the subtask that `partition` says: a whole number of 0 to `partitionCount - 1`. Both functions must
+   * be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
+   */
+  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T>;
   /** Writes to a sink. */
   to(sink: SinkLike<T>): SinkHandle;
   /** Hands the records to the client that waits for the job, under a name. Exactly once; for results that fit in memory. */
@@ -165,10 +208,16 @@ export interface WindowStream<T, In> extends OperatorStream<T> {
 export interface SideInputStream<T, Side> {
   /** One record out for each record in. */
   map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  map<Out>(map: FunctionObject<(value: Readonly<T>, side: Side) => Out>): OperatorStream<Out>;
   /** Keeps the records the predicate holds for. */
   filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T>;
+  /** The same with an object that has `open` and `close`. */
+  filter(predicate: FunctionObject<(value: Readonly<T>, side: Side) => boolean>): OperatorStream<T>;
   /** Any number of records out for each record in. */
   flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  flatMap<Out>(flatMap: FunctionObject<(value: Readonly<T>, side: Side) => Iterable<Out>>): OperatorStream<Out>;
 }
 
 /** What `to`, `collect` and `print` return. */

@@ -6,6 +6,7 @@ import { assertNever } from '../../core/errors.ts';
 import type { OperatorKind } from '../../core/operators.ts';
 import type { SourceTime } from '../time/split-time.ts';
 import { createAggregateOperator } from './aggregate.ts';
+import { AsyncMapOperator } from './async-map.ts';
 import { BroadcastInputOperator } from './broadcast-input.ts';
 import { FilterOperator } from './filter.ts';
 import { FlatMapOperator } from './flat-map.ts';
@@ -46,6 +47,8 @@ export function createOperator(context: AnyOperatorContext, time: SourceTime): O
       return createProcessOperator(as<'process'>(context));
     case 'broadcast-input':
       return new BroadcastInputOperator(as<'broadcast-input'>(context));
+    case 'async-map':
+      return new AsyncMapOperator(as<'async-map'>(context));
     case 'sink-writer':
       return new SinkWriterOperator(as<'sink-writer'>(context));
     case 'sink-committer':

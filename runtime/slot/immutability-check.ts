@@ -28,6 +28,7 @@ const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
   'window-aggregate',
   'process',
   'broadcast-input',
+  'async-map',
 ]);
 
 interface Seen {
