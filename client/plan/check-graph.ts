@@ -3,6 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
+import type { OnError } from '../../core/operators.ts';
 import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
 
@@ -47,7 +48,7 @@ function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid):
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
     const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
-    if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
+    if (tag === errorTag || (tag === lateTag && from.lateOutput) || tag === badTimestampTag(from)) continue;
     invalid(
       node,
       `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
@@ -169,6 +170,17 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
         `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
       );
     }
+    const badTag = badTimestampTag(node);
+    if (badTag !== null && badTag !== errorTag && !isRead(graph, node, badTag)) {
+      warnings.push(
+        `records with bad timestamps of ${idOf(node)} go to side output '${badTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
+      );
+    }
+    const silent = silentInGroup(node);
+    if (silent !== null)
+      warnings.push(
+        `${idOf(node)} is in alignment group '${silent}' without idleTimeout: while one of its splits has no records, all sources of the group wait; set idleTimeout`,
+      );
     if (node.kind !== 'window-aggregate') continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
@@ -192,4 +204,18 @@ function untimedSources(node: LogicalNode): Set<LogicalNode> {
       if (input.input === 0 || current.kind !== 'broadcast-input') seen.add(input.node);
   }
   return new Set([...seen].filter((current) => current.kind === 'source'));
+}
+
+/** Side output of records with bad timestamps, or null. */
+function badTimestampTag(node: LogicalNode): string | null {
+  const reaction = node.kind === 'timestamps' ? (node.config['onBadTimestamp'] as OnError) : 'fail';
+  return typeof reaction === 'object' ? reaction.sideOutput : null;
+}
+
+/** The alignment group in which an unbounded source of this node may make everybody wait for ever, or null. */
+function silentInGroup(node: LogicalNode): string | null {
+  if (node.functions.kind !== 'timestamps' || node.functions.alignment === null) return null;
+  if (node.config['idleTimeoutMs'] !== null) return null;
+  const unbounded = [...sourcesOf([node])].some((source) => source.config['boundedness'] === 'unbounded');
+  return unbounded ? node.functions.alignment.group : null;
 }
