@@ -28,6 +28,7 @@ import {
 import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
+import { valveLayout } from '../time/input-lineage.ts';
 import { SlotAlignment } from '../time/slot-alignment.ts';
 import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
@@ -250,15 +251,20 @@ export class SlotRuntime {
       edge.sourceVertex === vertex.id ? [{ edge, writer: this.#writer(builder, edge, index, id, wake) }] : [],
     );
     const chain = builder.build(writers);
-    const inputs = graph.edges.flatMap((edge, index) =>
-      edge.targetVertex === vertex.id ? this.#inputs(edge, index, id, wake) : [],
+    const inputsByEdge = graph.edges.flatMap((edge, index) =>
+      edge.targetVertex === vertex.id ? [this.#inputs(edge, index, id, wake)] : [],
     );
     const subtask = new Subtask({
       id,
       host,
       scope: builder.scope,
       chain,
-      inputs,
+      inputs: inputsByEdge.flat(),
+      valveLayout: valveLayout(
+        graph,
+        vertex.id,
+        inputsByEdge.map((inputs) => inputs.length),
+      ),
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
       emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
