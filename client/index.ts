@@ -22,12 +22,21 @@ export type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
 export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
+export {
+  type AlignmentOptions,
+  bounded,
+  customWatermarks,
+  monotonous,
+  noWatermarks,
+  punctuated,
+  type TimeSettings,
+  type TimestampOptions,
+} from './streams/watermarks.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -104,6 +113,14 @@ export type {
   TimerContext,
   TimerRegistry,
 } from '../core/operators.ts';
+export type {
+  BoundedWatermarks,
+  CustomWatermarks,
+  NoWatermarks,
+  PunctuatedWatermarks,
+  WatermarkGenerator,
+  WatermarkStrategy,
+} from '../core/watermarks.ts';
 export type {
   CountWindows,
   GlobalWindows,

@@ -5,6 +5,7 @@
 import type { AggregateSet } from './aggregate.ts';
 import type { Sink, Source } from './connector/index.ts';
 import type { StateDeclarations, StateHandles } from './state/declarations.ts';
+import type { AlignmentSettings, WatermarkStrategy } from './watermarks.ts';
 
 /** Values that can be keys: order-preserving and canonical. -0 equals 0, there is one NaN. */
 export type KeyPrimitive = string | number | bigint | boolean | Date | Uint8Array;
@@ -138,7 +139,12 @@ export type OperatorFunctions = KindFunctions & { readonly partitions?: readonly
 type KindFunctions =
   | { readonly kind: 'source-planner'; readonly source: Source<unknown> }
   | { readonly kind: 'source-reader'; readonly source: Source<unknown> }
-  | { readonly kind: 'timestamps'; readonly timestampOf: (value: never) => number }
+  | {
+      readonly kind: 'timestamps';
+      readonly timestampOf: (value: never, sourceTimestampMs: number) => number;
+      readonly watermarks: WatermarkStrategy<never>;
+      readonly alignment: AlignmentSettings | null;
+    }
   | { readonly kind: 'map'; readonly map: UserFunction<MapFunction<never, unknown>> }
   | { readonly kind: 'filter'; readonly filter: UserFunction<FilterFunction<never>> }
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }

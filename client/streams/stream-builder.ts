@@ -50,12 +50,12 @@ import type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+import { planTime, type TimestampOptions } from './watermarks.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
 /** Adds a node that reads `ends` on input 0. */
@@ -102,23 +102,13 @@ class StreamOfEnds<T> implements Stream<T> {
     return new KeyedStreamOfEnds(this.graph, keyedEnds(this.ends), keyOf);
   }
 
-  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T> {
+  withTimestamps(
+    timestampOf: (value: Readonly<T>, sourceTimestampMs: number) => number,
+    options: TimestampOptions<T>,
+  ): OperatorStream<T> {
     checkFunction(timestampOf, 'withTimestamps');
-    const { outOfOrderness, idleTimeout, onBadTimestamp = 'fail' } = options;
-    if (onBadTimestamp !== 'fail' && onBadTimestamp !== 'skip') {
-      throw new EngineError(
-        'JOB_INVALID',
-        `withTimestamps: onBadTimestamp is ${JSON.stringify(onBadTimestamp)}; use 'fail' or 'skip'`,
-      );
-    }
-    return this.#operator<T>(
-      { kind: 'timestamps', timestampOf },
-      {
-        outOfOrdernessMs: checkDuration(outOfOrderness, 0, 'withTimestamps: outOfOrderness'),
-        idleTimeoutMs: idleTimeout === undefined ? null : checkDuration(idleTimeout, 1, 'withTimestamps: idleTimeout'),
-        onBadTimestamp,
-      },
-    );
+    const { config, watermarks, alignment } = planTime(options);
+    return this.#operator<T>({ kind: 'timestamps', timestampOf, watermarks, alignment }, config);
   }
 
   union(...others: readonly Stream<T>[]): Stream<T> {

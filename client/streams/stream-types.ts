@@ -26,6 +26,7 @@ import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
 import type { AsyncOptions } from './async-types.ts';
 import type { RecordType } from './tags.ts';
+import type { TimestampOptions } from './watermarks.ts';
 
 /** One object type instead of an intersection, for readable hints in the editor. */
 export type Simplify<T> = { [Name in keyof T]: T[Name] } & {};
@@ -34,16 +35,6 @@ export type Simplify<T> = { [Name in keyof T]: T[Name] } & {};
 export type KeyedResult<K, Set> = Simplify<{ key: K } & AggregateResults<Set>>;
 /** What `keyBy(...).window(...).aggregate(...)` emits; start inclusive, end exclusive, in ms since the epoch. */
 export type WindowResult<K, Set> = Simplify<{ key: K; windowStart: number; windowEnd: number } & AggregateResults<Set>>;
-
-/** Options of {@link Stream.withTimestamps}. */
-export interface TimestampOptions {
-  /** How much older than the newest record seen a record of the same split may be and still be on time. */
-  readonly outOfOrderness: Duration;
-  /** A split without records for this long no longer holds back event time. Default: never. */
-  readonly idleTimeout?: Duration;
-  /** A timestamp that is not a finite number fails the attempt (default), or the record is dropped and counted. */
-  readonly onBadTimestamp?: 'fail' | 'skip';
-}
 
 /**
  * A user function with a life: `open` before the first record of an attempt, `close` after the last. Taken wherever a plain
@@ -105,8 +96,12 @@ export interface Stream<T> {
   /**
    * Gives every record its event time (ms since the epoch) and starts watermarks, split by split. Only before the first
    * exchange or stateful operator, and on a stream that nobody else reads.
+   * @param timestampOf given the record and the time its source gave it (a broker's timestamp; NaN where there is none)
    */
-  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T>;
+  withTimestamps(
+    timestampOf: (value: Readonly<T>, sourceTimestampMs: number) => number,
+    options: TimestampOptions<T>,
+  ): OperatorStream<T>;
   /** The records of all these streams in one, in no particular order between them. */
   union(...others: readonly Stream<T>[]): Stream<T>;
   /**

@@ -41,7 +41,8 @@ export interface OperatorNode {
   /**
    * What decides the operator's meaning besides its functions, by kind:
    * - source-planner, source-reader: `{ source: kind, options, boundedness }`
-   * - timestamps: `{ outOfOrdernessMs, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' }`
+   * - timestamps: `{ outOfOrdernessMs (bounded) or watermarks: kind of strategy, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' |
+   *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
    * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
    * - aggregate: `{ aggregates: { name: options } }`
    * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
