@@ -115,7 +115,10 @@ describe.each(orders)('an operator, %s', (order) => {
     await side.send(1);
     await side.clock(500);
     expect(side.harness.side('slow')).toMatchObject([
-      { value: { record: 1, operator: 'operator-under-test', message: expect.stringMatching(/no answer/) }, timestamp: 1 },
+      {
+        value: { record: 1, operator: 'operator-under-test', message: expect.stringMatching(/no answer/) },
+        timestamp: 1,
+      },
     ]);
     const replaced = await open({ timeoutMs: 500, onTimeout: 'call', replace: (value: number) => value * 100 });
     await replaced.send(1);
