@@ -27,6 +27,18 @@ export type {
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
+export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
+export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  deltaTrigger,
+  eventTimeTrigger,
+  neverTrigger,
+  processingTimeTrigger,
+  purging,
+} from './windows/triggers.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -99,6 +111,21 @@ export type {
   TimerContext,
   TimerRegistry,
 } from '../core/operators.ts';
+export type {
+  CoGroupFunction,
+  EvictorContext,
+  TriggerContext,
+  TriggerMergeContext,
+  TriggerResult,
+  WindowBounds,
+  WindowContext,
+  WindowElement,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../core/window-functions.ts';
 export type {
   CountWindows,
   GlobalWindows,

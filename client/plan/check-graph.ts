@@ -3,7 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
-import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
+import { lateSecondTag, lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
 
 /** @throws EngineError JOB_INVALID for the first thing that cannot run */
@@ -46,8 +46,11 @@ type Invalid = (node: LogicalNode, why: string) => never;
 function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid): void {
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
+    // A window function sends to tags of its own.
+    if (from.functions.kind === 'window' && from.functions.windowFunction !== null) continue;
     const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
     if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
+    if (tag === lateSecondTag && from.lateSecondOutput) continue;
     invalid(
       node,
       `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
@@ -146,6 +149,20 @@ export function isStateful(node: LogicalNode): boolean {
   return !statelessKinds.has(node.kind);
 }
 
+const windowKinds: ReadonlySet<string> = new Set(['window-aggregate', 'window', 'window-co-group']);
+
+/** True for operators that put records into windows, and so have late records. */
+export function isWindow(node: LogicalNode): boolean {
+  return windowKinds.has(node.kind);
+}
+
+/** True when records need an event time to get into a window. */
+function needsEventTime(node: LogicalNode): boolean {
+  if (!isWindow(node)) return false;
+  const { kind, time } = (node.config['window'] ?? {}) as { kind?: unknown; time?: unknown };
+  return kind !== 'global' && kind !== 'count' && time !== 'processing';
+}
+
 /** What runs but is probably not meant so. */
 export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): string[] {
   const warnings: string[] = [];
@@ -169,7 +186,7 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
         `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
       );
     }
-    if (node.kind !== 'window-aggregate') continue;
+    if (!needsEventTime(node)) continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
       warnings.push(
