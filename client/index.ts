@@ -37,6 +37,18 @@ export {
   type TimeSettings,
   type TimestampOptions,
 } from './streams/watermarks.ts';
+export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
+export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  deltaTrigger,
+  eventTimeTrigger,
+  neverTrigger,
+  processingTimeTrigger,
+  purging,
+} from './windows/triggers.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -121,6 +133,21 @@ export type {
   WatermarkGenerator,
   WatermarkStrategy,
 } from '../core/watermarks.ts';
+export type {
+  CoGroupFunction,
+  EvictorContext,
+  TriggerContext,
+  TriggerMergeContext,
+  TriggerResult,
+  WindowBounds,
+  WindowContext,
+  WindowElement,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../core/window-functions.ts';
 export type {
   CountWindows,
   GlobalWindows,

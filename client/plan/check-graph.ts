@@ -47,6 +47,8 @@ type Invalid = (node: LogicalNode, why: string) => never;
 function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid): void {
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
+    // A window function sends to tags of its own.
+    if (from.functions.kind === 'window' && from.functions.windowFunction !== null) continue;
     if (engineOutputsOf(from).some((output) => output.tag === tag)) continue;
     invalid(
       node,
@@ -146,6 +148,20 @@ export function isStateful(node: LogicalNode): boolean {
   return !statelessKinds.has(node.kind);
 }
 
+const windowKinds: ReadonlySet<string> = new Set(['window-aggregate', 'window', 'window-co-group']);
+
+/** True for operators that put records into windows, and so have late records. */
+export function isWindow(node: LogicalNode): boolean {
+  return windowKinds.has(node.kind);
+}
+
+/** True when records need an event time to get into a window. */
+function needsEventTime(node: LogicalNode): boolean {
+  if (!isWindow(node)) return false;
+  const { kind, time } = (node.config['window'] ?? {}) as { kind?: unknown; time?: unknown };
+  return kind !== 'global' && kind !== 'count' && time !== 'processing';
+}
+
 /** What runs but is probably not meant so. */
 export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): string[] {
   const warnings: string[] = [];
@@ -174,7 +190,7 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
       warnings.push(
         `${idOf(node)} is in alignment group '${silent}' without idleTimeout: while one of its splits has no records, all sources of the group wait; set idleTimeout`,
       );
-    if (node.kind !== 'window-aggregate') continue;
+    if (!needsEventTime(node)) continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
       warnings.push(

@@ -3,7 +3,7 @@
  * Planning refuses a reader of any other, and warns of records that nobody would see.
  */
 import type { JsonObject, JsonValue } from '../../core/plain-data.ts';
-import { lateTag, type LogicalNode } from './logical-graph.ts';
+import { lateSecondTag, lateTag, type LogicalNode } from './logical-graph.ts';
 
 export interface EngineOutput {
   readonly tag: string;
@@ -19,6 +19,7 @@ export function engineOutputsOf(node: LogicalNode): EngineOutput[] {
     [tagOf(config['onTimeout']), 'records not answered in time by'],
     [kind === 'timestamps' ? tagOf(config['onBadTimestamp']) : null, 'records with bad timestamps of'],
     [node.lateOutput ? lateTag : null, null],
+    [node.lateSecondOutput ? lateSecondTag : null, null],
   ];
   return candidates.flatMap(([tag, records]) => (tag === null ? [] : [{ tag, records }]));
 }

@@ -345,7 +345,7 @@ describe.each(orders)('a checkpoint of an operator, %s', (order) => {
         for (const [place, parallelism] of steps.entries()) {
           const restore = driver === null ? [] : driver.image.rows;
           const image = driver?.image;
-          const drivers = await Promise.all(
+          const drivers: readonly AsyncDriver[] = await Promise.all(
             Array.from({ length: parallelism }, (_, subtaskIndex) => open({ parallelism, subtaskIndex, restore })),
           );
           expect(drivers.flatMap(({ sent }) => sent as number[]).toSorted((a, b) => a - b)).toEqual(expected);
