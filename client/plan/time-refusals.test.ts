@@ -4,6 +4,7 @@ import {
   bounded,
   customWatermarks,
   defineJob,
+  type FailedRecord,
   minutes,
   monotonous,
   noWatermarks,
@@ -126,7 +127,7 @@ describe('the plan of withTimestamps', () => {
   test('says which strategy decides and what is bad, and nothing of alignment', () => {
     const options: TimestampOptions<Reading> = {
       watermarks: noWatermarks(),
-      onBadTimestamp: sideOutput(outputTag('bad')),
+      onBadTimestamp: sideOutput(outputTag<FailedRecord>('bad')),
       minTimestamp: 0,
       maxTimestamp: 9,
       maxAheadOfClock: 7,
@@ -144,7 +145,7 @@ describe('the plan of withTimestamps', () => {
   });
 
   test('warns of a side output of bad timestamps that nobody reads', () => {
-    const { warnings } = planned({ outOfOrderness: 0, onBadTimestamp: sideOutput(outputTag('bad')) });
+    const { warnings } = planned({ outOfOrderness: 0, onBadTimestamp: sideOutput(outputTag<FailedRecord>('bad')) });
     expect(warnings).toContainEqual(expect.stringMatching(/bad timestamps of 'times' go to side output 'bad'/));
   });
 

@@ -1,6 +1,6 @@
 /** Which inputs wake together, for the shapes that jobs have. */
 import { expect, test } from 'vitest';
-import { count, defineJob, type JobEnvironment, tumbling } from '../../client/index.ts';
+import { count, defineJob, type JobEnvironment, type Stream, tumbling } from '../../client/index.ts';
 import { testSource } from '../../client/test-connectors.test-support.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { valveLayout } from './input-lineage.ts';
@@ -14,7 +14,7 @@ const graphOf = (define: (env: JobEnvironment) => void, parallelism = 2): JobGra
   defineJob('lineage', define).plan({ parallelism }).graph;
 const read = (env: JobEnvironment, uid: string) =>
   env.from(testSource<Reading>(), { uid }).withTimestamps((reading) => reading.at, { outOfOrderness: 0 });
-const perKey = (stream: ReturnType<typeof read>, uid: string) =>
+const perKey = (stream: Stream<Reading>, uid: string) =>
   stream
     .keyBy((reading) => reading.key)
     .window(tumbling(10))
