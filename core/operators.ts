@@ -114,7 +114,13 @@ export type OperatorFunctions =
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
   | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
-  | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      readonly kind: 'window-aggregate';
+      readonly keyOf: KeySelector<never>;
+      readonly aggregates: AggregateSet<never>;
+      /** Gap of a session in ms, by its record; absent where it is in the config. */
+      readonly gapOf?: (value: never) => number;
+    }
   | {
       readonly kind: 'process';
       readonly keyOf: KeySelector<never>;
