@@ -53,10 +53,6 @@ class PositionTable extends RowTable {
     if (slot < this.capacity) this.forgetRow(slot);
   }
 
-  remove(slot: number): void {
-    if (slot < this.capacity && this.flags[slot] !== 0) this.deleteRow(slot);
-  }
-
   protected override encodeRowKey(slot: number, sink: ByteSink): void {
     encodeKey(this.keyGroups[slot] as number, sink);
   }
@@ -144,14 +140,6 @@ export class FiredPositions {
     for (let keyGroup = first; keyGroup <= last; keyGroup++) {
       this.#table.put(keyGroup - first, keyGroup, this.#later(keyGroup, position));
     }
-  }
-
-  /** At the barrier: there is no pane left, so nobody needs to know. */
-  clear(): void {
-    if (this.#written === null && this.#restored.size === 0) return;
-    const { first, last } = this.#owner.keyGroups;
-    for (let keyGroup = first; keyGroup <= last; keyGroup++) this.#table.remove(keyGroup - first);
-    this.#written = null;
   }
 
   /** What was restored counts until time has passed it. */

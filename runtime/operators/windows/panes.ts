@@ -40,10 +40,6 @@ export class Panes {
     this.#options = options;
   }
 
-  get size(): number {
-    return this.#byStart.size;
-  }
-
   /** Starts of all panes, in no order. */
   starts(): IterableIterator<number> {
     return this.#byStart.keys();

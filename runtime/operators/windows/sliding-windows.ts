@@ -71,11 +71,8 @@ export class SlidingWindowOperator extends WindowOperator<WindowFiring> {
   }
 
   override freeze(checkpointId: number): SnapshotTask | null {
-    if (this.#panes.size === 0) this.#positions.clear();
-    else {
-      const position = this.#firingPosition();
-      this.#positions.save(position === null ? this.#firedMs : position.lastMs - 1, position);
-    }
+    const position = this.#firingPosition();
+    this.#positions.save(position === null ? this.#firedMs : position.lastMs - 1, position);
     return super.freeze(checkpointId);
   }
 
