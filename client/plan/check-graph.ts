@@ -169,7 +169,7 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
         `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
       );
     }
-    if (node.kind !== 'window-aggregate') continue;
+    if (!isEventTimeWindow(node)) continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
       warnings.push(
@@ -177,6 +177,13 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
       );
   }
   return warnings;
+}
+
+/** True for windows that place records by their timestamps. */
+function isEventTimeWindow(node: LogicalNode): boolean {
+  if (!node.kind.startsWith('window-')) return false;
+  const window = node.config['window'] as { time?: unknown } | undefined;
+  return window?.time === 'event';
 }
 
 function isRead(graph: LogicalGraph, from: LogicalNode, tag: string): boolean {

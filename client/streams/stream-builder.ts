@@ -47,6 +47,7 @@ import type {
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+import { checkIncremental, checkLateness, checkLateOutput, gapFunction } from './window-checks.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
 /** Adds a node that reads `ends` on input 0. */
@@ -229,6 +230,7 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
   }
 
   late(): Stream<In> {
+    checkLateOutput(this.#node);
     this.#node.change().lateOutput = true;
     return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateTag, partitioner: 'auto' }]);
   }
@@ -302,16 +304,18 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
 
   allowedLateness(duration: number): WindowedStream<T, K> {
     const allowedLatenessMs = checkDuration(duration, 0, 'allowedLateness');
+    checkLateness(this.#window, allowedLatenessMs);
     return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, this.#window, allowedLatenessMs);
   }
 
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
+    checkIncremental(this.#window);
     const config = {
       window: windowConfig(this.#window),
       allowedLatenessMs: this.#allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    const functions = { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates } as const;
+    const functions = { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates, ...gapFunction(this.#window) } as const;
     return new StreamOfNode<WindowResult<K, Set>, T>(this.#graph, addNode(this.#graph, this.#ends, functions, config));
   }
 }

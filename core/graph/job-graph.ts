@@ -27,7 +27,7 @@ export interface OperatorNode {
    * - timestamps: `{ outOfOrdernessMs, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' }`
    * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
    * - aggregate: `{ aggregates: { name: options } }`
-   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - window-aggregate: `{ window: a definition of core/windows.ts as data (`gapMs` null: the gap is a function), allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - sink-writer, sink-committer: `{ sink: kind, options }`
    * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
    */

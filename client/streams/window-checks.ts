@@ -1,0 +1,47 @@
+/** What a window of some kind cannot be asked for, said when the job is defined. */
+import { EngineError } from '../../core/errors.ts';
+import type { WindowDefinition } from '../../core/windows.ts';
+import type { LogicalNode } from '../plan/logical-graph.ts';
+
+/** True for windows that place records by their timestamps: only they know late records. */
+export function isEventTime(window: WindowDefinition<never>): boolean {
+  return window.kind !== 'global' && window.kind !== 'count' && window.time === 'event';
+}
+
+/** @throws EngineError JOB_INVALID when lateness means nothing to the window */
+export function checkLateness<In>(window: WindowDefinition<In>, allowedLatenessMs: number): void {
+  if (allowedLatenessMs === 0 || isEventTime(window)) return;
+  throw new EngineError(
+    'JOB_INVALID',
+    `allowedLateness(${allowedLatenessMs}) on ${described(window)}: only event-time windows know late records; remove it, or use event time`,
+  );
+}
+
+/** @throws EngineError JOB_INVALID when the window never has late records */
+export function checkLateOutput(node: LogicalNode): void {
+  const window = node.config['window'] as unknown as WindowDefinition<never> | undefined;
+  if (window === undefined || isEventTime(window)) return;
+  throw new EngineError(
+    'JOB_INVALID',
+    `late() of ${described(window)}: only event-time windows know late records, so nothing would ever come; remove it`,
+  );
+}
+
+/** @throws EngineError JOB_INVALID when the window would never emit without a trigger */
+export function checkIncremental<In>(window: WindowDefinition<In>): void {
+  if (window.kind !== 'global') return;
+  throw new EngineError(
+    'JOB_INVALID',
+    'a globalWindow() never ends, so aggregate({..}) on it would never emit: give it a trigger, for example a count, or leave window(..) out for a result with every record',
+  );
+}
+
+/** The gap function of a session, as the operator takes it. */
+export function gapFunction<In>(window: WindowDefinition<In>): { readonly gapOf?: (value: never) => number } {
+  return window.kind === 'session' && window.gapOf !== null ? { gapOf: window.gapOf as (value: never) => number } : {};
+}
+
+function described<In>(window: WindowDefinition<In>): string {
+  if (window.kind === 'global' || window.kind === 'count') return `a ${window.kind} window`;
+  return `a ${window.kind} window of processing time`;
+}
