@@ -3,6 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
+import { checkChangelogs } from './changelog-modes.ts';
 import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
 
@@ -38,6 +39,7 @@ export function checkGraph(
     if (node.kind === 'timestamps') checkTimestamps(node, ids, parallelism, readers, invalid);
     if (node.kind === 'broadcast-input') checkSideInput(node, invalid);
   }
+  checkChangelogs(graph, ids, parallelism, invalid);
 }
 
 type Invalid = (node: LogicalNode, why: string) => never;
@@ -47,7 +49,7 @@ function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid):
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
     const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
-    if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
+    if (tag === errorTag || (tag === lateTag && from.lateOutput) || from.lateTags.has(tag)) continue;
     invalid(
       node,
       `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
@@ -139,7 +141,7 @@ function countReaders(graph: LogicalGraph): number[] {
   return readers;
 }
 
-const statelessKinds: ReadonlySet<string> = new Set(['map', 'filter', 'flat-map']);
+const statelessKinds: ReadonlySet<string> = new Set(['map', 'filter', 'flat-map', 'to-changelog', 'changes']);
 
 /** True when a checkpoint restores something of an operator made of this node. */
 export function isStateful(node: LogicalNode): boolean {

@@ -3,9 +3,11 @@
  * `to`), in the order of the calls, so that every node follows its inputs. Ids, chains and vertices come later, in
  * `plan-job.ts`, because `.uid()`, `.name()` and `.parallelism()` are called after the node exists.
  */
+import type { ChangelogMode } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { OnError, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
+import { outputMode } from './changelog-modes.ts';
 
 /** A source and a sink are one node here and up to two operators in the job graph. */
 export type LogicalKind = 'source' | 'sink' | Exclude<OperatorKind, `source-${string}` | `sink-${string}`>;
@@ -38,6 +40,9 @@ export interface LogicalNodeOptions {
 /** Side output of late records; reserved, so no output tag may have this name. */
 export const lateTag = 'late';
 
+/** Side outputs of late records of the two inputs of an interval join. */
+export const lateTags = { first: 'lateFirst', second: 'lateSecond' } as const;
+
 export class LogicalNode {
   readonly ordinal: number;
   readonly kind: LogicalKind;
@@ -45,12 +50,16 @@ export class LogicalNode {
   readonly functions: OperatorFunctions;
   readonly config: JsonObject;
   readonly defaultName: string | null;
+  /** What its main output is: new records only, or changes of rows. */
+  readonly changelog: ChangelogMode;
   uid: string | null = null;
   name: string | null = null;
   parallelism: number | null = null;
   onError: OnError = 'fail';
   /** True once somebody asked for the late records of this window. */
   lateOutput = false;
+  /** Side outputs for late records that somebody asked for, of an operator with one for each input. */
+  readonly lateTags = new Set<string>();
   readonly #graph: LogicalGraph;
 
   constructor(graph: LogicalGraph, ordinal: number, options: LogicalNodeOptions) {
@@ -61,6 +70,7 @@ export class LogicalNode {
     this.functions = options.functions;
     this.config = options.config;
     this.defaultName = options.defaultName ?? null;
+    this.changelog = outputMode(options);
   }
 
   /** Guards every later change: what is set after the definition returned would be lost silently. */

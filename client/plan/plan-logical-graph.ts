@@ -18,7 +18,8 @@ import {
 import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import { checkGraph, graphWarnings, isStateful } from './check-graph.ts';
-import { type LogicalGraph, type LogicalInput, type LogicalNode, lateTag } from './logical-graph.ts';
+import { modeOfInputs } from './changelog-modes.ts';
+import { type LogicalGraph, type LogicalInput, type LogicalNode, lateTag, lateTags } from './logical-graph.ts';
 import { assignIds, committerId, plannerId } from './operator-ids.ts';
 
 /** @throws EngineError JOB_INVALID naming what cannot be planned and the remedy */
@@ -194,8 +195,19 @@ function configOf(node: LogicalNode): JsonObject {
 function completeConfig(node: LogicalNode): JsonObject {
   if (node.kind === 'source' || node.kind === 'sink') return node.config;
   const onError = typeof node.onError === 'string' ? node.onError : { sideOutput: node.onError.sideOutput };
+  if (node.kind === 'join' || node.kind === 'interval-join') return { ...joinConfig(node), onError };
+  const changelog = modeOfInputs(node.inputs);
+  if (changelog !== 'append') return { ...node.config, changelog, onError };
   if (node.kind !== 'window-aggregate') return { ...node.config, onError };
   return { ...node.config, lateTag: node.lateOutput ? lateTag : null, onError };
+}
+
+/** What a join is told of its inputs: whether they change, or where late records go. */
+function joinConfig(node: LogicalNode): JsonObject {
+  if (node.kind === 'join')
+    return { ...node.config, first: modeOfInputs(node.inputs), second: modeOfInputs(node.inputs, 1) };
+  const tagOf = (tag: string): string | null => (node.lateTags.has(tag) ? tag : null);
+  return { ...node.config, lateFirstTag: tagOf(lateTags.first), lateSecondTag: tagOf(lateTags.second) };
 }
 
 function partitionerOf(input: LogicalInput, fromParallelism: number, toParallelism: number): Partitioner {

@@ -9,6 +9,7 @@ import { decodeValue } from '../../core/codec/value-codec.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { ItemCursor } from './item-cursor.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
+import { unpaired } from './row-kinds.ts';
 import { handleUserError, userError } from './user-code.ts';
 
 const stateName = 'side';
@@ -53,6 +54,9 @@ export class BroadcastInputOperator implements Operator {
       handleUserError(this.#context, value, error);
       return;
     }
+    const { scope } = this.#context;
+    // The halves of an update may become different numbers of rows: each is a change of its own.
+    scope.rowKind = unpaired(scope.rowKind);
     this.#items.start(value, items);
   }
 

@@ -80,16 +80,24 @@ export class ColumnTable extends KeyedTable implements AdderTable {
   }
 
   addObjects(key: Key, value: unknown): number {
+    return this.#changeObjects(key, value, false);
+  }
+
+  retractObjects(key: Key, value: unknown): number {
+    return this.#changeObjects(key, value, true);
+  }
+
+  #changeObjects(key: Key, value: unknown, retract: boolean): number {
     const isNew = this.find(key) < 0;
     const slot = this.upsert(key);
     try {
       const { objects } = this.layout;
       for (let column = 0; column < objects.length; column++) {
         const accumulators = this.#objects[column] as unknown[];
-        accumulators[slot] = (objects[column] as AnyObjectAggregate).add(
-          accumulators[slot],
-          value as Readonly<unknown>,
-        );
+        const aggregate = objects[column] as AnyObjectAggregate;
+        accumulators[slot] = retract
+          ? aggregate.retract?.(accumulators[slot], value as Readonly<unknown>)
+          : aggregate.add(accumulators[slot], value as Readonly<unknown>);
       }
     } catch (error) {
       if (isNew) this.deleteRow(slot);
