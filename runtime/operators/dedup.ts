@@ -120,7 +120,8 @@ class DedupOperator extends KeyedOperator<'dedup'> {
       this.context.metrics.lateRecords++;
       return;
     }
-    if (known !== undefined && (known.done || known.time <= timestamp)) return countMetric(this.context, 'duplicates', 1);
+    if (known !== undefined && (known.done || known.time <= timestamp))
+      return countMetric(this.context, 'duplicates', 1);
     if (known !== undefined) this.#eventTimers.delete(known.time, key);
     const kept = this.#write(key, known);
     kept.time = timestamp;

@@ -49,7 +49,9 @@ export function compileAdder(
   const withObjects = retract ? 'retractObjects(key, value)' : 'addObjects(key, value)';
   lines.push(`const slot = table.${objects.length > 0 ? withObjects : 'upsert(key)'};`);
   lines.push(`const parts = table.parts;`, `const first = slot * ${partKinds.length};`);
-  partKinds.forEach((kind, part) => lines.push(guards[part] + (retract ? downdateOf(kind, part) : updateOf(kind, part))));
+  partKinds.forEach((kind, part) =>
+    lines.push(guards[part] + (retract ? downdateOf(kind, part) : updateOf(kind, part))),
+  );
   lines.push('return slot;');
   const body = `return (table, key, value) => {\n${lines.join('\n')}\n};`;
   const compile = new Function('refuse', ...parameters, body) as (...captured: unknown[]) => Adder;

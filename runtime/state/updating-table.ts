@@ -88,5 +88,10 @@ function compileSame({ fields }: AggregateLayout): SameNumbers {
         : [`left[${index}] / left[${index + 1}]`, `right[first + ${index}] / right[first + ${index + 1}]`];
     return [`(${left} === ${right} || (${left} !== ${left} && ${right} !== ${right}))`];
   });
-  return new Function('left', 'right', 'first', `return ${tests.length === 0 ? 'true' : tests.join(' && ')};`) as SameNumbers;
+  return new Function(
+    'left',
+    'right',
+    'first',
+    `return ${tests.length === 0 ? 'true' : tests.join(' && ')};`,
+  ) as SameNumbers;
 }
