@@ -11,7 +11,10 @@ import { userFunctionsOf } from '../../core/graph/functions-fingerprint.ts';
  * `min` Infinity and `max` -Infinity.
  * @throws EngineError JOB_INVALID when one of the two is not what it should be
  */
-export function filtered<In, Out>(aggregate: Aggregate<In, Out>, predicate: (value: In) => boolean): Aggregate<In, Out> {
+export function filtered<In, Out>(
+  aggregate: Aggregate<In, Out>,
+  predicate: (value: In) => boolean,
+): Aggregate<In, Out> {
   if (typeof predicate !== 'function') {
     throw new EngineError(
       'JOB_INVALID',
@@ -19,7 +22,10 @@ export function filtered<In, Out>(aggregate: Aggregate<In, Out>, predicate: (val
     );
   }
   if (typeof aggregate !== 'object' || aggregate === null || !('kind' in aggregate) || !('options' in aggregate)) {
-    throw new EngineError('JOB_INVALID', 'filtered(aggregate, predicate) needs an aggregate first, for example count()');
+    throw new EngineError(
+      'JOB_INVALID',
+      'filtered(aggregate, predicate) needs an aggregate first, for example count()',
+    );
   }
   const inner = aggregate as unknown as NumericAggregate<In> | ObjectAggregate<In, unknown, Out>;
   const options = { ...inner.options, filtered: true };

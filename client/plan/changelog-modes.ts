@@ -122,12 +122,9 @@ function checkSink(node: LogicalNode, mode: ChangelogMode, from: string, invalid
   if (accepts !== 'append') return;
   const remedy =
     sink.kind === 'collect'
-      ? "collect(name, { key }) keeps the current table, .changes().collect(name) gives every change"
+      ? 'collect(name, { key }) keeps the current table, .changes().collect(name) gives every change'
       : 'use a sink that takes changes (files.jsonl(directory, { changes: true }), collect(name, { key }), print()), or .changes() before it';
-  invalid(
-    node,
-    `(sink '${sink.kind}') takes new records only, but ${from} is an updating stream (${mode}); ${remedy}`,
-  );
+  invalid(node, `(sink '${sink.kind}') takes new records only, but ${from} is an updating stream (${mode}); ${remedy}`);
 }
 
 /** Changes of one row keep their order on one way only. */

@@ -202,7 +202,9 @@ class StreamOfEnds<T> implements Stream<T> {
 
   collect(name: string, { key }: CollectOptions<T> = {}): SinkHandle {
     const id = checkId(name, 'collect: name');
-    return this.to(key === undefined ? collectSink<T>(id) : collectTableSink<T>(id, checkFunction(key, 'collect: key')));
+    return this.to(
+      key === undefined ? collectSink<T>(id) : collectTableSink<T>(id, checkFunction(key, 'collect: key')),
+    );
   }
 
   print(prefix = ''): SinkHandle {
@@ -510,7 +512,10 @@ function endsOf(stream: unknown, what: string): readonly StreamEnd[] {
 
 function keyedOf<T, K extends Key>(stream: unknown, what: string): KeyedStreamOfEnds<T, K> {
   if (stream instanceof KeyedStreamOfEnds) return stream as KeyedStreamOfEnds<T, K>;
-  throw new EngineError('JOB_INVALID', `${what} needs a keyed stream of this job as its other side: give it .keyBy(...)`);
+  throw new EngineError(
+    'JOB_INVALID',
+    `${what} needs a keyed stream of this job as its other side: give it .keyBy(...)`,
+  );
 }
 
 /** The stream of a source node. */
