@@ -60,6 +60,16 @@ export class Accumulators implements AccumulatorColumns {
     }
   }
 
+  /** Takes a record back from the objects of a slot; every aggregate of the layout can. @throws what the user's `retract` throws */
+  retractObjects(slot: number, value: unknown): void {
+    const { objects } = this.#layout;
+    for (let column = 0; column < objects.length; column++) {
+      const accumulators = this.objects[column] as unknown[];
+      const aggregate = objects[column] as AnyObjectAggregate;
+      accumulators[slot] = aggregate.retract?.(accumulators[slot], value as Readonly<unknown>);
+    }
+  }
+
   /** The slot holds what `from` of `source` holds. */
   copy(slot: number, source: AccumulatorColumns, from: number): void {
     const partCount = this.#partCount;

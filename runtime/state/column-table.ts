@@ -86,10 +86,19 @@ export class ColumnTable extends KeyedTable implements AdderTable {
   }
 
   addObjects(key: Key, value: unknown): number {
+    return this.#changeObjects(key, value, false);
+  }
+
+  retractObjects(key: Key, value: unknown): number {
+    return this.#changeObjects(key, value, true);
+  }
+
+  #changeObjects(key: Key, value: unknown, retract: boolean): number {
     const isNew = this.find(key) < 0;
     const slot = this.upsert(key);
     try {
-      this.accumulators.addObjects(slot, value);
+      if (retract) this.accumulators.retractObjects(slot, value);
+      else this.accumulators.addObjects(slot, value);
     } catch (error) {
       if (isNew) this.deleteRow(slot);
       throw error;
