@@ -22,11 +22,41 @@ export type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
+export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
+export {
+  type AlignmentOptions,
+  bounded,
+  customWatermarks,
+  monotonous,
+  noWatermarks,
+  punctuated,
+  type TimeSettings,
+  type TimestampOptions,
+} from './streams/watermarks.ts';
+export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
+export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  deltaTrigger,
+  eventTimeTrigger,
+  neverTrigger,
+  processingTimeTrigger,
+  purging,
+} from './windows/triggers.ts';
+export type {
+  BroadcastConnectedStream,
+  BroadcastStream,
+  ConnectedStream,
+  KeyedBroadcastConnectedStream,
+  KeyedConnectedStream,
+  NoState,
+} from './streams/connected-types.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -75,6 +105,7 @@ export {
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
 export type {
+  ChainingHint,
   JobEdge,
   JobGraph,
   JobOptions,
@@ -84,21 +115,58 @@ export type {
   RestartStrategyOptions,
 } from '../core/graph/job-graph.ts';
 export type {
+  AsyncCallContext,
+  AsyncFunction,
+  BroadcastContext,
+  BroadcastProcessFunction,
+  CoProcessFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
   Key,
+  KeyedBroadcastContext,
+  KeyedBroadcastProcessFunction,
+  KeyedBroadcastTimerContext,
+  KeyedBroadcastWriteContext,
+  KeyedCoProcessFunction,
   KeyedProcessFunction,
   KeyPrimitive,
   MapFunction,
   OnError,
   OperatorKind,
   OutputTag,
+  PartitionFunction,
+  PlainBroadcastContext,
+  PlainProcessContext,
   ProcessContext,
+  ProcessFunction,
   ReduceFunction,
   TimerContext,
   TimerRegistry,
 } from '../core/operators.ts';
+export type {
+  BoundedWatermarks,
+  CustomWatermarks,
+  NoWatermarks,
+  PunctuatedWatermarks,
+  WatermarkGenerator,
+  WatermarkStrategy,
+} from '../core/watermarks.ts';
+export type {
+  CoGroupFunction,
+  EvictorContext,
+  TriggerContext,
+  TriggerMergeContext,
+  TriggerResult,
+  WindowBounds,
+  WindowContext,
+  WindowElement,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../core/window-functions.ts';
 export type {
   CountWindows,
   GlobalWindows,
@@ -108,13 +176,40 @@ export type {
   WindowDefinition,
   WindowTime,
 } from '../core/windows.ts';
+export type {
+  BroadcastState,
+  BroadcastStateDeclarations,
+  BroadcastStates,
+  ReadonlyBroadcastState,
+  ReadonlyBroadcastStates,
+} from '../core/state/broadcast-state.ts';
 export {
+  type OperatorListState,
+  type OperatorListStateDeclaration,
+  operatorListState,
+  type OperatorStateDeclarations,
+  type OperatorStateHandles,
+  type OperatorStateMode,
+} from '../core/state/operator-state.ts';
+export {
+  type AggregatingState,
+  type AggregatingStateDeclaration,
+  aggregatingState,
+  type ListState,
+  type ListStateDeclaration,
+  listState,
   type MapState,
   type MapStateDeclaration,
   mapState,
+  type ReducingState,
+  type ReducingStateDeclaration,
+  reducingState,
   type StateDeclaration,
   type StateDeclarations,
+  type StateHandle,
   type StateHandles,
+  type StateKind,
+  type StateOptions,
   type ValueState,
   type ValueStateDeclaration,
   valueState,

@@ -6,11 +6,20 @@ import { assertNever } from '../../core/errors.ts';
 import type { OperatorKind } from '../../core/operators.ts';
 import type { SourceTime } from '../time/split-time.ts';
 import { createAggregateOperator } from './aggregate.ts';
+import { AsyncMapOperator } from './async-map.ts';
 import { BroadcastInputOperator } from './broadcast-input.ts';
+import { createBroadcastProcessOperator } from './broadcast-process.ts';
+import { CoFlatMapOperator } from './co-flat-map.ts';
+import { createCoProcessOperator } from './co-process.ts';
 import { FilterOperator } from './filter.ts';
 import { FlatMapOperator } from './flat-map.ts';
 import { MapOperator } from './map.ts';
 import type { AnyOperatorContext, Operator, OperatorContext } from './operator.ts';
+import {
+  createPlainBroadcastOperator,
+  createPlainCoProcessOperator,
+  createPlainProcessOperator,
+} from './plain-process.ts';
 import { createProcessOperator } from './process.ts';
 import { createReduceOperator } from './reduce.ts';
 import { SinkCommitterOperator } from './sink-committer.ts';
@@ -19,6 +28,8 @@ import { SourcePlannerOperator } from './source-planner.ts';
 import { SourceReaderOperator } from './source-reader.ts';
 import { TimestampsOperator } from './timestamps.ts';
 import { createWindowAggregateOperator } from './window-aggregate.ts';
+import { createWindowCoGroupOperator } from './windows/general/co-group-operator.ts';
+import { createWindowOperator } from './windows/general/window-operator.ts';
 
 /** @param time event time of the split being read; shared by a source reader and the timestamps of its chain */
 export function createOperator(context: AnyOperatorContext, time: SourceTime): Operator {
@@ -42,10 +53,28 @@ export function createOperator(context: AnyOperatorContext, time: SourceTime): O
       return createAggregateOperator(as<'aggregate'>(context));
     case 'window-aggregate':
       return createWindowAggregateOperator(as<'window-aggregate'>(context));
+    case 'window':
+      return createWindowOperator(as<'window'>(context));
+    case 'window-co-group':
+      return createWindowCoGroupOperator(as<'window-co-group'>(context));
     case 'process':
       return createProcessOperator(as<'process'>(context));
+    case 'co-process':
+      return createCoProcessOperator(as<'co-process'>(context));
+    case 'plain-process':
+      return createPlainProcessOperator(as<'plain-process'>(context));
+    case 'plain-co-process':
+      return createPlainCoProcessOperator(as<'plain-co-process'>(context));
+    case 'co-flat-map':
+      return new CoFlatMapOperator(as<'co-flat-map'>(context));
+    case 'broadcast-process':
+      return createBroadcastProcessOperator(as<'broadcast-process'>(context));
+    case 'plain-broadcast-process':
+      return createPlainBroadcastOperator(as<'plain-broadcast-process'>(context));
     case 'broadcast-input':
       return new BroadcastInputOperator(as<'broadcast-input'>(context));
+    case 'async-map':
+      return new AsyncMapOperator(as<'async-map'>(context));
     case 'sink-writer':
       return new SinkWriterOperator(as<'sink-writer'>(context));
     case 'sink-committer':

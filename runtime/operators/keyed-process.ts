@@ -16,6 +16,7 @@ import type {
 } from '../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
 import { createStateHandles, type KeyScope, type StateTables } from '../state/state-handles.ts';
+import type { RowCache } from '../state/row-cache.ts';
 import { StateClock } from '../state/ttl.ts';
 import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
 import { KeyedOperator } from './keyed-operator.ts';
@@ -42,34 +43,30 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
   readonly #eventTimers: TimerService;
   readonly #processingTimers: TimerService;
 
+  /** @param makeCall the context of calls, where functions are given more than usual */
   constructor(
     context: OperatorContext<Kind>,
     process: ProcessLifecycle,
     keyOf: (value: never) => Key,
     keyOfSecond: (value: never) => Key = keyOf,
+    makeCall: (parts: CallParts) => CallContext = (parts) => new CallContext(parts),
   ) {
     super(context, keyOf, keyOfSecond);
     this.#function = process;
     refuseReservedNames(context.node.id, process.state ?? {});
     this.#clock = new StateClock(context.scope, () => context.nowMs());
-    const created = createStateHandles(process.state ?? {}, this.owner, this.keyScope, this.#clock, () =>
-      this.newCache(),
-    );
+    const newCache = (): RowCache => this.newCache();
+    const created = createStateHandles(process.state ?? {}, this.owner, this.keyScope, newCache, this.#clock);
     this.states = created.tables;
     this.#eventTimers = new TimerService(this.owner, 'event');
     this.#processingTimers = new TimerService(this.owner, 'processing');
-    this.call = this.newCall({
+    this.call = makeCall({
       context,
       scope: this.keyScope,
       state: created.handles,
       eventTimers: this.#eventTimers,
       processingTimers: this.#processingTimers,
     });
-  }
-
-  /** The context of calls; an operator that gives its functions more makes its own. */
-  protected newCall(parts: CallParts): CallContext {
-    return new CallContext(parts);
   }
 
   override restore(row: RestoredRow): void {

@@ -26,8 +26,17 @@ const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
   'reduce',
   'aggregate',
   'window-aggregate',
+  'window',
+  'window-co-group',
   'process',
+  'co-process',
+  'plain-process',
+  'plain-co-process',
+  'co-flat-map',
+  'broadcast-process',
+  'plain-broadcast-process',
   'broadcast-input',
+  'async-map',
 ]);
 
 interface Seen {

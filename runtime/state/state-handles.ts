@@ -99,22 +99,30 @@ function changedKind(operatorId: string, name: string, before: RowKind, now: Row
   return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: name } });
 }
 
+/** @param clock null where nothing moves it and removes what has expired: a time to live is refused then */
 export function createStateHandles(
   declarations: StateDeclarations,
   owner: TableOwner,
   scope: KeyScope,
-  clock: StateClock,
   newCache: () => RowCache,
+  clock: StateClock | null = null,
 ): { handles: StateHandles<StateDeclarations>; tables: StateTables } {
   const tables = new StateTables(owner.operatorId);
   const handles: Record<string, object> = {};
   for (const [name, declaration] of Object.entries(declarations)) {
-    const state = createState(declaration, { owner, name, scope, ttl: ttlOf(declaration.options, clock) });
+    if (clock === null && declaration.options?.ttl !== undefined) throw ttlNotSupported(owner.operatorId, name);
+    const ttl = clock === null ? null : ttlOf(declaration.options, clock);
+    const state = createState(declaration, { owner, name, scope, ttl });
     newCache().add(state.evictable);
     tables.add(name, state);
     handles[name] = state.handle;
   }
   return { handles: handles as unknown as StateHandles<StateDeclarations>, tables };
+}
+
+function ttlNotSupported(operatorId: string, name: string): EngineError {
+  const message = `state '${name}' of operator '${operatorId}' has a ttl, which state of windows does not take: it is removed with its window; leave the ttl out`;
+  return new EngineError('NOT_SUPPORTED', message, { ids: { operator: operatorId, state: name } });
 }
 
 function createState(declaration: StateDeclaration, parts: StateParts): DeclaredState {

@@ -11,7 +11,7 @@ interface ListCleaners {
   readonly chunks: ExpiryCleaner;
 }
 
-class ListHandle implements ListState<unknown> {
+class ListHandle implements ListState<object> {
   readonly #table: ListTable;
   readonly #scope: KeyScope;
   readonly #cleaners: ListCleaners | null;
@@ -34,11 +34,11 @@ class ListHandle implements ListState<unknown> {
     for (const value of values) this.add(value);
   }
 
-  get(): IterableIterator<unknown> {
-    return this.#table.elements(this.#scope.key);
+  get(): IterableIterator<object> {
+    return this.#table.elements(this.#scope.key) as IterableIterator<object>;
   }
 
-  [Symbol.iterator](): IterableIterator<unknown> {
+  [Symbol.iterator](): IterableIterator<object> {
     return this.get();
   }
 
