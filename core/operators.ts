@@ -189,12 +189,8 @@ export interface BroadcastContext<Out, B extends BroadcastStateDeclarations>
 }
 
 /** What `onBroadcast` of a keyed function is given. */
-export interface KeyedBroadcastWriteContext<
-  K,
-  Out,
-  D extends StateDeclarations,
-  B extends BroadcastStateDeclarations,
-> extends BroadcastContext<Out, B> {
+export interface KeyedBroadcastWriteContext<K, Out, D extends StateDeclarations, B extends BroadcastStateDeclarations>
+  extends BroadcastContext<Out, B> {
   /**
    * Calls `apply` for every key of this subtask that has the state `stateName`, in the order of key groups and encoded keys.
    * Key and handle are valid only during the call.

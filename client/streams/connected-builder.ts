@@ -47,7 +47,9 @@ function addConnected<Kind extends ConnectedKind, Out>(
   config: JsonObject,
 ): OperatorStream<Out> {
   const inputs = [...first.map((end) => ({ ...end, input: 0 })), ...second.map((end) => ({ ...end, input: 1 }))];
-  return streamOf(graph.add({ kind: (functions as OperatorFunctions).kind as ConnectedKind, inputs, functions, config }));
+  return streamOf(
+    graph.add({ kind: (functions as OperatorFunctions).kind as ConnectedKind, inputs, functions, config }),
+  );
 }
 
 interface Keys {

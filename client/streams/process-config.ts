@@ -85,13 +85,17 @@ const invalid = (message: string): EngineError => new EngineError('JOB_INVALID',
 
 function checkMethods(process: object, methods: readonly string[]): void {
   if (typeof process !== 'object' || process === null)
-    throw invalid(`process(...) needs an object with ${methods.map((name) => `${name}(value, context)`).join(' and ')}`);
+    throw invalid(
+      `process(...) needs an object with ${methods.map((name) => `${name}(value, context)`).join(' and ')}`,
+    );
   for (const name of methods) checkFunction((process as Record<string, unknown>)[name], `process: ${name}`);
 }
 
 function refuseTimers(process: object): void {
   if (!('onTimer' in process)) return;
-  throw invalid('process: timers belong to a key, and this stream has none: use keyBy(...) before process, or leave out onTimer');
+  throw invalid(
+    'process: timers belong to a key, and this stream has none: use keyBy(...) before process, or leave out onTimer',
+  );
 }
 
 function checkStateName(name: string): void {
@@ -172,7 +176,9 @@ function operatorStatesConfig(declarations: OperatorStateDeclarations): JsonObje
 function broadcastStatesConfig(declarations: BroadcastStateDeclarations): JsonObject {
   const given: unknown = declarations;
   if (typeof given !== 'object' || given === null)
-    throw invalid('process: beside a broadcast stream the function declares broadcastState: { name: mapState<K, V>() }');
+    throw invalid(
+      'process: beside a broadcast stream the function declares broadcastState: { name: mapState<K, V>() }',
+    );
   return Object.fromEntries(
     Object.entries(declarations).map(([name, declaration]) => {
       checkStateName(name);

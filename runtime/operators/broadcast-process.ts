@@ -156,20 +156,14 @@ class ReadingCall extends CallContext {
 }
 
 /** Context of `onBroadcast`. */
-class WritingCall
-  implements KeyedBroadcastWriteContext<Key, unknown, StateDeclarations, BroadcastStateDeclarations>
-{
+class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDeclarations, BroadcastStateDeclarations> {
   timestamp = Number.NaN;
   watermark = Number.NEGATIVE_INFINITY;
   readonly broadcastState: BroadcastStates<BroadcastStateDeclarations>;
   readonly forEachKey: (stateName: string, apply: Apply) => void;
   readonly #context: AnyOperatorContext;
 
-  constructor(
-    context: AnyOperatorContext,
-    maps: BroadcastMaps,
-    forEachKey: (stateName: string, apply: Apply) => void,
-  ) {
+  constructor(context: AnyOperatorContext, maps: BroadcastMaps, forEachKey: (stateName: string, apply: Apply) => void) {
     this.#context = context;
     this.broadcastState = maps.handles as unknown as BroadcastStates<BroadcastStateDeclarations>;
     this.forEachKey = forEachKey;

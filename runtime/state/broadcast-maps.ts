@@ -153,7 +153,8 @@ export class BroadcastMaps {
   }
 
   restore(row: RestoredRow): void {
-    const entry = row.value === null ? undefined : { key: decodeKey(row.key).key, value: decodeValue(row.value) as object };
+    const entry =
+      row.value === null ? undefined : { key: decodeKey(row.key).key, value: decodeValue(row.value) as object };
     this.#maps.get(row.stateName)?.change(textOfBytes(row.key), entry);
   }
 

@@ -231,7 +231,7 @@ export class MapTable implements EvictableTable {
   /** Removes the entries in the row of a map that have expired; see `ExpiringRows.expireSlot`. */
   expireInline(headSlot: number, ttl: Ttl): number {
     const head = this.heads.headAt(headSlot);
-    if (head.spilled) return Number.POSITIVE_INFINITY;
+    if (head.spilled) return this.#expireSpilled(headSlot, head, ttl);
     let earliest = Number.POSITIVE_INFINITY;
     for (const [text, entry] of head.inline) {
       const kept = entry.value as Timed;
@@ -248,6 +248,17 @@ export class MapTable implements EvictableTable {
     }
     if (head.inline.size === 0) this.heads.deleteRow(headSlot);
     return earliest + ttl.durationMs;
+  }
+
+  /** The entries of a large map go by themselves; beside a database nobody counts them, so now and then they are looked for. */
+  #expireSpilled(headSlot: number, head: MapHead, ttl: Ttl): number {
+    if (this.#owner.backend.resident) return Number.POSITIVE_INFINITY;
+    let left = false;
+    for (const slot of head.slots.values()) left ||= this.#entries.isPresent(slot);
+    if (!left) for (const text of this.#scan(headSlot).keys()) left ||= !head.slots.has(text);
+    if (left) return ttl.now + ttl.durationMs;
+    this.heads.deleteRow(headSlot);
+    return Number.POSITIVE_INFINITY;
   }
 
   clear(key: Key): void {

@@ -74,8 +74,7 @@ class TimedMapHandle implements MapState<Key, unknown> {
     if (!this.#heads.tracks) return this.#table.set(record, key, timed);
     const wasSpilled = this.#table.isSpilled(record);
     this.#table.set(record, key, timed);
-    if (!this.#table.isSpilled(record))
-      return this.#heads.noteWritten(textOfBytes(this.#table.heads.keyBytes(record)));
+    if (!this.#table.isSpilled(record)) return this.#heads.noteWritten(textOfBytes(this.#table.heads.keyBytes(record)));
     this.#entries.noteWritten(this.#table.entryAddress(record, key));
     if (wasSpilled) return;
     // The entry that was one too many: from now on all of them are rows.

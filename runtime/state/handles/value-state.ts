@@ -158,8 +158,7 @@ export function createValueState(
 ): DeclaredState {
   const { owner, name, scope, ttl } = parts;
   const table = new ObjectTable(owner, name, ttl === null ? plainLayout : timedLayout);
-  const cleaner =
-    ttl === null ? null : new ExpiryCleaner(ttl, new ExpiringValues(table, ttl), owner.backend.resident);
+  const cleaner = ttl === null ? null : new ExpiryCleaner(ttl, new ExpiringValues(table, ttl), owner.backend.resident);
   const values = ttl === null || cleaner === null ? table : new TimedValues(table, ttl, cleaner);
   return {
     handle: reduce === null ? new ValueHandle(values, scope) : new ReducingHandle(values, scope, reduce),
