@@ -54,6 +54,7 @@ const takesChanges: Readonly<Record<string, readonly ChangelogMode[]>> = {
   'broadcast-input': ['append', 'retract'],
   changes: ['append', 'upsert', 'retract'],
   process: ['append', 'upsert', 'retract'],
+  'co-process': ['append', 'upsert', 'retract'],
   upserts: ['append', 'upsert', 'retract'],
   'updating-aggregate': ['append', 'retract'],
   'top-n': ['append', 'retract'],

@@ -19,12 +19,14 @@ import type {
   OperatorFunctions,
   OutputTag,
   PartitionFunction,
+  ProcessFunction,
   ReduceFunction,
   SideFlatMapFunction,
   UserFunction,
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { OperatorStateDeclarations } from '../../core/state/operator-state.ts';
 import type {
   CoGroupFunction,
   WindowEvictor,
@@ -87,7 +89,15 @@ import type {
   UpdatingAggregateOptions,
   UpdatingTopNOptions,
 } from './changelog-types.ts';
-import { processConfig } from './process-config.ts';
+import {
+  type ConnectedEnds,
+  connectBroadcast,
+  connectKeyed,
+  connectKeyedBroadcast,
+  connectStreams,
+} from './connected-builder.ts';
+import type { BroadcastStream } from './connected-types.ts';
+import { plainProcessConfig, processConfig } from './process-config.ts';
 import { type SideMap, sideFilter, sideMap } from './side-functions.ts';
 import type {
   KeyedResult,
@@ -179,8 +189,22 @@ class StreamOfEnds<T> implements Stream<T> {
     return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rebalance'));
   }
 
-  broadcast(): Stream<T> {
-    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  broadcast(): BroadcastStream<T> {
+    return new BroadcastStreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  }
+
+  // The overloads of the interface say what is connected to what; here the argument itself does.
+  connect(other: unknown): never {
+    const ends = connectedEnds(this.graph, this.ends, endsOf(other, 'connect'));
+    return (other instanceof BroadcastStreamOfEnds ? connectBroadcast(ends) : connectStreams(ends)) as never;
+  }
+
+  process<Out, D extends OperatorStateDeclarations>(
+    first: RecordType<Out> | ProcessFunction<T, Out, D>,
+    second?: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out> {
+    const process = (second ?? first) as ProcessFunction<never, unknown, OperatorStateDeclarations>;
+    return this.#operator({ kind: 'plain-process', process }, plainProcessConfig(process));
   }
 
   rescale(): Stream<T> {
@@ -227,10 +251,7 @@ class StreamOfEnds<T> implements Stream<T> {
     isDelete?: (value: Readonly<T>) => boolean,
   ): ChangelogStream<T> {
     const { functions, config } = upsertsParts(keyOf, isDelete, this.#isChangelog);
-    return new StreamOfNode<T, T>(
-      this.graph,
-      addNode(this.graph, keyedEnds(this.ends), functions, config),
-    );
+    return new StreamOfNode<T, T>(this.graph, addNode(this.graph, keyedEnds(this.ends), functions, config));
   }
 
   to(sinkLike: SinkLike<T>): SinkHandle {
@@ -280,6 +301,15 @@ class StreamOfEnds<T> implements Stream<T> {
   #operator<Out>(functions: OperatorFunctions, config?: JsonObject): ChangelogStream<Out> {
     return new StreamOfNode<Out, T>(this.graph, addNode(this.graph, this.ends, functions, config));
   }
+}
+
+/** A stream for every subtask of what follows. */
+class BroadcastStreamOfEnds<T> extends StreamOfEnds<T> implements BroadcastStream<T> {
+  readonly broadcasts = true;
+}
+
+function connectedEnds(graph: LogicalGraph, first: readonly StreamEnd[], second: readonly StreamEnd[]): ConnectedEnds {
+  return { graph, first, second, streamOf: <Out>(node: LogicalNode) => new StreamOfNode<Out, never>(graph, node) };
 }
 
 /** Settings of a node without an output: a sink. */
@@ -529,6 +559,21 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     return new StreamOfNode(
       this.#graph,
       addNode(this.#graph, this.#ends, { kind: 'process', keyOf: this.#keyOf, process }, config),
+    );
+  }
+
+  connect(other: unknown): never {
+    if (other instanceof BroadcastStreamOfEnds) {
+      const ends = connectedEnds(this.#graph, this.#ends, other.ends);
+      return connectKeyedBroadcast(ends, this.#keyOf) as never;
+    }
+    if (other instanceof KeyedStreamOfEnds) {
+      const ends = connectedEnds(this.#graph, this.#ends, other.#ends);
+      return connectKeyed(ends, this.#keyOf, other.#keyOf as KeySelector<never, K>) as never;
+    }
+    throw new EngineError(
+      'JOB_INVALID',
+      'connect of a keyed stream needs another keyed stream or a broadcast one; call keyBy(...) or broadcast() on it',
     );
   }
 }

@@ -21,9 +21,11 @@ import type {
   OnError,
   OutputTag,
   PartitionFunction,
+  ProcessFunction,
   ReduceFunction,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { OperatorStateDeclarations } from '../../core/state/operator-state.ts';
 import type { CoGroupFunction, WindowFunction, WindowInfo, WindowJoinType } from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
@@ -44,6 +46,13 @@ import type {
   UpdatingAggregateOptions,
   UpdatingTopNOptions,
 } from './changelog-types.ts';
+import type {
+  BroadcastConnectedStream,
+  BroadcastStream,
+  ConnectedStream,
+  KeyedBroadcastConnectedStream,
+  KeyedConnectedStream,
+} from './connected-types.ts';
 import type { RecordType } from './tags.ts';
 import type { TimestampOptions } from './watermarks.ts';
 
@@ -155,7 +164,20 @@ export interface Stream<T> {
   /** Spreads the records at random over the subtasks of what follows. */
   shuffle(): Stream<T>;
   /** Gives every record to every subtask of what follows. */
-  broadcast(): Stream<T>;
+  broadcast(): BroadcastStream<T>;
+  /** A function beside a broadcast stream, with broadcast state: `stream.connect(rules.broadcast()).process({...})`. */
+  connect<Broadcast>(other: BroadcastStream<Broadcast>): BroadcastConnectedStream<T, Broadcast>;
+  /** Reads two streams by one operator; `keyBy` or functions for each follow. Records are handled as they come. */
+  connect<Second>(other: Stream<Second>): ConnectedStream<T, Second>;
+  /** State of the subtask (`operatorListState`), side outputs, `open` and `close`. Timers and state per key need `keyBy`. */
+  process<D extends OperatorStateDeclarations = Record<never, never>, Out = never>(
+    process: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out>;
+  /** The same with the type of the main output said first: `process(emits<Alert>(), { onRecord ... })`. */
+  process<Out, D extends OperatorStateDeclarations = Record<never, never>>(
+    out: RecordType<Out>,
+    process: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out>;
   /** Gives every record to the first subtask of what follows. */
   global(): Stream<T>;
   /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
@@ -268,6 +290,10 @@ export interface KeyedStream<T, K extends Key> {
     out: RecordType<Out>,
     process: KeyedProcessFunction<T, K, Out, D>,
   ): OperatorStream<Out>;
+  /** Keyed state and timers beside a broadcast stream: `keyed.connect(rules.broadcast()).process({...})`. */
+  connect<Broadcast>(other: BroadcastStream<Broadcast>): KeyedBroadcastConnectedStream<T, Broadcast, K>;
+  /** Reads two keyed streams by one operator: one state and one set of timers per key. */
+  connect<Second>(other: KeyedStream<Second, K>): KeyedConnectedStream<T, Second, K>;
 }
 
 /** Records grouped by key and window. */

@@ -43,7 +43,10 @@ export interface OperatorNode {
    * - source-planner, source-reader: `{ source: kind, options, boundedness }`
    * - timestamps: `{ outOfOrdernessMs (bounded) or watermarks: kind of strategy, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' |
    *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
-   * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
+   * - reduce: `{}`
+   * - process, co-process: `{ states: { name: 'value' | 'map' | 'list' | 'reducing' | { kind: 'aggregating', aggregate: { kind, ...options } } } }`
+   * - plain-process, plain-co-process: `{ states: { name: { kind: 'operator-list', mode: 'split' | 'union' } } }`; co-flat-map: `{}`
+   * - broadcast-process: `{ states, broadcastStates: { name: 'map' } }`; plain-broadcast-process without `states`
    * - aggregate: `{ aggregates: { name: options } }`
    * - window-aggregate: `{ window: a definition of core/windows.ts as data (`gapMs` null: the gap is a function), allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - async-map: `{ order: 'ordered' | 'unordered', flat: boolean, onTimeout: 'fail' | 'skip' | 'call' | { sideOutput: tag } }`

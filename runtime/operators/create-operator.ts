@@ -9,12 +9,20 @@ import { createAggregateOperator } from './aggregate.ts';
 import { AsyncMapOperator } from './async-map.ts';
 import { BroadcastInputOperator } from './broadcast-input.ts';
 import { createDedupOperator } from './dedup.ts';
+import { createBroadcastProcessOperator } from './broadcast-process.ts';
+import { CoFlatMapOperator } from './co-flat-map.ts';
+import { createCoProcessOperator } from './co-process.ts';
 import { FilterOperator } from './filter.ts';
 import { FlatMapOperator } from './flat-map.ts';
 import { createIntervalJoinOperator } from './interval-join.ts';
 import { createJoinOperator } from './join.ts';
 import { MapOperator } from './map.ts';
 import type { AnyOperatorContext, Operator, OperatorContext } from './operator.ts';
+import {
+  createPlainBroadcastOperator,
+  createPlainCoProcessOperator,
+  createPlainProcessOperator,
+} from './plain-process.ts';
 import { createProcessOperator } from './process.ts';
 import { createReduceOperator } from './reduce.ts';
 import { ChangelogFilterOperator, ChangesOperator, ToChangelogOperator } from './row-kinds.ts';
@@ -59,6 +67,18 @@ export function createOperator(context: AnyOperatorContext, time: SourceTime): O
       return createWindowCoGroupOperator(as<'window-co-group'>(context));
     case 'process':
       return createProcessOperator(as<'process'>(context));
+    case 'co-process':
+      return createCoProcessOperator(as<'co-process'>(context));
+    case 'plain-process':
+      return createPlainProcessOperator(as<'plain-process'>(context));
+    case 'plain-co-process':
+      return createPlainCoProcessOperator(as<'plain-co-process'>(context));
+    case 'co-flat-map':
+      return new CoFlatMapOperator(as<'co-flat-map'>(context));
+    case 'broadcast-process':
+      return createBroadcastProcessOperator(as<'broadcast-process'>(context));
+    case 'plain-broadcast-process':
+      return createPlainBroadcastOperator(as<'plain-broadcast-process'>(context));
     case 'broadcast-input':
       return new BroadcastInputOperator(as<'broadcast-input'>(context));
     case 'async-map':
