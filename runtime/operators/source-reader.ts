@@ -251,10 +251,18 @@ export class SourceReaderOperator implements Operator {
       split.batch = batch;
       split.next = 0;
     }
-    const finished = this.#emitBatch(split, split.batch, deadlineMs);
+    const { batch } = split;
+    const finished = this.#emitBatch(split, batch, deadlineMs);
     if (!finished) return 'stop';
+    if (batch.watermarkMs !== undefined) this.#takeWatermark(split, batch.watermarkMs);
     if (cursor.ended) this.#ranDry(split, cursor);
     return 'read';
+  }
+
+  /** The source says itself how far its time is. */
+  #takeWatermark(split: ReadingSplit, watermarkMs: number): void {
+    this.#time.assigned = true;
+    if (watermarkMs > split.time.watermarkMs) split.time.watermarkMs = watermarkMs;
   }
 
   /** The position after a batch is asked before the next poll: afterwards it would be that of another batch. */
@@ -281,7 +289,11 @@ export class SourceReaderOperator implements Operator {
     split.changed = true;
     while (next < values.length && context.hasRoom()) {
       if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
-      if (timestamps !== null) scope.timestamp = timestamps[next];
+      if (timestamps !== null) {
+        const { watermarkMs } = split.time;
+        scope.timestamp = timestamps[next];
+        scope.splitWatermark = scope.timestamp <= watermarkMs ? watermarkMs : Number.NaN;
+      }
       output.emit(values[next]);
       next++;
     }

@@ -1,0 +1,17 @@
+/**
+ * Public entry `millrace/testing`: jobs and operators under virtual time, in any test runner.
+ */
+export {
+  advanceTime,
+  at,
+  checkpoint,
+  crash,
+  type InputElement,
+  type JobInput,
+  pause,
+  splits,
+  watermark,
+} from './inputs.ts';
+export type { CapturedRecord } from './capture-sink.ts';
+export type { JobParameters } from './job-parts.ts';
+export { type JobTestResult, runJob, type RunJobOptions } from './run-job.ts';
