@@ -115,7 +115,10 @@ describe.each(orders)('an operator, %s', (order) => {
     await side.send(1);
     await side.clock(500);
     expect(side.harness.side('slow')).toMatchObject([
-      { value: { record: 1, operator: 'operator-under-test', message: expect.stringMatching(/no answer/) }, timestamp: 1 },
+      {
+        value: { record: 1, operator: 'operator-under-test', message: expect.stringMatching(/no answer/) },
+        timestamp: 1,
+      },
     ]);
     const replaced = await open({ timeoutMs: 500, onTimeout: 'call', replace: (value: number) => value * 100 });
     await replaced.send(1);
@@ -342,7 +345,7 @@ describe.each(orders)('a checkpoint of an operator, %s', (order) => {
         for (const [place, parallelism] of steps.entries()) {
           const restore = driver === null ? [] : driver.image.rows;
           const image = driver?.image;
-          const drivers = await Promise.all(
+          const drivers: readonly AsyncDriver[] = await Promise.all(
             Array.from({ length: parallelism }, (_, subtaskIndex) => open({ parallelism, subtaskIndex, restore })),
           );
           expect(drivers.flatMap(({ sent }) => sent as number[]).toSorted((a, b) => a - b)).toEqual(expected);

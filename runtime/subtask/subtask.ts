@@ -16,7 +16,7 @@ import type { OperatorKind } from '../../core/operators.ts';
 import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElement } from '../../core/stream/batch.ts';
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
 import type { DeferringHead, Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
-import { WatermarkValve } from '../time/watermark-valve.ts';
+import { type ValveLayout, WatermarkValve } from '../time/watermark-valve.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
 import { OutputOverrun } from './output-overrun.ts';
@@ -68,6 +68,8 @@ export interface SubtaskParts {
   readonly scope: RecordScope;
   readonly chain: readonly ChainedOperator[];
   readonly inputs: readonly InputChannel[];
+  /** Which inputs wake and end together; absent: every one for itself. */
+  readonly valveLayout?: ValveLayout;
   readonly writers: readonly RecordWriter[];
   readonly bufferTimeoutMs: number;
   /** Most that one record may emit beyond the room there is. */
@@ -154,7 +156,7 @@ export class Subtask {
       parts.chain.map((link) => link.operatorId),
     );
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
-    this.#valve = new WatermarkValve(parts.inputs.length);
+    this.#valve = new WatermarkValve(parts.inputs.length, parts.valveLayout);
     const sideFirst = this.#head.endSide !== undefined;
     this.#gate = new InputGate(parts.inputs, sideFirst, (channel) => this.#aligner.isBlocked(channel));
   }
