@@ -307,12 +307,12 @@ export class SourceReaderOperator implements Operator {
     return 'read';
   }
 
-<<<<<<< HEAD
   /** The source says itself how far its time is. */
   #takeWatermark(split: ReadingSplit, watermarkMs: number): void {
     this.#time.assigned = true;
     if (watermarkMs > split.time.watermarkMs) split.time.watermarkMs = watermarkMs;
-=======
+  }
+
   /** Without `withTimestamps` the times of the source go to windows as they are: those that no window can hold end here. */
   #checkTimes(split: ReadingSplit, timestamps: Float64Array): void {
     const bad = timestamps.find((time) => Math.abs(time) > timestampMax);
@@ -323,7 +323,6 @@ export class SourceReaderOperator implements Operator {
     this.#context.fail(
       new EngineError('USER_FUNCTION_FAILED', message, { domain: 'external', ids: { operator: id, split: name } }),
     );
->>>>>>> main
   }
 
   /** The position after a batch is asked before the next poll: afterwards it would be that of another batch. */
@@ -354,14 +353,10 @@ export class SourceReaderOperator implements Operator {
       if (member !== null && split.watermarkMs > member.limitMs) break;
       if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
       if (timestamps !== null) {
-<<<<<<< HEAD
         const { watermarkMs } = split.time;
         scope.timestamp = timestamps[next];
         scope.splitWatermark = scope.timestamp <= watermarkMs ? watermarkMs : Number.NaN;
-=======
-        scope.timestamp = timestamps[next];
         this.#time.sourceTimestampMs = scope.timestamp;
->>>>>>> main
       }
       output.emit(values[next]);
       next++;
