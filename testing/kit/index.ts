@@ -15,3 +15,11 @@ export {
 export type { CapturedRecord } from './capture-sink.ts';
 export type { JobParameters } from './job-parts.ts';
 export { type JobTestResult, runJob, type RunJobOptions } from './run-job.ts';
+export {
+  type OperatorSnapshot,
+  type OperatorTest,
+  type PendingTimer,
+  type PushOptions,
+  testOperator,
+  type TestOperatorOptions,
+} from './test-operator.ts';
