@@ -23,3 +23,17 @@ export {
   testOperator,
   type TestOperatorOptions,
 } from './test-operator.ts';
+export {
+  assertDeterministic,
+  formatSimulation,
+  type OutsideCall,
+  simulateJob,
+  type SimulateJobOptions,
+  type SimulationFaults,
+  type SimulationResult,
+  type SimulationViolation,
+} from './simulation/simulate-job.ts';
+export type { DivergenceCause } from './simulation/diagnosis.ts';
+export type { OutputDifference, SinkComparison } from './simulation/output-difference.ts';
+export type { OutsideKind } from './simulation/outside-calls.ts';
+export type { SimulationSchedule } from './simulation/simulated-run.ts';
