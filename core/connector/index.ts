@@ -73,6 +73,11 @@ export interface SourceBatch<T> {
   readonly values: readonly T[];
   /** Event times in ms that the source itself knows (a broker's timestamps), or null. */
   readonly timestamps: Float64Array | null;
+  /**
+   * Event time, in ms, that the source knows to be complete behind these records: those that follow in this split with that time
+   * or an earlier one are late. Absent where the source knows nothing of it.
+   */
+  readonly watermarkMs?: number;
 }
 
 /** One open split. */

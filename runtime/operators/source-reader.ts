@@ -300,10 +300,18 @@ export class SourceReaderOperator implements Operator {
       split.batch = batch;
       split.next = 0;
     }
-    const finished = this.#emitBatch(split, split.batch, deadlineMs);
+    const { batch } = split;
+    const finished = this.#emitBatch(split, batch, deadlineMs);
     if (!finished) return 'stop';
+    if (batch.watermarkMs !== undefined) this.#takeWatermark(split, batch.watermarkMs);
     if (cursor.ended) this.#ranDry(split, cursor);
     return 'read';
+  }
+
+  /** The source says itself how far its time is. */
+  #takeWatermark(split: ReadingSplit, watermarkMs: number): void {
+    this.#time.assigned = true;
+    if (watermarkMs > split.time.watermarkMs) split.time.watermarkMs = watermarkMs;
   }
 
   /** Without `withTimestamps` the times of the source go to windows as they are: those that no window can hold end here. */
@@ -346,7 +354,9 @@ export class SourceReaderOperator implements Operator {
       if (member !== null && split.watermarkMs > member.limitMs) break;
       if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
       if (timestamps !== null) {
+        const { watermarkMs } = split.time;
         scope.timestamp = timestamps[next];
+        scope.splitWatermark = scope.timestamp <= watermarkMs ? watermarkMs : Number.NaN;
         this.#time.sourceTimestampMs = scope.timestamp;
       }
       output.emit(values[next]);

@@ -84,12 +84,15 @@ export class ImmutabilityCheck {
 }
 
 function watch(collector: Collector, look: (value: unknown, emit: (value: unknown) => void) => void): void {
-  const emit = collector.emit.bind(collector);
   const watched = collector as Watched;
+  // Another watcher may have put its own in front of the method.
+  const { emit: own } = Object.hasOwn(collector, 'emit') ? watched : {};
+  const emit = collector.emit.bind(collector);
   let left = checkedRecordsMax;
   watched.emit = (value) => {
     left--;
-    if (left === 0) delete watched.emit;
+    if (left === 0 && own !== undefined) watched.emit = own;
+    else if (left === 0) delete watched.emit;
     look(value, emit);
   };
 }

@@ -32,7 +32,25 @@ interface Seat {
   waitingSinceMs: number;
 }
 
-export class SlotLoop {
+/** Who decides which subtask of a slot runs next. The slot loop, or a schedule of `testing/`. */
+export interface SubtaskLoop {
+  /** Takes a subtask into the slot; returns its place. */
+  add(subtask: Subtask): number;
+  /** Whole milliseconds a subtask has spent so far. */
+  times(place: number): { busyMs: number; backPressuredMs: number; idleMs: number };
+  wake(place: number): void;
+  /** @param timestampMs processing time, ms since the epoch */
+  wakeAt(place: number, timestampMs: number): void;
+  /** Frozen rows wait, or the store thread takes more. */
+  encodeSoon(): void;
+  /** Runs the subtasks from now on; before, wakes are only noted. */
+  start(): void;
+  stop(): void;
+  /** Processing time has moved other than by passing. */
+  clockMoved(): void;
+}
+
+export class SlotLoop implements SubtaskLoop {
   readonly #seats: Seat[] = [];
   #queue: Seat[] = [];
   readonly #encoder: SnapshotEncoder;

@@ -34,7 +34,7 @@ import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
-import { alarm, type Pulse, SlotLoop } from './slot-loop.ts';
+import { alarm, type Pulse, SlotLoop, type SubtaskLoop } from './slot-loop.ts';
 
 export interface SlotPlacement {
   readonly slotIndex: number;
@@ -76,6 +76,10 @@ export interface SlotRuntimeOptions {
   readonly closeTimeoutMs?: number;
   /** Fails the attempt when user code changes one of the first records that it was given or has emitted. */
   readonly checkImmutability?: boolean;
+  /** Another loop than the slot's own, which turns with the event loop: for tests that decide the order. */
+  createLoop?(encoder: SnapshotEncoder): SubtaskLoop;
+  /** Told of every operator before it runs: for tests that look at what goes in. */
+  onOperator?(link: ChainedOperator, subtask: SubtaskId): void;
   nowMs(): number;
 }
 
@@ -108,7 +112,7 @@ export class SlotRuntime {
   readonly alignment = new SlotAlignment();
   readonly #options: SlotRuntimeOptions;
   readonly #encoder: SnapshotEncoder;
-  readonly #loop: SlotLoop;
+  readonly #loop: SubtaskLoop;
   readonly #local = new LocalChannels();
   readonly #placed: Placed[] = [];
   readonly #slotOf = new Map<string, number>();
@@ -122,7 +126,7 @@ export class SlotRuntime {
     this.#options = options;
     this.#encoder = new SnapshotEncoder(options.snapshotSink, (subtask, error) => this.#failSubtask(subtask, error));
     this.#immutability = options.checkImmutability === true ? new ImmutabilityCheck() : null;
-    this.#loop = new SlotLoop(this.#encoder, options.pulse, options.nowMs);
+    this.#loop = options.createLoop?.(this.#encoder) ?? new SlotLoop(this.#encoder, options.pulse, options.nowMs);
     this.#finishedAtStart = new Set(options.finished.map(idOf));
     for (const placement of options.placements) {
       for (const subtask of placement.subtasks) this.#slotOf.set(idOf(subtask), placement.slotIndex);
@@ -274,6 +278,7 @@ export class SlotRuntime {
     });
     builder.subtask = subtask;
     const fail = (error: unknown) => subtask.fail(error);
+    for (const link of chain) this.#options.onOperator?.(link, id);
     for (const { operator, kind, operatorId } of chain)
       this.#immutability?.watchOperator(operator, kind, operatorId, fail);
     for (const { edge, writer } of writers) {

@@ -1,0 +1,179 @@
+/**
+ * Who is at fault for a difference: the undisturbed run and the run that differs are repeated with a watch on every function and
+ * every input. A function that went on differently in the same circumstances is at fault, with what it called outside as the
+ * probable cause. When all functions are deterministic, the fault is with the order in which records came: the first operator,
+ * in the direction of the stream, that got the same records and gave others.
+ */
+import { isEngineError } from '../../../core/errors.ts';
+import type { PlannedJob } from '../../../core/graph/job-definition.ts';
+import type { JobEdge, JobVertex } from '../../../core/graph/job-graph.ts';
+import {
+  type SimulatedJob,
+  type SimulatedOutcome,
+  type SimulationSchedule,
+  simulateRun,
+  undisturbed,
+} from './simulated-run.ts';
+import { type FunctionDeviation, FunctionRecord } from './watched-functions.ts';
+
+/** Why two runs can differ. */
+export type DivergenceCause =
+  | 'random number'
+  | 'clock'
+  | 'external call'
+  | 'state outside of the job'
+  | 'processing time'
+  | 'watermark'
+  | 'order of two inputs'
+  | 'failure'
+  | 'unknown';
+
+/** Who is at fault and why. */
+export interface Diagnosis {
+  /** Id of the operator; null when none could be found. */
+  readonly operator: string | null;
+  readonly cause: DivergenceCause;
+  /** What was seen, in words. */
+  readonly explanation: string;
+}
+
+type Inputs = Map<string, Map<string, number>>;
+
+/** Repeats both runs with a watch. */
+export async function diagnose(job: SimulatedJob, schedule: SimulationSchedule, horizon: number): Promise<Diagnosis> {
+  const record = new FunctionRecord();
+  const calm = await watchedRun(job, undisturbed, horizon, record);
+  const disturbed = await watchedRun(job, schedule, horizon, record);
+  const { planned } = calm.outcome;
+  const order = planned.graph.vertices.flatMap((vertex) => vertex.operators.map(({ id }) => id));
+  const [deviation] = [...record.deviations].sort((a, b) => order.indexOf(a.operatorId) - order.indexOf(b.operatorId));
+  if (deviation !== undefined) return ofDeviation(deviation);
+  if (disturbed.outcome.failure !== null) return ofFailure(disturbed.outcome);
+  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule.crashes > 0);
+}
+
+async function watchedRun(job: SimulatedJob, schedule: SimulationSchedule, horizon: number, record: FunctionRecord) {
+  const inputs: Inputs = new Map();
+  const outcome = await simulateRun(job, schedule, horizon, {
+    record,
+    onOutside: () => {},
+    onInput: (operatorId, value) => {
+      const seen = inputs.get(operatorId) ?? new Map<string, number>();
+      inputs.set(operatorId, seen.set(value, (seen.get(value) ?? 0) + 1));
+    },
+  });
+  return { outcome, inputs };
+}
+
+function ofDeviation({ operatorId, member, record, before, now, notes }: FunctionDeviation): Diagnosis {
+  const kinds = new Set(notes.values());
+  const calls = [...notes.keys()].join(', ');
+  const cause: DivergenceCause = kinds.has('random')
+    ? 'random number'
+    : kinds.has('clock')
+      ? 'clock'
+      : kinds.has('external')
+        ? 'external call'
+        : 'state outside of the job';
+  const why =
+    cause === 'state outside of the job'
+      ? 'it called nothing outside: it keeps something in a variable of the module or a closure, or shares an object with another function'
+      : `it called ${calls}`;
+  const explanation = `${member} of '${operatorId}' first ${before} and then ${now}, given the same record ${short(record)} and the same state; ${why}`;
+  return { operator: operatorId, cause, explanation };
+}
+
+function ofFailure({ failure }: SimulatedOutcome): Diagnosis {
+  const operator = isEngineError(failure) ? failure.ids['operator'] : undefined;
+  const message = failure instanceof Error ? failure.message : String(failure);
+  return { operator: typeof operator === 'string' ? operator : null, cause: 'failure', explanation: message };
+}
+
+function ofOrder(
+  planned: PlannedJob,
+  order: readonly string[],
+  calm: Inputs,
+  disturbed: Inputs,
+  record: FunctionRecord,
+  repeats: boolean,
+): Diagnosis {
+  const changed = order.find((id) => !sameInputs(calm.get(id), disturbed.get(id), repeats));
+  const upstream = changed === undefined ? [] : upstreamOf(planned, changed);
+  const culprit = upstream.find((id) => inputEdges(planned, id).length > 1) ?? upstream[0];
+  if (culprit === undefined)
+    return {
+      operator: null,
+      cause: 'unknown',
+      explanation:
+        'all functions did the same with the same records, and no operator gave others; please report this with the job',
+    };
+  const reads = record.contextReads.get(culprit) ?? new Set();
+  const same = `'${culprit}' got the same records and gave others`;
+  if (reads.has('processing time') || usesProcessingTime(planned, culprit))
+    return {
+      operator: culprit,
+      cause: 'processing time',
+      explanation: `${same}: its results depend on when records are processed`,
+    };
+  if (reads.has('watermark'))
+    return {
+      operator: culprit,
+      cause: 'watermark',
+      explanation: `${same}: it reads the watermark, which moves at other moments in each run`,
+    };
+  const edges = inputEdges(planned, culprit);
+  if (edges.length > 1)
+    return {
+      operator: culprit,
+      cause: 'order of two inputs',
+      explanation: `${same}: it has ${edges.length} inputs, nothing is said of the order of their records, and its results depend on it`,
+    };
+  return {
+    operator: culprit,
+    cause: 'order of two inputs',
+    explanation: `${same}: its records come from several subtasks or splits, nothing is said of the order between those, and its results depend on it`,
+  };
+}
+
+/** A crash repeats records: then only which ones there were is compared. */
+function sameInputs(
+  calm: Map<string, number> = new Map(),
+  other: Map<string, number> = new Map(),
+  repeats: boolean,
+): boolean {
+  if (calm.size !== other.size) return false;
+  for (const [value, count] of calm) if (repeats ? !other.has(value) : other.get(value) !== count) return false;
+  return true;
+}
+
+function vertexOf(planned: PlannedJob, operatorId: string): JobVertex | undefined {
+  return planned.graph.vertices.find((vertex) => vertex.operators.some(({ id }) => id === operatorId));
+}
+
+function upstreamOf(planned: PlannedJob, operatorId: string): string[] {
+  const vertex = vertexOf(planned, operatorId);
+  const node = vertex?.operators.find(({ id }) => id === operatorId);
+  if (vertex === undefined || node === undefined) return [];
+  const chained = vertex.operators[node.upstreamIndex];
+  if (chained !== undefined) return [chained.id];
+  return inputEdges(planned, operatorId).flatMap((edge) => {
+    const source = planned.graph.vertices.find(({ id }) => id === edge.sourceVertex);
+    return source?.operators[edge.sourceOperatorIndex]?.id ?? [];
+  });
+}
+
+/** Edges into the operator; none when it is chained. */
+function inputEdges(planned: PlannedJob, operatorId: string): JobEdge[] {
+  return planned.graph.edges.filter((edge) => edge.targetVertex === operatorId);
+}
+
+function usesProcessingTime(planned: PlannedJob, operatorId: string): boolean {
+  const node = vertexOf(planned, operatorId)?.operators.find(({ id }) => id === operatorId);
+  return JSON.stringify(node?.config ?? {}).includes('"processing"');
+}
+
+function short(value: unknown): string {
+  const text =
+    JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? `${item}n` : item)) ?? String(value);
+  return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
+}

@@ -1,0 +1,253 @@
+import fs from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { collection } from '../../../connectors/collection/index.ts';
+import {
+  count,
+  defineJob,
+  emits,
+  type JobEnvironment,
+  milliseconds,
+  outputTag,
+  type Stream,
+  tumbling,
+  valueState,
+} from '../../../client/index.ts';
+import { assertDeterministic, checkpoint, formatSimulation, simulateJob, splits } from '../index.ts';
+
+interface Reading {
+  readonly sensor: string;
+  readonly time: number;
+  readonly value: number;
+}
+
+const readings: readonly Reading[] = Array.from({ length: 60 }, (_, index) => ({
+  sensor: `s${index % 5}`,
+  time: index * 10,
+  value: (index * 7) % 13,
+}));
+
+const source = (env: JobEnvironment, uid = 'readings'): Stream<Reading> => env.from(collection<Reading>([]), { uid });
+
+/** A job of one operator on readings, and what it makes of them. */
+const jobOf = (build: (stream: Stream<Reading>) => Stream<unknown>) =>
+  defineJob('planted', (env) => void build(source(env)).collect('out').uid('out'));
+
+const seeds = 20;
+
+describe('simulateJob', () => {
+  test('finds nothing in a job with windows, state, timers and side outputs', { timeout: 60_000 }, async () => {
+    const high = outputTag<Reading>('high');
+    const job = defineJob('clean', (env) => {
+      const timed = source(env).withTimestamps((reading) => reading.time, { outOfOrderness: milliseconds(0) });
+      const keyed = timed.keyBy((reading) => reading.sensor);
+      keyed
+        .window(tumbling(milliseconds(100)))
+        .aggregate({ readings: count() })
+        .uid('windows')
+        .collect('windows');
+      const checked = keyed
+        .process(emits<string>(), {
+          state: { total: valueState<number>() },
+          onRecord(reading, context) {
+            const total = (context.state.total.value() ?? 0) + reading.value;
+            context.state.total.update(total);
+            if (reading.value > 10) context.output(high, reading);
+            context.timers.registerEventTime(reading.time + 25);
+            context.emit(`${context.key} ${total}`);
+          },
+          onTimer: (time, context) => context.emit(`${context.key} timer ${time}`),
+        })
+        .uid('totals');
+      checked.collect('totals');
+      checked.sideOutput(high).print('high').uid('high');
+      timed
+        .broadcastInput(env.from(collection(['s1', 's3']), { uid: 'names' }), (names) => new Set(names))
+        .filter((reading, names) => names.has(reading.sensor))
+        .uid('known')
+        .collect('known');
+    });
+    const result = await simulateJob(job, {
+      inputs: { readings },
+      seeds: 200,
+      sinks: { totals: { orderedBy: (line: string) => line.split(' ')[0] } },
+    });
+    expect(formatSimulation(result)).toMatch(/^same results in 200 runs with \d+ crashes$/);
+    expect(result.crashes).toBeGreaterThan(100);
+  });
+
+  test('names the operator that draws random numbers', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .map(({ value }) => value * 2)
+        .uid('double')
+        .map((n) => n + Math.random())
+        .uid('noise'),
+    );
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'noise', cause: 'random number' }]);
+    expect(result.outsideCalls).toEqual([{ operator: 'noise', call: 'Math.random()', kind: 'random' }]);
+    // Nothing has to happen to the job for this one.
+    expect(result.violations[0]?.schedule).toMatchObject({ crashes: 0, rescale: false, delays: false });
+    expect(() => assertDeterministic(result)).toThrow(/random number in operator 'noise'/);
+  });
+
+  test.each([
+    ['Date.now()', () => Date.now()],
+    ['new Date()', () => new Date().getTime()],
+  ])('names the operator that reads the clock by %s', async (call, read) => {
+    const job = jobOf((stream) => stream.map((reading) => ({ ...reading, at: read() })).uid('stamp'));
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'stamp', cause: 'clock' }]);
+    expect(formatSimulation(result)).toContain(`it called ${call}`);
+  });
+
+  test('names the operator that counts in a variable of the module', async () => {
+    let seen = 0;
+    const job = jobOf((stream) => stream.map(({ sensor }) => `${sensor} ${++seen}`).uid('numbered'));
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'numbered', cause: 'state outside of the job' }]);
+    expect(result.violations[0]?.explanation).toContain('same record');
+  });
+
+  test('names the operator that iterates over a shared map', async () => {
+    const known = new Map<string, number>();
+    const job = jobOf((stream) =>
+      stream
+        .keyBy(({ sensor }) => sensor)
+        .process(emits<string>(), {
+          onRecord({ sensor, value }, context) {
+            known.set(sensor, value);
+            context.emit([...known.keys()].join());
+          },
+        })
+        .uid('directory'),
+    );
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'directory', cause: 'state outside of the job' }]);
+  });
+
+  test('names the operator that reads a file', async () => {
+    let reads = 0;
+    const job = jobOf((stream) =>
+      stream.map(({ sensor }) => `${sensor} ${fs.existsSync('/') ? ++reads : 0}`).uid('lookup'),
+    );
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'lookup', cause: 'external call' }]);
+    expect(result.outsideCalls).toEqual([{ operator: 'lookup', call: 'fs.existsSync()', kind: 'external' }]);
+  });
+
+  test('names an asynchronous function that calls outside after it has waited', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .asyncMap(async ({ sensor }) => {
+          await Promise.resolve();
+          return `${sensor} ${Math.random()}`;
+        })
+        .uid('enrich'),
+    );
+    const result = await simulateJob(job, { inputs: { readings: readings.slice(0, 10) }, seeds: 3 });
+    expect(result.violations).toMatchObject([{ operator: 'enrich', cause: 'random number' }]);
+  });
+
+  test('says that the order of two inputs matters when a reduce of a union depends on it', async () => {
+    const job = defineJob('ordered', (env) => {
+      const [left, right] = ['left', 'right'].map((uid) => source(env, uid)) as [Stream<Reading>, Stream<Reading>];
+      left
+        .union(right)
+        .keyBy(({ sensor }) => sensor)
+        .reduce((before, { sensor, time, value }) => ({ sensor, time, value: before.value * 2 + value }))
+        .uid('folded')
+        .collect('out');
+    });
+    const inputs = { left: readings, right: readings.map((reading) => ({ ...reading, value: reading.value + 1 })) };
+    const result = await simulateJob(job, { inputs, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'folded', cause: 'order of two inputs' }]);
+  });
+
+  test('says that the order between splits matters when a reduce depends on it', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .keyBy(() => 0)
+        .reduce((before, after) => ({ ...after, value: before.value - after.value * 2 }))
+        .uid('folded'),
+    );
+    const result = await simulateJob(job, {
+      inputs: { readings: splits(readings.slice(0, 30), readings.slice(30)) },
+      seeds,
+    });
+    expect(result.violations).toMatchObject([{ operator: 'folded', cause: 'order of two inputs' }]);
+  });
+
+  test('says that processing time matters when results depend on it', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .keyBy(({ sensor }) => sensor)
+        .process(emits<string>(), {
+          onRecord: ({ sensor }, context) => context.emit(`${sensor} ${context.processingTimeMs}`),
+        })
+        .uid('stamped'),
+    );
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'stamped', cause: 'processing time' }]);
+  });
+
+  test('compares the order of the records of a key when asked to', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .rebalance()
+        .map(({ sensor, time }) => ({ sensor, time }))
+        .uid('spread'),
+    );
+    const inputs = { readings };
+    expect(await simulateJob(job, { inputs, seeds })).toMatchObject({ deterministic: true });
+    const ordered = { out: { orderedBy: ({ sensor }: Reading) => sensor } };
+    const result = await simulateJob(job, { inputs, seeds, sinks: ordered });
+    expect(result.violations[0]?.difference).toMatchObject({ sink: 'out', reordered: true, missingCount: 0 });
+    expect(await simulateJob(job, { inputs, seeds, sinks: { out: { ignore: true } } })).toMatchObject({
+      deterministic: true,
+    });
+  });
+
+  test('gives the same violation when a seed is run again', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .keyBy(() => 0)
+        .reduce((before, after) => ({ ...after, value: before.value - after.value * 2 }))
+        .uid('folded'),
+    );
+    const inputs = { readings: splits(readings.slice(0, 30), readings.slice(30)) };
+    const { violations } = await simulateJob(job, { inputs, seeds });
+    const again = await simulateJob(job, { inputs, seeds: 1, firstSeed: violations[0]?.seed ?? 0 });
+    expect(again.violations).toEqual(violations);
+  });
+
+  test('leaves the globals as they were', async () => {
+    const before = [Date, Math.random, globalThis.fetch, fs.readFileSync];
+    await simulateJob(
+      jobOf((stream) => stream),
+      { inputs: { readings }, seeds: 1 },
+    );
+    expect([Date, Math.random, globalThis.fetch, fs.readFileSync]).toEqual(before);
+    expect(Date).toBe(before[0]);
+  });
+
+  test('refuses what makes no sense', async () => {
+    const job = jobOf((stream) => stream);
+    await expect(simulateJob(job, { inputs: { readings: [checkpoint()] } })).rejects.toThrow(
+      /has a checkpoint: the simulation decides/,
+    );
+    await expect(simulateJob(job, { seeds: 0 })).rejects.toThrow(/seeds is 0/);
+    await expect(simulateJob(job, { faults: { crash: 1 } as never })).rejects.toThrow(
+      /no fault 'crash', did you mean 'crashes'/,
+    );
+    await expect(simulateJob(job, { sinks: { outs: {} } })).rejects.toThrow(/no sink 'outs', did you mean 'out'/);
+    const broken = jobOf((stream) =>
+      stream
+        .map((): number => {
+          throw new Error('always');
+        })
+        .uid('broken'),
+    );
+    await expect(simulateJob(broken, { inputs: { readings } })).rejects.toThrow(/operator 'broken' threw: always/);
+  });
+});
