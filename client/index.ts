@@ -26,6 +26,7 @@ export type {
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
+export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
 export {
   type AlignmentOptions,
   bounded,
@@ -36,6 +37,18 @@ export {
   type TimeSettings,
   type TimestampOptions,
 } from './streams/watermarks.ts';
+export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
+export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  deltaTrigger,
+  eventTimeTrigger,
+  neverTrigger,
+  processingTimeTrigger,
+  purging,
+} from './windows/triggers.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -84,6 +97,7 @@ export {
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
 export type {
+  ChainingHint,
   JobEdge,
   JobGraph,
   JobOptions,
@@ -93,6 +107,8 @@ export type {
   RestartStrategyOptions,
 } from '../core/graph/job-graph.ts';
 export type {
+  AsyncCallContext,
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
@@ -103,6 +119,7 @@ export type {
   OnError,
   OperatorKind,
   OutputTag,
+  PartitionFunction,
   ProcessContext,
   ReduceFunction,
   TimerContext,
@@ -116,6 +133,21 @@ export type {
   WatermarkGenerator,
   WatermarkStrategy,
 } from '../core/watermarks.ts';
+export type {
+  CoGroupFunction,
+  EvictorContext,
+  TriggerContext,
+  TriggerMergeContext,
+  TriggerResult,
+  WindowBounds,
+  WindowContext,
+  WindowElement,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../core/window-functions.ts';
 export type {
   CountWindows,
   GlobalWindows,

@@ -47,6 +47,8 @@ export interface JobManagerOptions {
 export interface SubmittedJob {
   readonly graph: JobGraph;
   readonly graphHash: string;
+  /** Hashes of earlier graphs of the job whose state means the same to this one; none when absent. */
+  readonly restorableGraphHashes?: readonly string[];
   readonly graphRef: ObjectRef;
   readonly artifactRef: ObjectRef;
   /** Go on from the newest checkpoint. False: there must be none. */
@@ -161,10 +163,11 @@ export class JobManager {
     const leftovers = await this.#leftovers(name, restored);
     const terminal = await store.readTerminal(name);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(name);
-    const { graph, graphHash, graphRef, artifactRef } = job;
+    const { graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef } = job;
     const master = new JobMaster({
       graph,
       graphHash,
+      restorableGraphHashes,
       graphRef,
       artifactRef,
       leaderEpoch,

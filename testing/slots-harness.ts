@@ -27,6 +27,8 @@ export interface SlotsCheckpoint {
 
 export interface SlotsHarnessOptions {
   readonly job: PlannedJob;
+  /** Plans the job again for each slot, as slots do; else all of them share the functions of `job` and what these keep. */
+  planAgain?(): PlannedJob;
   readonly restore?: SlotsCheckpoint | null;
   readonly attempt?: number;
   /** Made once per slot. */
@@ -192,7 +194,7 @@ export class SlotsHarness {
     };
     return new SlotRuntime({
       graph: job.graph,
-      functions: job.functions,
+      functions: (this.#options.planAgain?.() ?? job).functions,
       attempt,
       restoredCheckpointId: this.#restore?.checkpointId ?? null,
       slotIndex,

@@ -338,7 +338,9 @@ export class SlotRuntime {
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
     const host = builder.writerHost(context.node.id, metrics);
-    return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
+    const partition = edge.partitionIndex === undefined ? undefined : head?.partitions?.[edge.partitionIndex];
+    const custom = partition === undefined ? null : { ...partition, targetOperator: edge.targetVertex };
+    return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, custom, channels });
   }
 
   #inputs(edge: JobEdge, edgeIndex: number, id: SubtaskId, wake: () => void): InputChannel[] {

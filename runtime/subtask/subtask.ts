@@ -15,7 +15,7 @@
 import type { OperatorKind } from '../../core/operators.ts';
 import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElement } from '../../core/stream/batch.ts';
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
-import type { Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
+import type { DeferringHead, Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
 import { type ValveLayout, WatermarkValve } from '../time/watermark-valve.ts';
 import { type Alarm, closeTimeoutMs, withinCloseLimit } from './close-limit.ts';
 import type { MetricsRows } from './metrics-rows.ts';
@@ -98,6 +98,7 @@ export class Subtask {
   readonly #scope: RecordScope;
   readonly #head: Operator;
   readonly #sourceHead: SourceHead | null;
+  readonly #deferring: DeferringHead | null;
   readonly #gate: InputGate;
   readonly #aligner: BarrierAligner;
   readonly #valve: WatermarkValve;
@@ -147,6 +148,7 @@ export class Subtask {
     this.#scope = parts.scope;
     this.#head = parts.chain[0].operator;
     this.#sourceHead = 'sourceWatermark' in this.#head ? (this.#head as unknown as SourceHead) : null;
+    this.#deferring = 'handOn' in this.#head ? (this.#head as unknown as DeferringHead) : null;
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
     this.#closeTimeoutMs = parts.closeTimeoutMs ?? closeTimeoutMs;
@@ -339,7 +341,12 @@ export class Subtask {
     if (this.#resumable.length > 0 && this.#hasRemainder()) return this.#resume();
     if (this.#advancing === this.#advancing) return this.#advance();
     if (this.#processingTimeDue <= this.#host.nowMs()) return this.#advanceProcessingTime();
-    if (this.#batch !== null) return this.#processBatch(this.#batch, deadlineMs);
+    if (this.#deferring?.ready === true) return this.#handOn(this.#deferring);
+    if (this.#batch !== null) {
+      // Only records wait for a full head: without a batch in hand barriers and watermarks are still taken.
+      this.#blocked ||= this.#deferring?.full === true;
+      return this.#blocked ? 'stuck' : this.#processBatch(this.#batch, deadlineMs);
+    }
     if (this.#phase === 'ended') return this.#maybeFinish();
     if (this.#phase === 'final-watermark') return this.#endOutputs();
     const element = this.#gate.poll();
@@ -457,7 +464,16 @@ export class Subtask {
   /** Takes over what the valve says; a source head has a watermark of its own. */
   #valveMoved(): void {
     if (this.#sourceHead !== null) return;
-    this.#handOnTime(this.#valve.current, this.#valve.isIdle);
+    const { current, isIdle } = this.#valve;
+    if (this.#deferring === null) this.#handOnTime(current, isIdle);
+    else this.#deferring.takeTime(current, isIdle);
+  }
+
+  /** What a deferring head held back: its records, then the time behind them. */
+  #handOn(head: DeferringHead): 'done' {
+    const time = head.handOn();
+    if (time !== null) this.#handOnTime(time.watermark, time.idle);
+    return 'done';
   }
 
   /**
@@ -511,6 +527,7 @@ export class Subtask {
       else return result === 'more' ? 'done' : this.#hasWork() ? 'done' : 'stuck';
     }
     if (!this.#gate.allEnded || (head.poll !== undefined && !this.#sourceEnded)) return 'stuck';
+    if (this.#deferring?.drained === false) return 'stuck';
     this.#phase = 'final-watermark';
     this.#handOnTime(maxWatermark, false);
     return 'done';
