@@ -152,7 +152,13 @@ type KindFunctions =
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
   | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
-  | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      readonly kind: 'window-aggregate';
+      readonly keyOf: KeySelector<never>;
+      readonly aggregates: AggregateSet<never>;
+      /** Gap of a session in ms, by its record; absent where it is in the config. */
+      readonly gapOf?: (value: never) => number;
+    }
   | {
       /** Windows with a trigger, an evictor or a window function. Without `reduce` and `aggregates` the records are kept. */
       readonly kind: 'window';

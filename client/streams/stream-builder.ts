@@ -76,6 +76,7 @@ import type {
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
 import { planTime, type TimestampOptions } from './watermarks.ts';
+import { checkLateOutput, gapFunction } from './window-checks.ts';
 import type { CoGroupedStream, WindowJoinOptions } from './window-types.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
@@ -320,6 +321,7 @@ class StreamOfNode<T, In, Second = never>
   }
 
   late(): Stream<In> {
+    checkLateOutput(this.#node);
     this.#node.change().lateOutput = true;
     return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateTag, partitioner: 'auto' }]);
   }
@@ -474,7 +476,8 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
       allowedLatenessMs: this.#settings.allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates }, config });
+    const gap = gapFunction(this.#settings.window);
+    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates, ...gap }, config });
   }
 
   process<Out>(

@@ -7,6 +7,7 @@
 import type { AggregateSet, NumericAggregate, ObjectAggregate } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
 import { type Adder, compileAdder, partKind } from './aggregate-adder.ts';
+import { compileMerger, type PartsMerger } from './aggregate-merger.ts';
 import { compileResults, type ResultField, type ResultMaker } from './aggregate-results.ts';
 
 type Select = (value: unknown) => number;
@@ -20,6 +21,8 @@ export class AggregateLayout {
   readonly objects: readonly AnyObjectAggregate[];
   /** Adds one record to the row of a key, see {@link compileAdder}. */
   readonly add: Adder;
+  /** Merges the numeric parts of two rows, see {@link compileMerger}. */
+  readonly mergeParts: PartsMerger;
   /** Makes what is emitted of a row, see {@link compileResults}. */
   readonly makeResult: ResultMaker;
   readonly #partNames: string[] = [];
@@ -42,6 +45,7 @@ export class AggregateLayout {
     this.partKinds = Int8Array.from(kinds);
     this.selects = selects;
     this.objects = objects;
+    this.mergeParts = compileMerger(this.partKinds);
     this.makeResult = compileResults(leadCount, fields, objects);
     this.add = compileAdder(this, (part, value) => notANumber(this.#partNames[part] as string, value));
   }
