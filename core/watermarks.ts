@@ -38,12 +38,14 @@ export interface NoWatermarks {
 /** Certain records carry the watermark. */
 export interface PunctuatedWatermarks<T> {
   readonly kind: 'punctuated';
+  /** The watermark that a record carries, in ms; null: none. */
   readonly watermarkOf: (value: Readonly<T>, timestampMs: number) => number | null;
 }
 
 /** A generator for each split. */
 export interface CustomWatermarks<T> {
   readonly kind: 'custom';
+  /** Makes the generator of one split. Called in the slot, with the first record of the split in an attempt. */
   readonly create: () => WatermarkGenerator<T>;
 }
 

@@ -327,3 +327,21 @@ test('a job manager deletes what a crashed run left behind, after its own first 
   second.manager.cancel();
   await second.outcome();
 });
+
+test('a job manager tells a slot how far the sources of other slots are', async () => {
+  const { taskManager, outcome, until } = await world();
+  await until('running', () => taskManager.calls.includes('connect'));
+  const say = async (slotIndex: number, watermarkMs: number, more: Partial<AttemptRef> = {}) => {
+    const attempt = { ...taskManager.attempt, ...more };
+    const report = { attempt, taskManagerId: 'tm', slotIndex, groups: [{ group: 'g', watermarkMs }] };
+    return (await taskManager.jobManager?.reportAlignment(report))?.groups;
+  };
+  expect(await say(0, 5)).toEqual([{ group: 'g', watermarkMs: Number.POSITIVE_INFINITY }]);
+  expect(await say(1, 100)).toEqual([{ group: 'g', watermarkMs: 5 }]);
+  // Another job or an older leader has nobody here.
+  expect(await say(1, 100, { jobName: 'other' })).toEqual([]);
+  expect(await say(1, 100, { leaderEpoch: 0 })).toEqual([]);
+  taskManager.ended = true;
+  taskManager.report('running', true);
+  expect((await outcome()).state).toBe('finished');
+});

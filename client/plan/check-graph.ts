@@ -123,7 +123,16 @@ function checkTimestamps(
 
 function checkSideInput(node: LogicalNode, invalid: Invalid): void {
   const main = sourcesOf(node.inputs.filter((input) => input.input === 0).map((input) => input.node));
-  const side = sourcesOf(node.inputs.filter((input) => input.input === 1).map((input) => input.node));
+  const sideNodes = node.inputs.filter((input) => input.input === 1).map((input) => input.node);
+  const side = sourcesOf(sideNodes);
+  // The main stream waits for the end of the side: a side that waited for a source of the main stream would wait for ever.
+  for (const { functions } of upstreamOf(sideNodes)) {
+    if (functions.kind === 'timestamps' && functions.alignment !== null)
+      invalid(
+        node,
+        `has a source of alignment group '${functions.alignment.group}' in its side; the side is read to its end first and must wait for nobody: remove alignment there`,
+      );
+  }
   for (const source of side) {
     if (main.has(source))
       invalid(
@@ -141,9 +150,14 @@ function checkSideInput(node: LogicalNode, invalid: Invalid): void {
 
 /** The sources that feed these nodes. */
 function sourcesOf(nodes: readonly LogicalNode[]): Set<LogicalNode> {
+  return new Set([...upstreamOf(nodes)].filter((node) => node.kind === 'source'));
+}
+
+/** These nodes and all that feeds them. */
+function upstreamOf(nodes: readonly LogicalNode[]): Set<LogicalNode> {
   const seen = new Set<LogicalNode>(nodes);
   for (const node of seen) for (const input of node.inputs) seen.add(input.node);
-  return new Set([...seen].filter((node) => node.kind === 'source'));
+  return seen;
 }
 
 function countReaders(graph: LogicalGraph): number[] {

@@ -101,11 +101,36 @@ describe('withTimestamps refuses', () => {
       () => ({ outOfOrderness: 0, alignment: { group: 'a', maxDrift: 1, updateInterval: 0 } }),
       /alignment.updateInterval is 0/,
     ],
+    [
+      'an alignment without watermarks',
+      () => ({ watermarks: noWatermarks(), alignment: { group: 'a', maxDrift: 1 } }),
+      /alignment needs watermarks/,
+    ],
   ];
   test.each(cases)('%s', (_what, options, message) => {
     expect(() => planned(options())).toThrow(
       expect.objectContaining({ code: 'JOB_INVALID', message: expect.stringMatching(message) }),
     );
+  });
+
+  test('an alignment group in a side, which the main stream waits for', () => {
+    const define = (aligned: boolean) =>
+      defineJob('side', (env) => {
+        const read = (uid: string, options: object) =>
+          env
+            .from(testSource<Reading>(), { uid })
+            .withTimestamps((reading) => reading.time, { outOfOrderness: 0, ...options });
+        const alignment = { group: 'a', maxDrift: minutes(1) };
+        read('main', { alignment })
+          .broadcastInput(
+            read('side', aligned ? { alignment } : {}).map((reading) => reading),
+            (all) => all.length,
+          )
+          .map((reading) => reading)
+          .print();
+      }).plan({ parallelism: 1 });
+    expect(() => define(true)).toThrow(/has a source of alignment group 'a' in its side.*remove alignment there/);
+    expect(() => define(false)).not.toThrow();
   });
 
   test('a side output that is not that of its bad timestamps', () => {
@@ -126,7 +151,7 @@ describe('the plan of withTimestamps', () => {
 
   test('says which strategy decides and what is bad, and nothing of alignment', () => {
     const options: TimestampOptions<Reading> = {
-      watermarks: noWatermarks(),
+      watermarks: punctuated(() => null),
       onBadTimestamp: sideOutput(outputTag<FailedRecord>('bad')),
       minTimestamp: 0,
       maxTimestamp: 9,
@@ -134,7 +159,7 @@ describe('the plan of withTimestamps', () => {
       alignment: { group: 'a', maxDrift: minutes(1) },
     };
     expect(configOf(options)).toEqual({
-      watermarks: 'none',
+      watermarks: 'punctuated',
       idleTimeoutMs: null,
       onBadTimestamp: { sideOutput: 'bad' },
       minTimestampMs: 0,

@@ -134,6 +134,10 @@ export function planTime<T>(options: TimestampOptions<T>): PlannedTime {
       ? {}
       : { maxAheadOfClockMs: checkDuration(maxAheadOfClock, 0, 'withTimestamps: maxAheadOfClock') }),
   } as JsonObject;
+  if (alignment !== undefined && watermarks.kind === 'none')
+    throw invalid(
+      ': alignment needs watermarks, and noWatermarks() has none: all others of the group would wait for ever',
+    );
   return { config, watermarks, alignment: alignment === undefined ? null : alignmentOf(alignment) };
 }
 

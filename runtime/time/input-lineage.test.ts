@@ -92,3 +92,30 @@ test('a reader that is read beside its own window makes that wait, not the other
     { wakesWith: [0, 1], endsWith: [1] },
   ]);
 });
+
+test('what reaches only some subtasks makes them wake together when its own subtasks do', () => {
+  const graph = graphOf((env) => {
+    const mapped = read(env, 'a')
+      .rescale()
+      .map((reading) => reading)
+      .uid('apart')
+      .parallelism(4);
+    const together = perKey(read(env, 'b'), 'window')
+      .rescale()
+      .map((result) => result.n)
+      .uid('together')
+      .parallelism(4);
+    mapped
+      .keyBy((reading) => reading.key)
+      .reduce((left) => left)
+      .uid('first')
+      .print();
+    together
+      .shuffle()
+      .map((n) => n)
+      .uid('second')
+      .print();
+  });
+  expect(valveLayout(graph, 'first', [4]).groups).toEqual([{ wakesWith: [], endsWith: [] }]);
+  expect(valveLayout(graph, 'second', [4]).groups).toEqual([{ wakesWith: [0], endsWith: [0] }]);
+});

@@ -21,7 +21,8 @@ interface Lineage {
 /** An edge by whom it reaches: every subtask of the target from every subtask of the source. */
 function isAllToAll(edge: JobEdge, target: JobVertex): boolean {
   if (target.parallelism === 1) return true;
-  return edge.partitioner === 'hash' || edge.partitioner === 'rebalance' || edge.partitioner === 'broadcast';
+  // All others have a channel to every subtask, and tell each of them of idleness, wherever records go (`targetsOf`).
+  return edge.partitioner !== 'forward' && edge.partitioner !== 'rescale';
 }
 
 /** Inputs that carry time: a side input ends before the main one begins. */
