@@ -18,6 +18,7 @@ export type {
   KeyedStream,
   OperatorSettings,
   OperatorStream,
+  ReduceObject,
   SideInputStream,
   SinkHandle,
   SourceStream,
