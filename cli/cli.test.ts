@@ -79,7 +79,7 @@ describe('millrace without a job', () => {
   test('prints help with every command when asked', async () => {
     const { code, stdout } = await millrace('--help');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/run .*plan /s);
+    expect(stdout).toMatch(/run .*plan .*check .*init /s);
     expect((await millrace('run', '--help')).stdout).toMatch(/--state-dir.*--fresh.*Ctrl-C/s);
     expect((await millrace('run', '--help')).stdout).not.toContain('--backend');
   });

@@ -32,9 +32,30 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       if (outcome?.error) code = await reportError(outcome.error, false);
       else if (outcome?.state === 'canceled' || outcome?.state === 'failed') code = 1;
     },
+    watch: async (options) => {
+      const { watchCommand } = await import('./watch/watch-command.ts');
+      const terminal = new Terminal(process.stdout, process.stderr, { quiet: false });
+      await watchCommand(options, {
+        terminal,
+        engineVersion: version,
+        environment,
+        workingDirectory: process.cwd(),
+        engineDirectory: enginePackage().directory,
+      });
+    },
     plan: async (options) => {
       const { planCommand } = await import('./plan/plan-command.ts');
-      await planCommand(options, new Terminal(process.stdout, process.stderr, { quiet: options.json }), environment);
+      const terminal = new Terminal(process.stdout, process.stderr, { quiet: options.json });
+      if (!(await planCommand(options, terminal, environment))) code = 1;
+    },
+    check: async (options) => {
+      const { checkCommand } = await import('./check/check-command.ts');
+      const terminal = new Terminal(process.stdout, process.stderr, { quiet: options.json });
+      if ((await checkCommand(options, terminal, environment)) > 0) code = 1;
+    },
+    init: async (options) => {
+      const { initCommand } = await import('./init/init-command.ts');
+      initCommand(options, new Terminal(process.stdout, process.stderr, { quiet: false }), version);
     },
   };
   try {

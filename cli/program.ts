@@ -3,6 +3,7 @@
  * so that `--help` stays quick.
  */
 import { Command, Option } from 'commander';
+import { EngineError } from '../core/errors.ts';
 import {
   parseChoice,
   parseDuration,
@@ -13,12 +14,17 @@ import {
 } from './options/parse-options.ts';
 import type { PortRange } from './embedded/run-types.ts';
 import type { PlanCommandOptions } from './plan/plan-command.ts';
+import type { InitCommandOptions } from './init/init-command.ts';
 import type { RunCommandOptions } from './run/run-command.ts';
 
 /** What the commands call. */
 export interface Actions {
   run(options: RunCommandOptions, quiet: boolean): Promise<void>;
+  /** `run --watch`. */
+  watch(options: RunCommandOptions): Promise<void>;
   plan(options: PlanCommandOptions): Promise<void>;
+  check(options: PlanCommandOptions): Promise<void>;
+  init(options: InitCommandOptions): Promise<void>;
 }
 
 interface JobFlags {
@@ -30,6 +36,8 @@ interface JobFlags {
 interface RunFlags extends JobFlags {
   readonly stateDir?: string;
   readonly fresh?: boolean;
+  readonly upgrade?: boolean;
+  readonly watch?: boolean;
   readonly checkpointInterval?: number;
   readonly maxRestarts?: number;
   readonly dataPorts?: PortRange;
@@ -44,6 +52,7 @@ Examples:
   millrace run job.ts                                   run here; nothing is kept
   millrace run job.ts --state-dir .millrace/job         keep state: the same command goes on where it stopped
   millrace run job.ts --state-dir .millrace/job --fresh drop state and results, begin again
+  millrace run job.ts --watch                           run again, with its state, when a file of the job changes
   millrace run job.ts -- --airport ATL                  parameters of the job go after --
 
 Ctrl-C stops with a last checkpoint (exit 0); a second one ends at once (exit 130).`;
@@ -61,6 +70,8 @@ export function buildProgram(version: string, actions: Actions): Command {
     .exitOverride();
   addRun(program, actions);
   addPlan(program, actions);
+  addCheck(program, actions);
+  addInit(program, actions);
   return program;
 }
 
@@ -68,6 +79,8 @@ function addRun(program: Command, actions: Actions): void {
   const command = jobCommand(program, 'run', 'run a job in this process')
     .option('--state-dir <directory>', 'keep checkpoints here and go on from them; default: a temporary directory')
     .option('--fresh', 'drop the state and the results of earlier runs first')
+    .option('--upgrade', 'go on although the graph of the job has changed, where its state means the same')
+    .option('--watch', 'run again when a file of the job changes, with its state')
     .option('--checkpoint-interval <time>', 'time between checkpoints, for example 1s', (text) =>
       parseDuration('--checkpoint-interval', text),
     )
@@ -91,9 +104,13 @@ function addRun(program: Command, actions: Actions): void {
     .option('--quiet', 'print results and errors only')
     .option('--verbose', 'print what the engine does')
     .addHelpText('after', runExamples);
-  command.action((jobFile: string, words: readonly string[], flags: RunFlags) =>
-    actions.run(runOptions(jobFile, words, flags), flags.quiet ?? (flags.json === true && flags.verbose !== true)),
-  );
+  command.action((jobFile: string, words: readonly string[], flags: RunFlags) => {
+    const options = runOptions(jobFile, words, flags);
+    if (flags.watch !== true) return actions.run(options, flags.quiet ?? (options.json && !options.verbose));
+    if (options.json)
+      throw new EngineError('USAGE', '--watch runs a job many times, --json prints one line → leave one out');
+    return actions.watch(options);
+  });
 }
 
 function runOptions(jobFile: string, words: readonly string[], flags: RunFlags): RunCommandOptions {
@@ -103,6 +120,7 @@ function runOptions(jobFile: string, words: readonly string[], flags: RunFlags):
     externals: flags.external,
     stateDirectory: flags.stateDir ?? null,
     fresh: flags.fresh ?? false,
+    upgrade: flags.upgrade ?? false,
     parallelism: flags.parallelism,
     checkpointIntervalMs: flags.checkpointInterval,
     restartsMax: flags.maxRestarts,
@@ -115,16 +133,44 @@ function runOptions(jobFile: string, words: readonly string[], flags: RunFlags):
 }
 
 function addPlan(program: Command, actions: Actions): void {
-  const command = jobCommand(program, 'plan', 'show the graph of a job without running it');
-  command.action((jobFile: string, words: readonly string[], flags: JobFlags) =>
-    actions.plan({
-      jobFile,
-      jobArguments: parseJobArguments(words),
-      externals: flags.external,
-      parallelism: flags.parallelism,
-      json: flags.json ?? false,
-    }),
+  const command = jobCommand(program, 'plan', 'show the graph of a job without running it')
+    .option('--mermaid', 'print the graph as a Mermaid flowchart')
+    .option('--from <state-dir>', 'say what would become of the state of an earlier run, operator by operator');
+  command.action((jobFile: string, words: readonly string[], flags: PlanFlags) =>
+    actions.plan(planOptions(jobFile, words, flags)),
   );
+}
+
+function addCheck(program: Command, actions: Actions): void {
+  const command = jobCommand(program, 'check', 'type-check a job with the TypeScript of its project, and plan it');
+  command.action((jobFile: string, words: readonly string[], flags: PlanFlags) =>
+    actions.check(planOptions(jobFile, words, flags)),
+  );
+}
+
+function addInit(program: Command, actions: Actions): void {
+  program
+    .command('init')
+    .description('write a small working project with a job and its tests')
+    .argument('<directory>', 'new or empty directory; its name becomes that of the project')
+    .action((directory: string) => actions.init({ directory }));
+}
+
+interface PlanFlags extends JobFlags {
+  readonly mermaid?: boolean;
+  readonly from?: string;
+}
+
+function planOptions(jobFile: string, words: readonly string[], flags: PlanFlags): PlanCommandOptions {
+  return {
+    jobFile,
+    jobArguments: parseJobArguments(words),
+    externals: flags.external,
+    parallelism: flags.parallelism,
+    json: flags.json ?? false,
+    mermaid: flags.mermaid ?? false,
+    from: flags.from ?? null,
+  };
 }
 
 /** What all commands on a job file have in common. */

@@ -5,6 +5,9 @@
 import type { AggregateSet } from './aggregate.ts';
 import type { Sink, Source } from './connector/index.ts';
 import type { StateDeclarations, StateHandles } from './state/declarations.ts';
+import type { AlignmentSettings, WatermarkStrategy } from './watermarks.ts';
+import type { CoGroupFunction, WindowEvictor, WindowFunction, WindowInfo, WindowTrigger } from './window-functions.ts';
+import type { WindowDefinition } from './windows.ts';
 
 /** Values that can be keys: order-preserving and canonical. -0 equals 0, there is one NaN. */
 export type KeyPrimitive = string | number | bigint | boolean | Date | Uint8Array;
@@ -138,7 +141,12 @@ export type OperatorFunctions = KindFunctions & { readonly partitions?: readonly
 type KindFunctions =
   | { readonly kind: 'source-planner'; readonly source: Source<unknown> }
   | { readonly kind: 'source-reader'; readonly source: Source<unknown> }
-  | { readonly kind: 'timestamps'; readonly timestampOf: (value: never) => number }
+  | {
+      readonly kind: 'timestamps';
+      readonly timestampOf: (value: never, sourceTimestampMs: number) => number;
+      readonly watermarks: WatermarkStrategy<never>;
+      readonly alignment: AlignmentSettings | null;
+    }
   | { readonly kind: 'map'; readonly map: UserFunction<MapFunction<never, unknown>> }
   | { readonly kind: 'filter'; readonly filter: UserFunction<FilterFunction<never>> }
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
@@ -149,6 +157,29 @@ type KindFunctions =
     }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
   | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      /** Windows with a trigger, an evictor or a window function. Without `reduce` and `aggregates` the records are kept. */
+      readonly kind: 'window';
+      readonly keyOf: KeySelector<never>;
+      readonly window: WindowDefinition<never>;
+      readonly trigger: WindowTrigger<never>;
+      readonly evictor: WindowEvictor<never> | null;
+      readonly reduce: ReduceFunction<never> | null;
+      readonly aggregates: AggregateSet<never> | null;
+      /** Null: what `reduce` or `aggregates` made is emitted, or what `resultOf` makes of it. */
+      readonly windowFunction: WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations> | null;
+      readonly resultOf: ((contents: never, context: WindowInfo<never>) => unknown) | null;
+    }
+  | {
+      /** The records of two streams in windows of a key; `input` 0 is the first stream. One of `coGroup`, `join` is null. */
+      readonly kind: 'window-co-group';
+      readonly keyOf: KeySelector<never>;
+      readonly keyOfSecond: KeySelector<never>;
+      readonly window: WindowDefinition<never>;
+      readonly trigger: WindowTrigger<never>;
+      readonly coGroup: CoGroupFunction<never, never, never, unknown> | null;
+      readonly join: ((first: never, second: never) => unknown) | null;
+    }
   | {
       readonly kind: 'process';
       readonly keyOf: KeySelector<never>;

@@ -114,6 +114,16 @@ export class SlotsHarness {
     return this;
   }
 
+  /** Processing time has moved other than by passing. */
+  clockMoved(): void {
+    for (const { runtime } of this.#slots) runtime.clockMoved();
+  }
+
+  /** The slots, for what concerns only time: how far sources are, what they are told of others. */
+  get alignments(): readonly { readonly slotIndex: number; readonly alignment: SlotRuntime['alignment'] }[] {
+    return this.#slots.map(({ slotIndex, runtime }) => ({ slotIndex, alignment: runtime.alignment }));
+  }
+
   /** Takes a checkpoint and completes it; null when every subtask has finished meanwhile. */
   async checkpoint(): Promise<SlotsCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;

@@ -87,7 +87,14 @@ export async function runEmbedded(options: RunEmbeddedOptions): Promise<RunOutco
     const jobPath = `${submissions}${randomUUID()}`;
     const graphRef = await objects.put(`${jobPath}/graph.json`, Buffer.from(JSON.stringify(graph)));
     const artifactRef = await objects.put(`${jobPath}/artifact.mjs`, await readFile(options.artifact.path));
-    const submitted = jobManager.submit({ graph, graphHash, graphRef, artifactRef, resume: options.resume });
+    const submitted = jobManager.submit({
+      graph,
+      graphHash,
+      restorableGraphHashes: options.restorableGraphHashes ?? [],
+      graphRef,
+      artifactRef,
+      resume: options.resume,
+    });
     if (options.stop.aborted) stop();
     const outcome = await submitted;
     return { state: endOf(outcome.state), error: outcome.error, progress: runProgress(outcome.progress) };

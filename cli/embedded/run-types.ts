@@ -38,6 +38,8 @@ export interface RunOutcome {
 export interface RunEmbeddedOptions {
   readonly graph: JobGraph;
   readonly graphHash: string;
+  /** Hashes of earlier graphs of the job whose state means the same to this one; none when absent. */
+  readonly restorableGraphHashes?: readonly string[];
   readonly artifact: { readonly path: string; readonly sha256: string };
   /** Root of the object store: checkpoints, manifests, pointer. Exists and belongs to this run alone. */
   readonly directory: string;

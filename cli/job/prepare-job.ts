@@ -23,6 +23,8 @@ export interface PreparedJob extends PlannedJob {
   readonly graphHash: string;
   readonly functionsFingerprint: FunctionsFingerprint;
   readonly artifact: { readonly code: Uint8Array; readonly sha256: string };
+  /** Files of the job that went into the artifact, absolute paths; packages not. */
+  readonly jobFiles: readonly string[];
 }
 
 /**
@@ -39,6 +41,7 @@ export async function prepareJob(options: PrepareOptions): Promise<PreparedJob> 
     graphHash: graphHash(planned.graph),
     functionsFingerprint: functionsFingerprint(planned.functions),
     artifact: bundle,
+    jobFiles: bundle.jobFiles,
   };
 }
 

@@ -62,6 +62,7 @@ const options: RunCommandOptions = {
   externals: [],
   stateDirectory: null,
   fresh: false,
+  upgrade: false,
   parallelism: undefined,
   checkpointIntervalMs: undefined,
   restartsMax: undefined,

@@ -25,6 +25,8 @@ export interface RunCommandOptions {
   readonly externals: readonly string[];
   readonly stateDirectory: string | null;
   readonly fresh: boolean;
+  /** Go on with a changed graph where its state means the same. */
+  readonly upgrade: boolean;
   readonly parallelism: number | undefined;
   readonly checkpointIntervalMs: number | undefined;
   readonly restartsMax: number | undefined;
@@ -49,7 +51,18 @@ const restartsMaxDefault = 3;
 
 /** How a run ended, for the exit code; the error is already in the JSON line when `--json` was given. */
 export interface RunResult {
+  /** Null when the job had already finished before. */
   readonly outcome: RunOutcome | null;
+  /** True when a person stopped it (Ctrl-C). */
+  readonly interrupted: boolean;
+}
+
+/** One run of a job that is prepared. */
+export interface PreparedRun {
+  readonly job: PreparedJob;
+  readonly directory: string;
+  /** Aborted to stop with a last checkpoint, as Ctrl-C does. */
+  readonly stop?: AbortSignal;
 }
 
 /**
@@ -57,28 +70,36 @@ export interface RunResult {
  * @throws EngineError when it could not be started; a job that failed is a result, not a throw
  */
 export async function runCommand(options: RunCommandOptions, context: RunCommandContext): Promise<RunResult> {
-  const { terminal } = context;
-  const job = await prepareJob({
-    jobFile: options.jobFile,
+  const job = await prepareForRun(options, context);
+  for (const warning of job.warnings) context.terminal.note(`warning: ${warning}`);
+  return await withStateDirectory(options, context, (directory) => runPrepared({ job, directory }, options, context));
+}
+
+/** Bundles, loads and plans the job file of a run. */
+export function prepareForRun(options: RunCommandOptions, { environment }: RunCommandContext): Promise<PreparedJob> {
+  const { jobFile, externals, parallelism } = options;
+  return prepareJob({
+    jobFile,
     arguments: options.jobArguments,
-    environment: context.environment,
-    externals: options.externals,
-    parallelism: options.parallelism,
+    environment,
+    externals,
+    parallelism,
     options: optionOverrides(options),
   });
-  for (const warning of job.warnings) terminal.note(`warning: ${warning}`);
-  const temporary = options.stateDirectory === null ? mkdtempSync(join(tmpdir(), 'millrace-run-')) : null;
-  const removeTemporary = (): void => {
-    if (temporary !== null) rmSync(temporary, { recursive: true, force: true });
-  };
+}
+
+/** Gives `use` the named state directory, or a temporary one that is removed afterwards. */
+export async function withStateDirectory<T>(
+  { stateDirectory }: RunCommandOptions,
+  { workingDirectory }: RunCommandContext,
+  use: (directory: string) => Promise<T>,
+): Promise<T> {
+  if (stateDirectory !== null) return await use(resolve(workingDirectory, stateDirectory));
+  const temporary = mkdtempSync(join(tmpdir(), 'millrace-run-'));
+  const removeTemporary = (): void => rmSync(temporary, { recursive: true, force: true });
   process.once('exit', removeTemporary);
   try {
-    return await runInDirectory(
-      temporary ?? resolve(context.workingDirectory, options.stateDirectory ?? ''),
-      job,
-      options,
-      context,
-    );
+    return await use(temporary);
   } finally {
     process.off('exit', removeTemporary);
     removeTemporary();
@@ -89,27 +110,32 @@ function optionOverrides(options: RunCommandOptions): Partial<JobOptions> {
   return options.checkpointIntervalMs === undefined ? {} : { checkpointIntervalMs: options.checkpointIntervalMs };
 }
 
-async function runInDirectory(
-  path: string,
-  job: PreparedJob,
+/**
+ * Runs a prepared job in its state directory to its end.
+ * @throws EngineError when it could not be started
+ */
+export async function runPrepared(
+  prepared: PreparedRun,
   options: RunCommandOptions,
   context: RunCommandContext,
 ): Promise<RunResult> {
+  const { job } = prepared;
   const sinks = sinksOf(job.functions);
   const wanted = { ...job, engineVersion: context.engineVersion, workingDirectory: context.workingDirectory };
-  const directory = await openStateDirectory(path, wanted, {
+  const directory = await openStateDirectory(prepared.directory, wanted, {
     fresh: options.fresh,
+    upgrade: options.upgrade,
     prepareOutputs: (workingDirectory) => prepareOutputs(sinks, workingDirectory, options.fresh),
   });
   if (directory === null) {
     sayFinished(job.graph.name, options, context.terminal);
-    return { outcome: null };
+    return { outcome: null, interrupted: false };
   }
   // Also when the process is ended by a second Ctrl-C.
   const release = (): void => directory.close();
   process.once('exit', release);
   try {
-    return await runOpened(directory, job, options, context);
+    return await runOpened(directory, prepared, options, context);
   } finally {
     process.off('exit', release);
     release();
@@ -135,10 +161,11 @@ function sayFinished(jobName: string, options: RunCommandOptions, terminal: Term
 
 async function runOpened(
   directory: StateDirectory,
-  job: PreparedJob,
+  prepared: PreparedRun,
   options: RunCommandOptions,
   context: RunCommandContext,
 ): Promise<RunResult> {
+  const { job } = prepared;
   const { terminal } = context;
   for (const change of directory.changes)
     terminal.note(`note: ${change} since the state was made; going on with it as it is now`);
@@ -147,7 +174,7 @@ async function runOpened(
   }
   const results = new CollectedResults(options.json ? null : (line) => terminal.line(line));
   const begun = performance.now();
-  const outcome = await runEngine(directory, job, options, context, results);
+  const { outcome, interrupted } = await runEngine(directory, prepared, { options, context, results });
   await recordEnd(directory, outcome);
   terminal.endProgress();
   const summary: RunSummary = {
@@ -159,7 +186,7 @@ async function runOpened(
   };
   if (options.json) terminal.line(JSON.stringify(summaryJson(summary, results.toJson())));
   else terminal.summary(summaryText(summary));
-  return { outcome };
+  return { outcome, interrupted };
 }
 
 /** A directory whose end was not recorded is resumed like that of a killed run, so the error of the job itself comes first. */
@@ -171,13 +198,17 @@ async function recordEnd(directory: StateDirectory, outcome: RunOutcome): Promis
   }
 }
 
+interface Surroundings {
+  readonly options: RunCommandOptions;
+  readonly context: RunCommandContext;
+  readonly results: CollectedResults;
+}
+
 async function runEngine(
   directory: StateDirectory,
-  job: PreparedJob,
-  options: RunCommandOptions,
-  { terminal, runEmbedded, engineVersion }: RunCommandContext,
-  results: CollectedResults,
-): Promise<RunOutcome> {
+  { job, stop }: PreparedRun,
+  { options, context: { terminal, runEmbedded, engineVersion }, results }: Surroundings,
+): Promise<{ outcome: RunOutcome; interrupted: boolean }> {
   const slots = Math.max(1, slotsNeeded(job.graph));
   requirePorts(options.dataPorts, slots);
   const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
@@ -186,9 +217,10 @@ async function runEngine(
     () => terminal.error('ended at once, without a last checkpoint'),
   );
   try {
-    return await run({
+    const outcome = await run({
       graph: withRestartLimit(job.graph, options.restartsMax),
       graphHash: job.graphHash,
+      restorableGraphHashes: directory.restorableGraphHashes,
       artifact: { path: directory.artifactPath, sha256: job.artifact.sha256 },
       directory: directory.storageDirectory,
       workingDirectory: directory.workingDirectory,
@@ -198,7 +230,7 @@ async function runEngine(
       backend: options.backend,
       ...(options.slotStuckTimeoutMs === undefined ? {} : { slotStuckTimeoutMs: options.slotStuckTimeoutMs }),
       resume: directory.resume,
-      stop: signals.stop,
+      stop: stop === undefined ? signals.stop : AbortSignal.any([signals.stop, stop]),
       onStart: (restored) => {
         if (directory.resume) terminal.note(resumedText(restored));
       },
@@ -211,6 +243,7 @@ async function runEngine(
         warn: (message, ids) => terminal.note(`warning: ${message}${idsText(ids)}`),
       },
     });
+    return { outcome, interrupted: signals.stop.aborted };
   } finally {
     signals.dispose();
   }

@@ -4,6 +4,7 @@ import {
   type DirectoryContent,
   type DirectoryIdentity,
   decideStart,
+  type GraphChange,
   parseIdentity,
   stateDirectoryFormatVersion,
   type WantedRun,
@@ -26,27 +27,24 @@ const wanted: WantedRun = {
   graphHash: 'hash-1',
   functionsFingerprint: { map: '1' },
   fresh: false,
+  upgrade: false,
 };
-const none = (): readonly string[] => [];
+const added = (): GraphChange => ({
+  differences: ["operator 'b' was added"],
+  state: [{ operatorId: 'b', kind: 'process', verdict: 'start-empty', reason: null }],
+});
+const none = (): GraphChange => ({ differences: [], state: [] });
 
-function decide(
-  found: DirectoryContent,
-  changes: Partial<WantedRun> = {},
-  differences: () => readonly string[] = none,
-) {
-  return decideStart(found, { ...wanted, ...changes }, differences);
+function decide(found: DirectoryContent, changes: Partial<WantedRun> = {}, change: () => GraphChange = none) {
+  return decideStart(found, { ...wanted, ...changes }, change);
 }
 const found = (changes: Partial<DirectoryIdentity> = {}): DirectoryContent => ({
   kind: 'identity',
   identity: { ...identity, ...changes },
 });
 
-function refusal(
-  found: DirectoryContent,
-  changes: Partial<WantedRun> = {},
-  differences: () => readonly string[] = none,
-) {
-  const decision = decide(found, changes, differences);
+function refusal(found: DirectoryContent, changes: Partial<WantedRun> = {}, change: () => GraphChange = none) {
+  const decision = decide(found, changes, change);
   if (decision.kind !== 'refuse') throw new Error(`expected a refusal, got ${decision.kind}`);
   return decision.error;
 }
@@ -59,13 +57,17 @@ describe('a state directory', () => {
   test.each(['active', 'stopped', 'failed', 'canceled'] as const)(
     'is resumed from when its last run is %s',
     (phase) => {
-      expect(decide(found({ phase }))).toEqual({ kind: 'resume', changedFunctions: [] });
+      expect(decide(found({ phase }))).toEqual({ kind: 'resume', changes: [], restorableGraphHashes: [] });
     },
   );
 
   test('is resumed from, naming the operator, when only function bodies changed', () => {
     const decision = decide(found(), { functionsFingerprint: { map: '2' } });
-    expect(decision).toEqual({ kind: 'resume', changedFunctions: [expect.stringContaining("'map'")] });
+    expect(decision).toEqual({
+      kind: 'resume',
+      changes: [expect.stringContaining("'map'")],
+      restorableGraphHashes: [],
+    });
   });
 
   test('says so when its job has finished', () => {
@@ -84,14 +86,43 @@ describe('a state directory', () => {
   });
 
   test('is refused with the differences when the graph changed', () => {
-    const error = refusal(found(), { graphHash: 'hash-2' }, () => [
-      "operator 'a' was removed",
-      "operator 'b' was added",
-    ]);
+    const error = refusal(found(), { graphHash: 'hash-2' }, () => ({
+      differences: ["operator 'a' was removed", "operator 'b' was added"],
+      state: null,
+    }));
     expect(error.code).toBe('GRAPH_CHANGED');
     expect(error.message).toContain("operator 'a' was removed");
     expect(error.message).toContain("operator 'b' was added");
     expect(error.message).toContain('--fresh');
+  });
+
+  test('is refused, naming --upgrade, when the changed graph can take the state over', () => {
+    const error = refusal(found(), { graphHash: 'hash-2' }, added);
+    expect(error.message).toContain("operator 'b' was added");
+    expect(error.message).toMatch(/→ .*--upgrade/);
+  });
+
+  test('is resumed from by a changed graph when that was asked for and its state can be taken over', () => {
+    const earlier = { restorableGraphHashes: ['hash-0'] };
+    expect(decide(found(earlier), { graphHash: 'hash-2', upgrade: true }, added)).toEqual({
+      kind: 'resume',
+      changes: ["operator 'b' was added"],
+      restorableGraphHashes: ['hash-0', 'hash-1'],
+    });
+  });
+
+  test('is refused, naming the operator, when a changed graph cannot take its state over', () => {
+    const verdict = { operatorId: 'a', kind: 'process', verdict: 'refused', reason: 'it is gone' } as const;
+    const change = (): GraphChange => ({ differences: ["operator 'a' was removed"], state: [verdict] });
+    const error = refusal(found(), { graphHash: 'hash-2', upgrade: true }, change);
+    expect(error.code).toBe('GRAPH_CHANGED');
+    expect(error.message).toContain("operator 'a': it is gone");
+    expect(error.message).toMatch(/→ .*--fresh/);
+  });
+
+  test('is refused when the graph changed and the stored one cannot be read', () => {
+    const change = (): GraphChange => ({ differences: ['what differs cannot be told'], state: null });
+    expect(refusal(found(), { graphHash: 'hash-2', upgrade: true }, change).message).toContain('cannot be told');
   });
 
   test('is refused as changed, not taken as finished, when a finished job has another graph', () => {

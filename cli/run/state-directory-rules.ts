@@ -3,6 +3,7 @@
  * nothing here reads a file: the shell (`state-directory.ts`) reads, asks, and does what the answer says.
  */
 import { EngineError } from '../../core/errors.ts';
+import type { StateVerdict } from '../../core/graph/state-compatibility.ts';
 import { describeFunctionDifference, type FunctionsFingerprint } from '../../core/graph/graph-hash.ts';
 
 export const stateDirectoryFormatVersion = 1;
@@ -25,6 +26,8 @@ export interface DirectoryIdentity {
   readonly engineVersion: string;
   readonly jobName: string;
   readonly graphHash: string;
+  /** Hashes of earlier graphs of the job that its newest checkpoint may have been taken by, newest last. */
+  readonly restorableGraphHashes?: readonly string[];
   /** File of the graph, relative to the directory. */
   readonly graph: { readonly name: string; readonly sha256: string };
   readonly functionsFingerprint: FunctionsFingerprint;
@@ -52,30 +55,42 @@ export interface WantedRun {
   readonly functionsFingerprint: FunctionsFingerprint;
   /** `--fresh`: drop the state and the results of earlier runs. */
   readonly fresh: boolean;
+  /** `--upgrade`: go on with a changed graph where the state means the same to it. */
+  readonly upgrade: boolean;
 }
+
+/** How the stored graph differs from the wanted one. */
+export interface GraphChange {
+  /** In words. */
+  readonly differences: readonly string[];
+  /** Null when the stored graph cannot be read. */
+  readonly state: readonly StateVerdict[] | null;
+}
+
+/** Earlier graphs whose checkpoint may still be the newest; a longer chain of changes without a checkpoint is not kept. */
+const restorableGraphHashesMax = 32;
 
 export type StartDecision =
   /** Begin at the beginning of the input. `clear`: delete what an earlier run left in the directory first. */
   | { readonly kind: 'start'; readonly clear: boolean }
-  /** Go on from the newest checkpoint. `changedFunctions`: lines for functions whose text is not what it was; allowed. */
-  | { readonly kind: 'resume'; readonly changedFunctions: readonly string[] }
+  /**
+   * Go on from the newest checkpoint. `changes`: lines for what is not as it was and is allowed to differ: texts of
+   * functions, and with `--upgrade` the graph.
+   */
+  | { readonly kind: 'resume'; readonly changes: readonly string[]; readonly restorableGraphHashes: readonly string[] }
   | { readonly kind: 'already-finished' }
   | { readonly kind: 'refuse'; readonly error: EngineError };
 
 /**
  * What a run has to do with what it found in its state directory.
- * @param differences how the stored graph differs from the wanted one, in words; asked only when the hashes differ
+ * @param change how the stored graph differs from the wanted one; asked only when the hashes differ
  */
-export function decideStart(
-  found: DirectoryContent,
-  wanted: WantedRun,
-  differences: () => readonly string[],
-): StartDecision {
+export function decideStart(found: DirectoryContent, wanted: WantedRun, change: () => GraphChange): StartDecision {
   switch (found.kind) {
     case 'empty':
       return { kind: 'start', clear: false };
     case 'identity':
-      return decideWithIdentity(found.identity, wanted, differences);
+      return decideWithIdentity(found.identity, wanted, change);
     case 'foreign':
       return refuse('STATE_DIRECTORY_FOREIGN', wanted, foreignText(found.names), 'name an empty or new directory');
     case 'headless':
@@ -109,33 +124,52 @@ function newerText(found: { formatVersion: number; engineVersion: string }): str
   return `was written by millrace ${found.engineVersion} in format ${found.formatVersion}; this version reads up to format ${stateDirectoryFormatVersion}`;
 }
 
-function decideWithIdentity(
-  identity: DirectoryIdentity,
-  wanted: WantedRun,
-  differences: () => readonly string[],
-): StartDecision {
+function decideWithIdentity(identity: DirectoryIdentity, wanted: WantedRun, change: () => GraphChange): StartDecision {
   if (identity.jobName !== wanted.jobName) {
     const what = `belongs to the job ${identity.jobName}, not to ${wanted.jobName}`;
     return refuse('STATE_DIRECTORY_FOREIGN', wanted, what, 'give each job a state directory of its own');
   }
   // Half-deleted state must never be restored, whatever is asked.
   if (wanted.fresh || identity.phase === 'clearing') return { kind: 'start', clear: true };
-  if (identity.graphHash !== wanted.graphHash) return refuseChangedGraph(wanted, differences());
+  const changedFunctions = describeFunctionDifference(identity.functionsFingerprint, wanted.functionsFingerprint);
+  const restorable = identity.restorableGraphHashes ?? [];
+  if (identity.graphHash !== wanted.graphHash) {
+    const found = change();
+    const refusal = changedGraphRefusal(wanted, found);
+    if (refusal !== null) return refusal;
+    if (identity.phase === 'finished') return { kind: 'already-finished' };
+    return {
+      kind: 'resume',
+      changes: [...found.differences, ...changedFunctions],
+      restorableGraphHashes: [...restorable, identity.graphHash].slice(-restorableGraphHashesMax),
+    };
+  }
   if (identity.phase === 'finished') return { kind: 'already-finished' };
-  return {
-    kind: 'resume',
-    changedFunctions: describeFunctionDifference(identity.functionsFingerprint, wanted.functionsFingerprint),
-  };
+  return { kind: 'resume', changes: changedFunctions, restorableGraphHashes: restorable };
 }
 
-function refuseChangedGraph(wanted: WantedRun, differences: readonly string[]): StartDecision {
-  const lines = differences.map((difference) => `\n  - ${difference}`).join('');
-  const error = new EngineError(
-    'GRAPH_CHANGED',
-    `the graph of the job ${wanted.jobName} is not the one its state was made by:${lines}\n→ undo the change, name another --state-dir, or drop state and results with --fresh`,
-    { ids: { directory: wanted.directory } },
-  );
+/** Null when the run was told to go on with a changed graph and all state can be restored. */
+function changedGraphRefusal(wanted: WantedRun, { differences, state }: GraphChange): StartDecision | null {
+  const refused = state?.filter(({ verdict }) => verdict === 'refused') ?? [];
+  const possible = state !== null && refused.length === 0;
+  if (wanted.upgrade && possible) return null;
+  const texts = wanted.upgrade && state !== null ? refused.map(refusedText) : differences;
+  const lines = texts.map((text) => `\n  - ${text}`).join('');
+  const what = wanted.upgrade
+    ? `the state of the job ${wanted.jobName} cannot be taken over by its changed graph:`
+    : `the graph of the job ${wanted.jobName} is not the one its state was made by:`;
+  const remedy = possible
+    ? 'all its state can be taken over: go on with --upgrade (millrace plan --from shows what becomes of it), or undo the change'
+    : 'undo the change, name another --state-dir, or drop state and results with --fresh';
+  const error = new EngineError('GRAPH_CHANGED', `${what}${lines}\n→ ${remedy}`, {
+    ids: { directory: wanted.directory },
+  });
   return { kind: 'refuse', error };
+}
+
+/** A verdict in words. */
+export function refusedText({ operatorId, reason }: StateVerdict): string {
+  return `operator '${operatorId}': ${reason ?? 'it can be restored'}`;
 }
 
 function refuse(

@@ -58,7 +58,7 @@ function jobNamed(
 
 const freeOutputs = (): Promise<void> => Promise.resolve();
 const open = (job: DirectoryJob, options: Partial<OpenOptions> = {}) =>
-  openStateDirectory(directory, job, { fresh: false, prepareOutputs: freeOutputs, ...options });
+  openStateDirectory(directory, job, { fresh: false, upgrade: false, prepareOutputs: freeOutputs, ...options });
 
 async function runOnce(job: DirectoryJob, phase: 'finished' | 'stopped' = 'stopped'): Promise<void> {
   const opened = await open(job);

@@ -21,6 +21,7 @@ import {
   type FunctionsFingerprint,
 } from '../../core/graph/graph-hash.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { compareState } from '../../core/graph/state-compatibility.ts';
 import { canonicalJson, type JsonValue } from '../../core/plain-data.ts';
 import { replaceFile } from '../../storage/durable-file.ts';
 import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.ts';
@@ -47,6 +48,8 @@ export interface DirectoryJob {
 
 export interface OpenOptions {
   readonly fresh: boolean;
+  /** Go on with a changed graph where the state means the same to it. */
+  readonly upgrade: boolean;
   /** Makes sure that no results of an earlier run are in the way; called before a start from the beginning. */
   prepareOutputs(workingDirectory: string): Promise<void>;
 }
@@ -60,7 +63,7 @@ export class StateDirectory {
   readonly directory: string;
   /** False for a start from the beginning. */
   readonly resume: boolean;
-  /** What is allowed to change between two runs, and did: functions, parameters. One line each. */
+  /** What is allowed to change between two runs, and did: functions, parameters, an upgraded graph. One line each. */
   readonly changes: readonly string[];
   readonly #lock: DirectoryLock;
   #identity: DirectoryIdentity;
@@ -83,6 +86,11 @@ export class StateDirectory {
 
   get artifactPath(): string {
     return join(this.directory, this.#identity.artifact.name);
+  }
+
+  /** Hashes of earlier graphs whose state this run may go on from. */
+  get restorableGraphHashes(): readonly string[] {
+    return this.#identity.restorableGraphHashes ?? [];
   }
 
   get workingDirectory(): string {
@@ -144,8 +152,8 @@ async function requireUsable(directory: string): Promise<void> {
 }
 
 function foreignError(directory: string, names: readonly string[]): EngineError {
-  const wanted = { directory, jobName: '', graphHash: '', functionsFingerprint: {}, fresh: false };
-  const decision = decideStart({ kind: 'foreign', names }, wanted, () => []);
+  const wanted = { directory, jobName: '', graphHash: '', functionsFingerprint: {}, fresh: false, upgrade: false };
+  const decision = decideStart({ kind: 'foreign', names }, wanted, () => ({ differences: [], state: null }));
   if (decision.kind !== 'refuse')
     throw new EngineError('INTERNAL', 'a foreign directory was not refused', { domain: 'internal' });
   return decision.error;
@@ -160,7 +168,7 @@ async function openLocked(
   const content = await readContent(directory);
   const stored = content.kind === 'identity' ? content.identity : null;
   const storedGraph = stored === null ? null : await readGraph(directory, stored);
-  const decision = decide(directory, content, storedGraph, job, options.fresh);
+  const decision = decide(directory, content, storedGraph, job, options);
   switch (decision.kind) {
     case 'refuse':
       throw decision.error;
@@ -169,15 +177,20 @@ async function openLocked(
     case 'start': {
       if (decision.clear && stored !== null) await clearState(directory, stored);
       await options.prepareOutputs(job.workingDirectory);
-      const identity = await writeJob(directory, job, job.workingDirectory);
+      const identity = await writeJob(directory, job, job.workingDirectory, []);
       return new StateDirectory(directory, { resume: false, changes: [], identity, lock });
     }
     case 'resume': {
-      const identity = await writeJob(directory, job, stored?.workingDirectory ?? job.workingDirectory);
+      const identity = await writeJob(
+        directory,
+        job,
+        stored?.workingDirectory ?? job.workingDirectory,
+        decision.restorableGraphHashes,
+      );
       const parameters = storedGraph === null ? [] : describeParameterDifference(storedGraph, job.graph);
       return new StateDirectory(directory, {
         resume: true,
-        changes: [...decision.changedFunctions, ...parameters],
+        changes: [...decision.changes, ...parameters],
         identity,
         lock,
       });
@@ -190,18 +203,23 @@ function decide(
   content: DirectoryContent,
   storedGraph: JobGraph | null,
   job: DirectoryJob,
-  fresh: boolean,
+  { fresh, upgrade }: OpenOptions,
 ): StartDecision {
   const { graphHash, functionsFingerprint } = job;
-  return decideStart(content, { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh }, () => {
-    if (storedGraph === null)
-      return [`what differs cannot be told: the stored graph below ${join(directory, 'graphs')} is missing or damaged`];
+  const wanted = { directory, jobName: job.graph.name, graphHash, functionsFingerprint, fresh, upgrade };
+  return decideStart(content, wanted, () => {
+    if (storedGraph === null) {
+      const unknown = `what differs cannot be told: the stored graph below ${join(directory, 'graphs')} is missing or damaged`;
+      return { differences: [unknown], state: null };
+    }
     const differences = describeGraphDifference(storedGraph, job.graph);
-    return differences.length > 0 ? differences : ['it was planned by another version of the engine'];
+    const known = differences.length > 0 ? differences : ['it was planned by another version of the engine'];
+    return { differences: known, state: compareState(storedGraph, job.graph) };
   });
 }
 
-async function readContent(directory: string): Promise<DirectoryContent> {
+/** What a state directory holds; reads only. */
+export async function readContent(directory: string): Promise<DirectoryContent> {
   const names = await readdir(directory);
   if (names.includes(identityName)) return parseIdentity(await readFile(join(directory, identityName), 'utf8'));
   const foreign = names.filter((name) => !ownNames.includes(name) && !isTemporary(name));
@@ -217,7 +235,7 @@ function isTemporary(name: string): boolean {
 }
 
 /** The graph the state was made by; null when its file is gone or damaged, which only costs words in a message. */
-async function readGraph(directory: string, identity: DirectoryIdentity): Promise<JobGraph | null> {
+export async function readGraph(directory: string, identity: DirectoryIdentity): Promise<JobGraph | null> {
   const text = await readFile(join(directory, identity.graph.name), 'utf8').catch(() => null);
   if (text === null || sha256(text) !== identity.graph.sha256) return null;
   return JSON.parse(text) as JobGraph;
@@ -230,7 +248,12 @@ async function clearState(directory: string, identity: DirectoryIdentity): Promi
 }
 
 /** Writes graph and artifact, then the identity that names them, then removes those it named before. */
-async function writeJob(directory: string, job: DirectoryJob, workingDirectory: string): Promise<DirectoryIdentity> {
+async function writeJob(
+  directory: string,
+  job: DirectoryJob,
+  workingDirectory: string,
+  restorableGraphHashes: readonly string[],
+): Promise<DirectoryIdentity> {
   for (const folder of ownFolders) await mkdir(join(directory, folder), { recursive: true, mode: 0o700 });
   const graphText = canonicalJson(job.graph as unknown as JsonValue);
   const graph = { name: `graphs/${sha256(graphText).slice(0, 16)}.json`, sha256: sha256(graphText) };
@@ -242,6 +265,7 @@ async function writeJob(directory: string, job: DirectoryJob, workingDirectory: 
     engineVersion: job.engineVersion,
     jobName: job.graph.name,
     graphHash: job.graphHash,
+    restorableGraphHashes,
     graph,
     functionsFingerprint: job.functionsFingerprint,
     artifact,

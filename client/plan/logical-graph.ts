@@ -51,6 +51,8 @@ export interface LogicalNodeOptions {
 
 /** Side output of late records; reserved, so no output tag may have this name. */
 export const lateTag = 'late';
+/** Side output of late records of the second stream of a join; reserved as well. */
+export const lateSecondTag = 'late-second';
 
 export class LogicalNode {
   readonly ordinal: number;
@@ -69,6 +71,8 @@ export class LogicalNode {
   onError: OnError = 'fail';
   /** True once somebody asked for the late records of this window. */
   lateOutput = false;
+  /** The same for its second stream. */
+  lateSecondOutput = false;
   readonly #graph: LogicalGraph;
 
   constructor(graph: LogicalGraph, ordinal: number, options: LogicalNodeOptions) {

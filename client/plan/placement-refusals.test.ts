@@ -225,7 +225,7 @@ describe('planning an asynchronous call', () => {
       }).plan({});
     expect(planned(true).warnings.filter((warning) => warning.includes('slow'))).toEqual([]);
     expect(planned(false).warnings).toContainEqual(
-      expect.stringMatching(/'a' that are not answered in time go to side output 'slow', which nobody reads/),
+      expect.stringMatching(/records not answered in time by 'a' go to side output 'slow', which nobody reads/),
     );
   });
 });

@@ -19,8 +19,8 @@ import {
 } from '../../core/graph/job-graph.ts';
 import type { CustomPartition, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
-import { checkGraph, graphWarnings, isStateful } from './check-graph.ts';
-import { type LogicalGraph, type LogicalInput, type LogicalNode, lateTag } from './logical-graph.ts';
+import { checkGraph, graphWarnings, isStateful, isWindow } from './check-graph.ts';
+import { type LogicalGraph, type LogicalInput, type LogicalNode, lateSecondTag, lateTag } from './logical-graph.ts';
 import { assignIds, committerId, plannerId } from './operator-ids.ts';
 import { checkPlacement } from './check-placement.ts';
 import { assignSlotSharingGroups, type ChainRules, chainableInput, nodesBoundToSource } from './placement.ts';
@@ -216,8 +216,10 @@ function configOf(node: LogicalNode): JsonObject {
 function completeConfig(node: LogicalNode): JsonObject {
   if (node.kind === 'source' || node.kind === 'sink') return node.config;
   const onError = typeof node.onError === 'string' ? node.onError : { sideOutput: node.onError.sideOutput };
-  if (node.kind !== 'window-aggregate') return { ...node.config, onError };
-  return { ...node.config, lateTag: node.lateOutput ? lateTag : null, onError };
+  if (!isWindow(node)) return { ...node.config, onError };
+  const late = { lateTag: node.lateOutput ? lateTag : null };
+  if (node.kind !== 'window-co-group') return { ...node.config, ...late, onError };
+  return { ...node.config, ...late, lateSecondTag: node.lateSecondOutput ? lateSecondTag : null, onError };
 }
 
 function partitionerOf(input: LogicalInput, fromParallelism: number, toParallelism: number): Partitioner {

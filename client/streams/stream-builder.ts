@@ -23,14 +23,34 @@ import type {
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type {
+  CoGroupFunction,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import { collectSink } from '../sinks/collect.ts';
 import { printSink } from '../sinks/print.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
 import { type AsyncNode, asyncNode } from './async-config.ts';
 import type { AsyncOptions } from './async-types.ts';
-import { checkDuration, checkFunction, checkId, checkUserFunction } from './checks.ts';
-import { type LogicalGraph, type LogicalNode, lateTag, type StreamEnd } from '../plan/logical-graph.ts';
+import { checkFunction, checkId, checkUserFunction } from './checks.ts';
+import { type LogicalGraph, type LogicalNode, lateSecondTag, lateTag, type StreamEnd } from '../plan/logical-graph.ts';
+import {
+  checkEvictor,
+  checkLateness,
+  checkTrigger,
+  isIncremental,
+  type PlannedOperator,
+  planCoGroup,
+  planWindow,
+  trailingFunction,
+  type WindowBody,
+  type WindowSettings,
+} from './general-windows.ts';
 import {
   disableChaining,
   setName,
@@ -50,12 +70,13 @@ import type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+import { planTime, type TimestampOptions } from './watermarks.ts';
+import type { CoGroupedStream, WindowJoinOptions } from './window-types.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
 /** Adds a node that reads `ends` on input 0. */
@@ -102,23 +123,18 @@ class StreamOfEnds<T> implements Stream<T> {
     return new KeyedStreamOfEnds(this.graph, keyedEnds(this.ends), keyOf);
   }
 
-  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T> {
+  windowAll(window: WindowDefinition<T>): WindowedStream<T, 0> {
+    const settings = { window: checkWindow(window) as WindowDefinition<never>, ...noWindowSettings };
+    return new WindowedStreamOfEnds<T, 0>(this.graph, keyedEnds(this.ends), oneKey, settings, 1);
+  }
+
+  withTimestamps(
+    timestampOf: (value: Readonly<T>, sourceTimestampMs: number) => number,
+    options: TimestampOptions<T>,
+  ): OperatorStream<T> {
     checkFunction(timestampOf, 'withTimestamps');
-    const { outOfOrderness, idleTimeout, onBadTimestamp = 'fail' } = options;
-    if (onBadTimestamp !== 'fail' && onBadTimestamp !== 'skip') {
-      throw new EngineError(
-        'JOB_INVALID',
-        `withTimestamps: onBadTimestamp is ${JSON.stringify(onBadTimestamp)}; use 'fail' or 'skip'`,
-      );
-    }
-    return this.#operator<T>(
-      { kind: 'timestamps', timestampOf },
-      {
-        outOfOrdernessMs: checkDuration(outOfOrderness, 0, 'withTimestamps: outOfOrderness'),
-        idleTimeoutMs: idleTimeout === undefined ? null : checkDuration(idleTimeout, 1, 'withTimestamps: idleTimeout'),
-        onBadTimestamp,
-      },
-    );
+    const { config, watermarks, alignment } = planTime(options);
+    return this.#operator<T>({ kind: 'timestamps', timestampOf, watermarks, alignment }, config);
   }
 
   union(...others: readonly Stream<T>[]): Stream<T> {
@@ -248,7 +264,10 @@ class NodeSettings implements SinkHandle {
 }
 
 /** Main output of one operator, of a source and of a window alike: the interfaces say which calls make sense. */
-class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>, SourceStream<T> {
+class StreamOfNode<T, In, Second = never>
+  extends StreamOfEnds<T>
+  implements WindowStream<T, In>, CoGroupedStream<T, In, Second>, SourceStream<T>
+{
   readonly #node: LogicalNode;
 
   constructor(graph: LogicalGraph, node: LogicalNode) {
@@ -304,6 +323,11 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
     this.#node.change().lateOutput = true;
     return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateTag, partitioner: 'auto' }]);
   }
+
+  lateSecond(): Stream<Second> {
+    this.#node.change().lateSecondOutput = true;
+    return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateSecondTag, partitioner: 'auto' }]);
+  }
 }
 
 class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
@@ -335,7 +359,46 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   }
 
   window(window: WindowDefinition<T>): WindowedStream<T, K> {
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, checkWindow(window), 0);
+    const settings = { window: checkWindow(window) as WindowDefinition<never>, ...noWindowSettings };
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, settings, null);
+  }
+
+  windowJoin<B, Out, Type extends WindowJoinType = 'inner'>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    options: WindowJoinOptions<T | B, Type>,
+    join: (first: never, second: never) => Out,
+  ): CoGroupedStream<Out, T, B> {
+    const { allowedLateness, trigger } = options;
+    const type: WindowJoinType = options.type ?? 'inner';
+    const body = { join: checkFunction(join, 'windowJoin'), coGroup: null, type, allowedLateness, trigger };
+    return this.#coGrouped(other, (second) => planCoGroup(this.#keyOf, second, window, body));
+  }
+
+  coGroup<B, Out>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    coGroup: CoGroupFunction<T, B, K, Out>,
+    options: Omit<WindowJoinOptions<T | B>, 'type'> = {},
+  ): CoGroupedStream<Out, T, B> {
+    const { allowedLateness, trigger } = options;
+    const body = { join: null, coGroup: checkFunction(coGroup, 'coGroup'), type: null, allowedLateness, trigger };
+    return this.#coGrouped(other, (second) => planCoGroup(this.#keyOf, second, window, body));
+  }
+
+  #coGrouped<Out, B>(
+    other: KeyedStream<B, K>,
+    plan: (keyOfSecond: KeySelector<never>) => PlannedOperator,
+  ): CoGroupedStream<Out, T, B> {
+    if (!(other instanceof KeyedStreamOfEnds))
+      throw new EngineError('JOB_INVALID', 'windowJoin and coGroup need another stream with a key: call keyBy on it');
+    const { functions, config } = plan(other.#keyOf as KeySelector<never>);
+    const inputs = [
+      ...this.#ends.map((end) => ({ ...end, input: 0 })),
+      ...(other.#ends as readonly StreamEnd[]).map((end) => ({ ...end, input: 1 })),
+    ];
+    const node = this.#graph.add({ kind: 'window-co-group', inputs, functions, config });
+    return new StreamOfNode<Out, T, B>(this.#graph, node);
   }
 
   process<Out, D extends StateDeclarations>(
@@ -351,40 +414,91 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   }
 }
 
+/** What `window(...)` begins with. */
+const noWindowSettings = { allowedLatenessMs: 0, trigger: null, evictor: null } as const;
+/** The key of all records of `windowAll`. */
+const oneKey = (): 0 => 0;
+
 class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
   readonly #graph: LogicalGraph;
   readonly #ends: readonly StreamEnd[];
   readonly #keyOf: KeySelector<T, K>;
-  readonly #window: WindowDefinition<T>;
-  readonly #allowedLatenessMs: number;
+  readonly #settings: WindowSettings;
+  /** Of the operator to be made; null: the job's. */
+  readonly #parallelism: number | null;
 
   constructor(
     graph: LogicalGraph,
     ends: readonly StreamEnd[],
     keyOf: KeySelector<T, K>,
-    window: WindowDefinition<T>,
-    allowedLatenessMs: number,
+    settings: WindowSettings,
+    parallelism: number | null,
   ) {
     this.#graph = graph;
     this.#ends = ends;
     this.#keyOf = keyOf;
-    this.#window = window;
-    this.#allowedLatenessMs = allowedLatenessMs;
+    this.#settings = settings;
+    this.#parallelism = parallelism;
   }
 
   allowedLateness(duration: number): WindowedStream<T, K> {
-    const allowedLatenessMs = checkDuration(duration, 0, 'allowedLateness');
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, this.#window, allowedLatenessMs);
+    return this.#with({ allowedLatenessMs: checkLateness(this.#settings.window, duration) });
   }
 
-  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
+  trigger<D extends StateDeclarations>(trigger: WindowTrigger<T, D>): WindowedStream<T, K> {
+    return this.#with({ trigger: checkTrigger(trigger) as unknown as WindowTrigger<never> });
+  }
+
+  evictor(evictor: WindowEvictor<T>): WindowedStream<T, K> {
+    return this.#with({ evictor: checkEvictor(evictor) as unknown as WindowEvictor<never> });
+  }
+
+  reduce<Out>(
+    reduce: ReduceFunction<T>,
+    first?: RecordType<Out> | ((value: Readonly<T>, context: WindowInfo<K>) => Out),
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    const erased = checkFunction(reduce, 'reduce') as unknown as ReduceFunction<never>;
+    return this.#operator({ reduce: erased, ...trailingFunction('reduce', first, second) });
+  }
+
+  aggregate<const Set extends AggregateSet<Readonly<T>>, Out = WindowResult<K, Set>>(
+    aggregates: Set,
+    first?: RecordType<Out> | ((results: WindowResult<K, Set>, context: WindowInfo<K>) => Out),
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    const body: WindowBody = { aggregates, ...trailingFunction('aggregate', first, second) };
+    if (!isIncremental(this.#settings, body)) return this.#operator(body);
     const config = {
-      window: windowConfig(this.#window),
-      allowedLatenessMs: this.#allowedLatenessMs,
+      window: windowConfig(this.#settings.window),
+      allowedLatenessMs: this.#settings.allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    const functions = { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates } as const;
-    return new StreamOfNode<WindowResult<K, Set>, T>(this.#graph, addNode(this.#graph, this.#ends, functions, config));
+    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates }, config });
+  }
+
+  process<Out>(
+    first: RecordType<Out> | WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations>,
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    if (typeof first === 'function')
+      throw new EngineError('JOB_INVALID', 'process(...) needs an object with onWindow(records, context)');
+    return this.#operator(trailingFunction('process(...)', first ?? null, second));
+  }
+
+  #with(settings: Partial<WindowSettings>): WindowedStream<T, K> {
+    const all = { ...this.#settings, ...settings };
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, all, this.#parallelism);
+  }
+
+  #operator<Out>(body: WindowBody): WindowStream<Out, T> {
+    return this.#add(planWindow(this.#keyOf, this.#settings, body));
+  }
+
+  #add<Out>({ functions, config }: PlannedOperator): WindowStream<Out, T> {
+    const node = addNode(this.#graph, this.#ends, functions, config);
+    node.parallelism = this.#parallelism;
+    return new StreamOfNode<Out, T>(this.#graph, node);
   }
 }
 

@@ -41,11 +41,15 @@ export interface OperatorNode {
   /**
    * What decides the operator's meaning besides its functions, by kind:
    * - source-planner, source-reader: `{ source: kind, options, boundedness }`
-   * - timestamps: `{ outOfOrdernessMs, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' }`
+   * - timestamps: `{ outOfOrdernessMs (bounded) or watermarks: kind of strategy, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' |
+   *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
    * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
    * - aggregate: `{ aggregates: { name: options } }`
    * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - async-map: `{ order: 'ordered' | 'unordered', flat: boolean, onTimeout: 'fail' | 'skip' | 'call' | { sideOutput: tag } }`
+   * - window: `{ window, allowedLatenessMs, trigger: { kind, states, ...options }, evictor: { kind, ...options } | null, contents:
+   *   'records' | 'reduce' | 'aggregate', aggregates?, states, windowStates, lateTag: string | null }`
+   * - window-co-group: `{ window, allowedLatenessMs, trigger, type?: 'inner' | 'left' | 'right' | 'full', lateTag, lateSecondTag }`
    * - sink-writer, sink-committer: `{ sink: kind, options }`
    * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
    */

@@ -81,6 +81,8 @@ export const jobMasterSettingsDefault: JobMasterSettings = {
 export interface JobMasterOptions {
   readonly graph: JobGraph;
   readonly graphHash: string;
+  /** Hashes of earlier graphs of the job whose state means the same to this one. */
+  readonly restorableGraphHashes: readonly string[];
   readonly graphRef: ObjectRef;
   readonly artifactRef: ObjectRef;
   readonly leaderEpoch: number;

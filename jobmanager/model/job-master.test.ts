@@ -38,6 +38,7 @@ class Driver {
     this.master = new JobMaster({
       graph: graph(),
       graphHash: 'h',
+      restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
       leaderEpoch: 7,

@@ -208,7 +208,8 @@ export class JobMaster {
   #start(): void {
     if (this.#phase.step !== 'new') return;
     const manifest = this.#coordinator.newest?.manifest ?? null;
-    const problem = manifest === null ? null : restoreProblem(this.#options.graph, this.#options.graphHash, manifest);
+    const { graph, graphHash, restorableGraphHashes } = this.#options;
+    const problem = manifest === null ? null : restoreProblem(graph, [graphHash, ...restorableGraphHashes], manifest);
     if (problem !== null) return this.#beginEnding(null, { kind: 'end', state: 'failed', error: toWireError(problem) });
     this.#attempt = manifest?.attempt ?? 0;
     this.#waitForSlots();

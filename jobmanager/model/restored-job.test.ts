@@ -64,8 +64,8 @@ test('every vertex is started again when the parallelism has changed', () => {
 });
 
 test('a checkpoint of another job, graph or maxParallelism cannot be restored', () => {
-  expect(restoreProblem(graph, 'h', manifest([]))).toBeNull();
-  expect(restoreProblem(graph, 'other', manifest([]))?.message).toContain('another job graph');
-  expect(restoreProblem(graph, 'h', { ...manifest([]), jobName: 'x' })?.message).toContain('belongs to job "x"');
-  expect(restoreProblem(graph, 'h', { ...manifest([]), maxParallelism: 64 })?.message).toContain('maxParallelism');
+  expect(restoreProblem(graph, ['h'], manifest([]))).toBeNull();
+  expect(restoreProblem(graph, ['other'], manifest([]))?.message).toContain('another job graph');
+  expect(restoreProblem(graph, ['h'], { ...manifest([]), jobName: 'x' })?.message).toContain('belongs to job "x"');
+  expect(restoreProblem(graph, ['h'], { ...manifest([]), maxParallelism: 64 })?.message).toContain('maxParallelism');
 });

@@ -41,15 +41,20 @@ function sameVertices(graph: JobGraph, manifest: Manifest): boolean {
 
 /**
  * Why a checkpoint cannot be restored by this job; null when it can.
+ * @param graphHashes of this job's graph, and of earlier graphs whose state was found to mean the same to it
  */
-export function restoreProblem(graph: JobGraph, graphHash: string, manifest: Manifest): EngineError | null {
+export function restoreProblem(
+  graph: JobGraph,
+  graphHashes: readonly string[],
+  manifest: Manifest,
+): EngineError | null {
   const ids = { jobName: graph.name, checkpointId: manifest.checkpointId };
   if (manifest.jobName !== graph.name) {
     const message = `checkpoint ${manifest.checkpointId} belongs to job "${manifest.jobName}", not to "${graph.name}"; give each job its own state directory`;
     return new EngineError('GRAPH_CHANGED', message, { ids });
   }
-  if (manifest.graphHash !== graphHash) {
-    const message = `checkpoint ${manifest.checkpointId} of job "${graph.name}" was taken by another job graph (${manifest.graphHash.slice(0, 12)}, now ${graphHash.slice(0, 12)}); undo the change or start afresh`;
+  if (!graphHashes.includes(manifest.graphHash)) {
+    const message = `checkpoint ${manifest.checkpointId} of job "${graph.name}" was taken by another job graph (${manifest.graphHash.slice(0, 12)}, now ${graphHashes[0]?.slice(0, 12)}); undo the change or start afresh`;
     return new EngineError('GRAPH_CHANGED', message, { ids });
   }
   if (manifest.maxParallelism !== graph.options.maxParallelism) {

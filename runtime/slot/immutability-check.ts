@@ -26,6 +26,8 @@ const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
   'reduce',
   'aggregate',
   'window-aggregate',
+  'window',
+  'window-co-group',
   'process',
   'broadcast-input',
   'async-map',

@@ -28,11 +28,13 @@ import {
 import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
+import { valveLayout } from '../time/input-lineage.ts';
+import { SlotAlignment } from '../time/slot-alignment.ts';
 import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
-import { type Pulse, SlotLoop } from './slot-loop.ts';
+import { alarm, type Pulse, SlotLoop } from './slot-loop.ts';
 
 export interface SlotPlacement {
   readonly slotIndex: number;
@@ -70,6 +72,8 @@ export interface SlotRuntimeOptions {
   readonly signal: AbortSignal;
   /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
   readonly emitPerRecordMaxBytes?: number;
+  /** Longest that one operator may take to close; the engine's limit unless given. */
+  readonly closeTimeoutMs?: number;
   /** Fails the attempt when user code changes one of the first records that it was given or has emitted. */
   readonly checkImmutability?: boolean;
   nowMs(): number;
@@ -100,6 +104,8 @@ export const recordsWrittenCounter = 'recordsWritten';
 const idOf = (subtask: SubtaskId): string => `${subtask.vertexId}#${subtask.subtaskIndex}`;
 
 export class SlotRuntime {
+  /** How far the sources of this slot are, for sources elsewhere that wait for them, and the other way round. */
+  readonly alignment = new SlotAlignment();
   readonly #options: SlotRuntimeOptions;
   readonly #encoder: SnapshotEncoder;
   readonly #loop: SlotLoop;
@@ -241,24 +247,30 @@ export class SlotRuntime {
       throw new EngineError('INTERNAL', `no vertex '${id.vertexId}' in the job graph`, { domain: 'internal' });
     const place = this.#placed.length;
     const host = this.#host(place);
-    const builder = new ChainBuilder(this.#options, vertex, id, host);
+    const builder = new ChainBuilder(this.#options, vertex, id, host, this.alignment);
     const wake = () => this.#loop.wake(place);
     const writers = graph.edges.flatMap((edge, index) =>
       edge.sourceVertex === vertex.id ? [{ edge, writer: this.#writer(builder, edge, index, id, wake) }] : [],
     );
     const chain = builder.build(writers);
-    const inputs = graph.edges.flatMap((edge, index) =>
-      edge.targetVertex === vertex.id ? this.#inputs(edge, index, id, wake) : [],
+    const inputsByEdge = graph.edges.flatMap((edge, index) =>
+      edge.targetVertex === vertex.id ? [this.#inputs(edge, index, id, wake)] : [],
     );
     const subtask = new Subtask({
       id,
       host,
       scope: builder.scope,
       chain,
-      inputs,
+      inputs: inputsByEdge.flat(),
+      valveLayout: valveLayout(
+        graph,
+        vertex.id,
+        inputsByEdge.map((inputs) => inputs.length),
+      ),
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
       emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
+      ...(this.#options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: this.#options.closeTimeoutMs }),
     });
     builder.subtask = subtask;
     const fail = (error: unknown) => subtask.fail(error);
@@ -278,6 +290,7 @@ export class SlotRuntime {
       wake: () => this.#loop.wake(place),
       wakeAt: (timestampMs: number) => this.#loop.wakeAt(place, timestampMs),
       nowMs: this.#options.nowMs,
+      alarm,
       failed: (error: unknown) => {
         if (this.#failed) return;
         this.#failed = true;
@@ -356,9 +369,16 @@ class ChainBuilder {
   readonly #id: SubtaskId;
   readonly #host: { wake(): void };
   readonly #contexts = new Map<number, MutableContext>();
-  readonly #time = new SourceTime();
+  readonly #time: SourceTime;
 
-  constructor(options: SlotRuntimeOptions, vertex: JobVertex, id: SubtaskId, host: { wake(): void }) {
+  constructor(
+    options: SlotRuntimeOptions,
+    vertex: JobVertex,
+    id: SubtaskId,
+    host: { wake(): void },
+    alignment: SlotAlignment,
+  ) {
+    this.#time = new SourceTime(alignment);
     this.#options = options;
     this.#vertex = vertex;
     this.#id = id;

@@ -16,7 +16,8 @@ import type { OperatorKind } from '../../core/operators.ts';
 import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElement } from '../../core/stream/batch.ts';
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
 import type { DeferringHead, Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
-import { WatermarkValve } from '../time/watermark-valve.ts';
+import { type ValveLayout, WatermarkValve } from '../time/watermark-valve.ts';
+import { type Alarm, closeTimeoutMs, withinCloseLimit } from './close-limit.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
 import { OutputOverrun } from './output-overrun.ts';
@@ -52,6 +53,7 @@ export interface SubtaskHost {
   /** The side input has been read to its end. */
   sideRead(): void;
   nowMs(): number;
+  readonly alarm: Alarm;
 }
 
 export interface ChainedOperator {
@@ -68,10 +70,14 @@ export interface SubtaskParts {
   readonly scope: RecordScope;
   readonly chain: readonly ChainedOperator[];
   readonly inputs: readonly InputChannel[];
+  /** Which inputs wake and end together; absent: every one for itself. */
+  readonly valveLayout?: ValveLayout;
   readonly writers: readonly RecordWriter[];
   readonly bufferTimeoutMs: number;
   /** Most that one record may emit beyond the room there is. */
   readonly emitPerRecordMaxBytes: number;
+  /** Longest that one operator may take to close; the engine's limit unless given. */
+  readonly closeTimeoutMs?: number;
 }
 
 /** Source heads: their own watermark, and records handed on so far. */
@@ -102,6 +108,7 @@ export class Subtask {
   readonly #resumable: readonly Operator[];
   readonly #overrun: OutputOverrun;
   readonly #bufferTimeoutMs: number;
+  readonly #closeTimeoutMs: number;
   #phase: Phase = 'running';
   /** An asynchronous part (prepareSnapshot, endInput) is under way. */
   #suspended = false;
@@ -144,6 +151,7 @@ export class Subtask {
     this.#deferring = 'handOn' in this.#head ? (this.#head as unknown as DeferringHead) : null;
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
+    this.#closeTimeoutMs = parts.closeTimeoutMs ?? closeTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
     this.#resumable = parts.chain
       .map((link) => link.operator)
@@ -154,7 +162,7 @@ export class Subtask {
       parts.chain.map((link) => link.operatorId),
     );
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
-    this.#valve = new WatermarkValve(parts.inputs.length);
+    this.#valve = new WatermarkValve(parts.inputs.length, parts.valveLayout);
     const sideFirst = this.#head.endSide !== undefined;
     this.#gate = new InputGate(parts.inputs, sideFirst, (channel) => this.#aligner.isBlocked(channel));
   }
@@ -278,7 +286,16 @@ export class Subtask {
     for (const writer of this.#writers) writer.flushOlderThan(startMs, this.#bufferTimeoutMs);
     const result = this.#work(deadlineMs);
     if (result === 'waiting' && this.#acceptsFlush()) for (const writer of this.#writers) writer.flush();
+    if (result === 'waiting' && this.#processingTimeDue !== Number.POSITIVE_INFINITY) this.#askAgain();
     return result;
+  }
+
+  /**
+   * The slot has one alarm per subtask, the earliest asked for. A step may handle what it is for before it rings and ask for
+   * a later time, which the slot then ignores: said again here. A time that has passed waits for room, which wakes by itself.
+   */
+  #askAgain(): void {
+    if (this.#processingTimeDue > this.#host.nowMs()) this.#host.wakeAt(this.#processingTimeDue);
   }
 
   #acceptsFlush(): boolean {
@@ -619,7 +636,7 @@ export class Subtask {
     let failure: { error: unknown } | null = null;
     for (const link of this.chain) {
       try {
-        await link.operator.close();
+        await withinCloseLimit(link.operator.close(), link.operatorId, this.#closeTimeoutMs, this.#host.alarm);
       } catch (error) {
         // The others must be closed all the same; the first error is reported below.
         failure ??= { error };

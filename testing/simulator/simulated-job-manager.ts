@@ -42,6 +42,7 @@ export class SimulatedJobManager {
     this.master = new JobMaster({
       graph,
       graphHash,
+      restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
       leaderEpoch: epoch,
