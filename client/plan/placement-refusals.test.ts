@@ -152,6 +152,16 @@ describe('planning refuses', () => {
       asyncWith({ order: 'random' }),
       /asyncMap: order is "random"; use 'ordered' \(default\) or 'unordered'/,
     ],
+    [
+      'an unknown option',
+      asyncWith({ timeoutMs: 5 }),
+      /asyncMap: option 'timeoutMs' is unknown; there are order, capa/,
+    ],
+    [
+      'an unknown option of a retry',
+      asyncWith({ retry: { attempts: 2, delay: 1, jitter: 1 } }),
+      /asyncMap: retry option 'jitter' is unknown; there are attempts/,
+    ],
     ['a capacity of 0', asyncWith({ capacity: 0 }), /asyncMap: capacity is 0; use a whole number of 1 or more/],
     ['a capacity without bound', asyncWith({ capacity: 100_001 }), /asyncMap: capacity is 100001; use at most 100000/],
     [
