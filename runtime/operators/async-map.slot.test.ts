@@ -12,11 +12,13 @@ import {
   seconds,
   tumbling,
 } from '../../client/index.ts';
+import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import { generator } from '../../connectors/generator/index.ts';
 import { canonical, Deliveries } from '../../testing/deliveries.ts';
 import { engineErrorOf } from '../../testing/operator-harness.ts';
 import { SlotHarness } from '../../testing/slot-harness.ts';
 import { SlotsHarness } from '../../testing/slots-harness.ts';
+import { asyncBatchesMax } from '../slot/channels.ts';
 
 interface Reading {
   readonly index: number;
@@ -263,6 +265,30 @@ describe.each(['ordered', 'unordered'] as const)('an asynchronous operator, %s',
       }),
       { numRuns: 12 },
     );
+  });
+
+  it('lets the source read ahead by few batches only, because a barrier has to pass them', async () => {
+    let made = 0;
+    const source = generator({
+      count: 100_000,
+      make: (index) => {
+        made++;
+        return { index, at: index };
+      },
+    });
+    const job = plan(
+      (env) =>
+        void env
+          .from(source)
+          .asyncMap(() => never, options)
+          .collect('out'),
+    );
+    const harness = await new SlotHarness({ job }).start();
+    for (let turns = 0; turns < 200; turns++) await turn();
+    // Batches: in hand, waiting, under construction, and polled from the source but not handed on.
+    expect(made).toBeGreaterThan(64);
+    expect(made).toBeLessThanOrEqual((1 + asyncBatchesMax + 1 + 1) * batchRecordsMax);
+    await harness.kill();
   });
 
   it('ends its calls when the slot is dropped', async () => {
