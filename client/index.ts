@@ -33,6 +33,7 @@ export type {
   KeyedStream,
   OperatorSettings,
   OperatorStream,
+  ReduceObject,
   SideInputStream,
   SinkHandle,
   SourceStream,

@@ -296,7 +296,11 @@ type KindFunctions =
   | { readonly kind: 'map'; readonly map: UserFunction<MapFunction<never, unknown>> }
   | { readonly kind: 'filter'; readonly filter: UserFunction<FilterFunction<never>> }
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
-  | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
+  | {
+      readonly kind: 'reduce';
+      readonly keyOf: KeySelector<never>;
+      readonly reduce: UserFunction<ReduceFunction<never>>;
+    }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
   | {
       readonly kind: 'window-aggregate';

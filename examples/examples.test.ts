@@ -86,6 +86,52 @@ test('routes has every route between known airports, with cities and distance', 
   expect(Math.abs((losAngelesNewYork?.kilometers ?? 0) - 3983)).toBeLessThan(10);
 });
 
+test('async lookup asks again when the service is busy and keeps the order of the clicks', {
+  timeout: 60_000,
+}, async () => {
+  const titles = new Map([
+    ['/', 'Welcome'],
+    ['/docs', 'Documentation'],
+  ]);
+  const clicks = lines('examples/data/clicks.jsonl').map((line) => JSON.parse(line) as { page: string });
+  run('async-lookup');
+  const known = clicks.filter(({ page }) => titles.has(page));
+  expect(known.length).toBeGreaterThan(5);
+  expect(await resultsOf('async-lookup', 'titled')).toEqual(
+    known.map((click) => ({ ...click, title: titles.get(click.page) })),
+  );
+  const unknown = clicks.filter(({ page }) => !titles.has(page));
+  expect(await resultsOf('async-lookup', 'unknown')).toEqual(
+    unknown.map((click) => ({ ...click, message: `404 for ${click.page}` })),
+  );
+});
+
+test('partitioning packs the orders of a warehouse in one lane and inspects large ones in one place', {
+  timeout: 60_000,
+}, async () => {
+  run('partitioning', '--orders', '500');
+  const packed = (await resultsOf('partitioning', 'packed')) as PackedOrder[];
+  expect(packed.map((order) => order.id).sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, id) => id));
+  const lanes = new Map(packed.map((order) => [order.warehouse, order.lane]));
+  expect(Object.fromEntries(lanes)).toEqual({ Lagos: 0, Lima: 1, Lille: 0, Linz: 1, Luanda: 0 });
+  expect(packed.every((order) => order.lane === lanes.get(order.warehouse))).toBe(true);
+  const priceOf = ({ pieces }: PackedOrder): number => (pieces <= 50 ? pieces * 20 : pieces * 20 - 100);
+  expect(packed.every((order) => order.price === priceOf(order))).toBe(true);
+  const inspected = (await resultsOf('partitioning', 'inspected')) as PackedOrder[];
+  const large = packed.filter((order) => priceOf(order) > 1_800).map((order) => order.id);
+  expect(large.length).toBeGreaterThan(5);
+  expect(inspected.map((order) => order.id).sort((a, b) => a - b)).toEqual(large.sort((a, b) => a - b));
+  expect(inspected.every((order) => order.lane === 0)).toBe(true);
+});
+
+interface PackedOrder {
+  readonly id: number;
+  readonly warehouse: string;
+  readonly pieces: number;
+  readonly price: number;
+  readonly lane: number;
+}
+
 test('late data splits readings into those on time, late by their own station, and impossible', {
   timeout: 60_000,
 }, async () => {

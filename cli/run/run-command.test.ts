@@ -117,6 +117,13 @@ describe('millrace run', () => {
     expect(handed?.graphHash).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  test('asks the engine for the slots of every slot-sharing group', async () => {
+    const body = "env.from<number>(source).map((n) => n).slotSharingGroup('apart').print();";
+    writeFileSync(join(directory, 'job.ts'), jobText(body));
+    const { handed } = await run({ parallelism: 3 });
+    expect(handed).toMatchObject({ slots: 6 });
+  });
+
   test('removes its temporary state when no state directory is named', async () => {
     const { handed } = await run({}, (given) => {
       expect(existsSync(given.directory)).toBe(true);

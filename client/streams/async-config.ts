@@ -28,6 +28,7 @@ export function asyncNode<T, Result>(
   checkUserFunction(call, what);
   if (typeof options !== 'object' || options === null)
     throw new EngineError('JOB_INVALID', `${what}: options are ${String(options)}; use an object`);
+  checkNames(options, ['order', 'capacity', 'timeout', 'onTimeout', 'retry'], `${what}: option`);
   const { order = 'ordered', onTimeout = 'fail', retry } = options;
   if (order !== 'ordered' && order !== 'unordered')
     throw new EngineError(
@@ -61,6 +62,7 @@ function timeoutConfig(onTimeout: AsyncOptions<never, unknown>['onTimeout'], wha
 function retryTuning(retry: AsyncRetry, what: string): JsonObject {
   if (typeof retry !== 'object' || retry === null)
     throw new EngineError('JOB_INVALID', `${what}: retry takes { attempts, delay }`);
+  checkNames(retry, ['attempts', 'delay', 'backoff', 'maxDelay', 'if'], `${what}: retry option`);
   const { attempts, delay, backoff = 1, maxDelay } = retry;
   if (!Number.isSafeInteger(attempts) || attempts < 2)
     throw new EngineError(
@@ -75,6 +77,13 @@ function retryTuning(retry: AsyncRetry, what: string): JsonObject {
     maxDelayMs: maxDelay === undefined ? null : checkDuration(maxDelay, 0, `${what}: retry.maxDelay`),
     backoff,
   };
+}
+
+/** An option that is misspelt would have no effect and nobody would notice. */
+function checkNames(given: object, known: readonly string[], what: string): void {
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new EngineError('JOB_INVALID', `${what} '${unknown}' is unknown; there are ${known.join(', ')}`);
 }
 
 /** As a function of its own, with the options as `this`. */

@@ -26,11 +26,11 @@ export function keyedEnds(ends: readonly StreamEnd[]): StreamEnd[] {
 
 /** The functions of `partitionCustom`, checked. The record types are those of the stream; the runtime gives no others. */
 export function customPartition<T, K>(
-  partition: PartitionFunction<K>,
   keyOf: (value: Readonly<T>) => K,
+  partition: PartitionFunction<K>,
 ): CustomPartition {
-  checkFunction(partition, 'partitionCustom: first argument');
-  checkFunction(keyOf, 'partitionCustom: second argument');
+  checkFunction(keyOf, 'partitionCustom: first argument');
+  checkFunction(partition, 'partitionCustom: second argument');
   return { keyOf: keyOf as (value: never) => unknown, partition: partition as PartitionFunction<never> };
 }
 

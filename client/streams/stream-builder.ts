@@ -223,8 +223,8 @@ class StreamOfEnds<T> implements Stream<T> {
     return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'forward'));
   }
 
-  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T> {
-    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'custom', customPartition(partition, keyOf)));
+  partitionCustom<K>(keyOf: (value: Readonly<T>) => K, partition: PartitionFunction<K>): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'custom', customPartition(keyOf, partition)));
   }
 
   asyncMap<Out>(call: UserFunction<AsyncFunction<T, Out>>, options: AsyncOptions<T, Out> = {}): OperatorStream<Out> {
@@ -442,9 +442,9 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     this.#keyOf = keyOf;
   }
 
-  reduce(reduce: ReduceFunction<T>): OperatorStream<T> {
+  reduce(reduce: UserFunction<ReduceFunction<T>>): OperatorStream<T> {
     // A function that takes and returns T has no common supertype but this one; the runtime only ever gives it its own records.
-    const erased = checkFunction(reduce, 'reduce') as unknown as ReduceFunction<never>;
+    const erased = checkUserFunction(reduce, 'reduce') as unknown as UserFunction<ReduceFunction<never>>;
     return new StreamOfNode<T, T>(
       this.#graph,
       addNode(this.#graph, this.#ends, { kind: 'reduce', keyOf: this.#keyOf, reduce: erased }),

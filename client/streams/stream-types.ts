@@ -78,6 +78,20 @@ export interface FunctionObject<Call> {
   readonly apply?: never;
 }
 
+/**
+ * A {@link ReduceFunction} with a life. Its `call` is a method and not a property, so that a stream of a narrower type is still
+ * a stream of a wider one.
+ */
+export interface ReduceObject<T> {
+  /** Called once before the first record of an attempt; a rejection fails the attempt. */
+  open?(context: FunctionContext): void | Promise<void>;
+  /** Called once after the last record, also after a failure. */
+  close?(): void | Promise<void>;
+  /** Called for each record but the first of a key. */
+  call(left: Readonly<T>, right: Readonly<T>): T;
+  readonly apply?: never;
+}
+
 /** Settings of the operator a call has made; each returns the same stream. */
 export interface OperatorSettings {
   /**
@@ -183,10 +197,10 @@ export interface Stream<T> {
   /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
   forward(): Stream<T>;
   /**
-   * Gives each record to the subtask that `partition` says: a whole number of 0 to `partitionCount - 1`. Both functions must
+   * Gives each record to the subtask that `partition(key, partitionCount)` says: a whole number of 0 to `partitionCount - 1`. Both functions must
    * be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
    */
-  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T>;
+  partitionCustom<K>(keyOf: (value: Readonly<T>) => K, partition: PartitionFunction<K>): Stream<T>;
   /** Records that are changes become a stream of changes: `kindOf` says of each what it is. */
   toChangelog(kindOf: (value: Readonly<T>) => ChangeKind, options?: ToChangelogOptions): ChangelogStream<T>;
   /** Every change becomes a record `{ kind, value }` of its own: a stream of changes becomes one of new records. */
@@ -226,6 +240,8 @@ export interface SourceStream<T> extends Stream<T>, OperatorSettings {}
 export interface KeyedStream<T, K extends Key> {
   /** Combines all records of a key so far into one and emits it each time. */
   reduce(reduce: ReduceFunction<T>): OperatorStream<T>;
+  /** The same with an object that has `open` and `close`. */
+  reduce(reduce: ReduceObject<T>): OperatorStream<T>;
   /** Rolling aggregates: emits `{ key, ...results }` for each record. */
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
   /** One row `{ key, ...results }` a key, kept up to date: emits its changes. Takes streams of changes too. */

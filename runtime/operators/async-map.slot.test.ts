@@ -1,4 +1,5 @@
 /** Asynchronous operators from a source to a sink: real subtasks, event loop, checkpoints and restores. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type AsyncOptions,
@@ -11,11 +12,13 @@ import {
   seconds,
   tumbling,
 } from '../../client/index.ts';
+import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import { generator } from '../../connectors/generator/index.ts';
-import { Deliveries } from '../../testing/deliveries.ts';
+import { canonical, Deliveries } from '../../testing/deliveries.ts';
 import { engineErrorOf } from '../../testing/operator-harness.ts';
 import { SlotHarness } from '../../testing/slot-harness.ts';
 import { SlotsHarness } from '../../testing/slots-harness.ts';
+import { asyncBatchesMax } from '../slot/channels.ts';
 
 interface Reading {
   readonly index: number;
@@ -193,6 +196,101 @@ describe.each(['ordered', 'unordered'] as const)('an asynchronous operator, %s',
     expect(calls).toBe(60);
   });
 
+  it('takes a snapshot although it is full and nothing is ever answered', async () => {
+    let calls = 0;
+    const job = plan((env) => {
+      env
+        .from(readings(64))
+        .asyncMap(() => {
+          calls++;
+          return never;
+        }, options)
+        .collect('out');
+    });
+    const harness = await new SlotHarness({ job }).start();
+    while (calls < 64) await turn();
+    expect((await harness.checkpoint())?.checkpointId).toBe(1);
+    await harness.kill();
+  });
+
+  it('delivers every result once when it is killed at any moment and goes on', { timeout: 60_000 }, async () => {
+    const steps = fc.array(fc.constantFrom('checkpoint', 'abort', 'kill', 'kill-uncommitted', 'wait'), {
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(steps, fc.integer({ min: 1, max: 40 }), async (sequence, capacity) => {
+        const delivered = new Deliveries();
+        let attempt = 1;
+        const begin = (restore: SlotHarness['newest']) => {
+          const job = plan((env) => {
+            const looked = env
+              .from(readings(700))
+              .withTimestamps((reading) => reading.at, { outOfOrderness: milliseconds(0) })
+              .asyncFlatMap(
+                async ({ index }, call) => {
+                  for (let left = index % 7; left > 0; left--) await turn();
+                  if (index % 50 === 3 && call.attempt === 1) throw new Error('busy');
+                  return Array.from({ length: index % 4 }, (_, part) => ({ index, part }));
+                },
+                { order, capacity, retry: { attempts: 2, delay: milliseconds(1) } },
+              )
+              .uid('lookup');
+            looked.collect('items').uid('items');
+            looked
+              .keyBy((item) => item.part)
+              .window(tumbling(minutes(1)))
+              .aggregate({ items: count() })
+              .uid('windows')
+              .collect('windows')
+              .uid('counts');
+          });
+          return new SlotHarness({ job, restore, attempt: attempt++, onDelivery: delivered.take }).start();
+        };
+        let harness = await begin(null);
+        for (const step of sequence) {
+          if (step === 'wait') for (let left = 20; left > 0; left--) await turn();
+          else if (step === 'checkpoint') await harness.checkpoint();
+          else if (step === 'abort') {
+            const checkpoint = await harness.snapshot();
+            if (checkpoint !== null) harness.abort(checkpoint);
+          } else {
+            const checkpoint = step === 'kill-uncommitted' ? await harness.snapshot() : null;
+            await harness.kill();
+            harness = await begin(checkpoint ?? harness.newest);
+          }
+        }
+        await harness.finish();
+        expect(canonical(delivered.channels.get('items'))).toEqual(canonical(itemsOfAll));
+        expect(canonical(delivered.channels.get('windows'))).toEqual(canonical(windowsOfAll()));
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('lets the source read ahead by few batches only, because a barrier has to pass them', async () => {
+    let made = 0;
+    const source = generator({
+      count: 100_000,
+      make: (index) => {
+        made++;
+        return { index, at: index };
+      },
+    });
+    const job = plan(
+      (env) =>
+        void env
+          .from(source)
+          .asyncMap(() => never, options)
+          .collect('out'),
+    );
+    const harness = await new SlotHarness({ job }).start();
+    for (let turns = 0; turns < 200; turns++) await turn();
+    // Batches: in hand, waiting, under construction, and polled from the source but not handed on.
+    expect(made).toBeGreaterThan(64);
+    expect(made).toBeLessThanOrEqual((1 + asyncBatchesMax + 1 + 1) * batchRecordsMax);
+    await harness.kill();
+  });
+
   it('ends its calls when the slot is dropped', async () => {
     const signals: AbortSignal[] = [];
     const job = plan((env) => {
@@ -228,6 +326,53 @@ describe.each(['ordered', 'unordered'] as const)('an asynchronous operator, %s',
     await harness.kill();
   });
 });
+
+it('a time asked for while an earlier one is still to ring is not lost', async () => {
+  let nowMs = 0;
+  const calledAt: number[] = [];
+  const job = plan((env) => {
+    env
+      .from(readings(1))
+      .asyncMap(
+        (reading) => {
+          calledAt.push(nowMs);
+          return calledAt.length < 3 ? Promise.reject(new Error('busy')) : Promise.resolve(reading);
+        },
+        { retry: { attempts: 3, delay: seconds(1000) }, timeout: seconds(9000) },
+      )
+      .collect('out');
+  });
+  const harness = await new SlotHarness({ job, nowMs: () => nowMs }).start();
+  while (calledAt.length < 1) await turn();
+  await turn();
+  // The clock is there, its alarm is late, and something else wakes the subtask.
+  nowMs = 1_000_000;
+  harness.runtime.completed(0);
+  while (calledAt.length < 2) await turn();
+  nowMs = 1_500_000;
+  harness.runtime.clockMoved();
+  for (let turns = 0; turns < 5; turns++) await turn();
+  nowMs = 2_000_000;
+  harness.runtime.clockMoved();
+  for (let turns = 0; turns < 5; turns++) await turn();
+  expect(calledAt).toEqual([0, 1_000_000, 2_000_000]);
+  await harness.kill();
+});
+
+const itemsOfAll = Array.from({ length: 700 }, (_, index) => index).flatMap((index) =>
+  Array.from({ length: index % 4 }, (_, part) => ({ index, part })),
+);
+
+function windowsOfAll(): unknown[] {
+  const counts = new Map<string, { key: number; windowStart: number; windowEnd: number; items: number }>();
+  for (const { index, part } of itemsOfAll) {
+    const windowStart = Math.floor((index * 1000) / 60_000) * 60_000;
+    const id = `${part} ${windowStart}`;
+    const items = (counts.get(id)?.items ?? 0) + 1;
+    counts.set(id, { key: part, windowStart, windowEnd: windowStart + 60_000, items });
+  }
+  return [...counts.values()];
+}
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const never = new Promise<never>(() => undefined);

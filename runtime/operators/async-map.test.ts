@@ -1,7 +1,7 @@
 /** Asynchronous operators, call by call: answers are given by hand, the clock is moved by hand. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { engineErrorOf } from '../../testing/operator-harness.ts';
+import { CheckpointImage, engineErrorOf } from '../../testing/operator-harness.ts';
 import { AsyncDriver, type DriverOptions } from './async-driver.test-support.ts';
 
 const orders = ['ordered', 'unordered'] as const;
@@ -341,11 +341,10 @@ describe.each(orders)('a checkpoint of an operator, %s', (order) => {
       fc.asyncProperty(parallelisms, fc.infiniteStream(fc.integer({ min: 0, max: 6 })), async (steps, drawn) => {
         let next = 0;
         let expected: number[] = [];
-        let driver: AsyncDriver | null = null;
+        const image = new CheckpointImage();
         for (const [place, parallelism] of steps.entries()) {
-          const restore = driver === null ? [] : driver.image.rows;
-          const image = driver?.image;
-          const drivers: readonly AsyncDriver[] = await Promise.all(
+          const restore = image.rows;
+          const drivers = await Promise.all(
             Array.from({ length: parallelism }, (_, subtaskIndex) => open({ parallelism, subtaskIndex, restore })),
           );
           expect(drivers.flatMap(({ sent }) => sent as number[]).toSorted((a, b) => a - b)).toEqual(expected);
@@ -362,9 +361,7 @@ describe.each(orders)('a checkpoint of an operator, %s', (order) => {
           expected.sort((a, b) => a - b);
           // One checkpoint has the rows of all subtasks; `apply` refuses two rows of one address.
           const rows = drivers.flatMap((one) => [...one.harness.checkpoint(place + 1)]);
-          driver = drivers[0];
-          for (const row of image?.rows ?? []) driver.image.apply([row]);
-          driver.image.apply(rows);
+          image.apply(rows);
         }
       }),
       { numRuns: 60 },

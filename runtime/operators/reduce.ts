@@ -7,16 +7,19 @@ import type { Key } from '../../core/operators.ts';
 import { ObjectTable } from '../state/object-table.ts';
 import { KeyedOperator } from './keyed-operator.ts';
 import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+import { UserCode } from './user-code.ts';
 
 type Reduce = (left: unknown, right: unknown) => unknown;
 
 class ReduceOperator extends KeyedOperator<'reduce'> {
   readonly #values: ObjectTable;
+  readonly #user: UserCode<Reduce>;
   readonly #reduce: Reduce;
 
   constructor(context: OperatorContext<'reduce'>) {
     super(context, context.functions.keyOf);
-    this.#reduce = context.functions.reduce as unknown as Reduce;
+    this.#user = new UserCode<Reduce>(context.functions.reduce as never, context);
+    this.#reduce = this.#user.call;
     this.#values = new ObjectTable(this.owner, 'value');
     this.newCache().add(this.#values);
   }
@@ -43,6 +46,16 @@ class ReduceOperator extends KeyedOperator<'reduce'> {
     const result = this.#reduce(this.#values.valueAt(known), value);
     this.#values.setAt(known, result);
     return result;
+  }
+
+  override async open(): Promise<void> {
+    await super.open();
+    await this.#user.open();
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await this.#user.close();
   }
 
   advanceWatermark(_watermark: number): boolean {

@@ -5,6 +5,7 @@
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { rescaleSources, rescaleTargets } from '../../core/graph/rescale-share.ts';
 import type { ChannelReader, ChannelWriter } from '../exchange/channel.ts';
+import { defaultExchangeLimits, type ExchangeLimits } from '../exchange/exchange-limits.ts';
 import { LocalChannel } from '../exchange/local-channel.ts';
 
 /** Channels to and from other slots. */
@@ -53,27 +54,40 @@ export function channelId(graph: JobGraph, path: ChannelPath): number {
   return base + path.sourceSubtask * targets + path.targetSubtask;
 }
 
+/**
+ * Batches that may wait in a same-slot channel to an asynchronous operator. Few, because a barrier has to pass them all and
+ * each record takes as long as a call; records in flight are its queue.
+ */
+export const asyncBatchesMax = 2;
+
+/** Bounds of the same-slot channels of an edge. */
+export function localLimitsOf(graph: JobGraph, edge: number): ExchangeLimits {
+  const target = graph.vertices.find((vertex) => vertex.id === graph.edges[edge].targetVertex);
+  if (target?.operators[0].kind !== 'async-map') return defaultExchangeLimits;
+  return { ...defaultExchangeLimits, localBatchesMax: asyncBatchesMax };
+}
+
 /** Same-slot channels, made by whichever end asks first; the ends name whom to wake. */
 export class LocalChannels {
   readonly #channels = new Map<number, { channel: LocalChannel; onReadable: () => void; onWritable: () => void }>();
 
-  writer(id: number, onWritable: () => void): ChannelWriter {
-    const entry = this.#entry(id);
+  writer(id: number, onWritable: () => void, limits: ExchangeLimits): ChannelWriter {
+    const entry = this.#entry(id, limits);
     entry.onWritable = onWritable;
     return entry.channel;
   }
 
-  reader(id: number, onReadable: () => void): ChannelReader {
-    const entry = this.#entry(id);
+  reader(id: number, onReadable: () => void, limits: ExchangeLimits): ChannelReader {
+    const entry = this.#entry(id, limits);
     entry.onReadable = onReadable;
     return entry.channel;
   }
 
-  #entry(id: number) {
+  #entry(id: number, limits: ExchangeLimits) {
     const known = this.#channels.get(id);
     if (known !== undefined) return known;
     const entry = {
-      channel: new LocalChannel({ onReadable: () => entry.onReadable(), onWritable: () => entry.onWritable() }),
+      channel: new LocalChannel({ onReadable: () => entry.onReadable(), onWritable: () => entry.onWritable() }, limits),
       onReadable: () => {},
       onWritable: () => {},
     };

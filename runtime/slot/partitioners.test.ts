@@ -103,8 +103,8 @@ describe('records over slots', () => {
   it('go where a custom partitioner says', async () => {
     const spread = (stream: Stream<Omit<Hop, 'to'>>) =>
       stream.partitionCustom(
-        (key: string, partitionCount) => (key === 'odd' ? partitionCount - 1 : 0),
         (hop) => (hop.index % 2 === 1 ? 'odd' : 'even'),
+        (key, partitionCount) => (key === 'odd' ? partitionCount - 1 : 0),
       );
     const all = await hops(spread, 2, 3);
     expect(all.every((hop) => hop.to === (hop.index % 2) * 2)).toBe(true);
@@ -116,8 +116,8 @@ describe('records over slots', () => {
       hops(
         (stream) =>
           stream.partitionCustom(
-            (_, partitionCount) => partitionCount,
             (hop) => hop.index,
+            (_, partitionCount) => partitionCount,
           ),
         2,
         2,

@@ -32,7 +32,7 @@ import { valveLayout } from '../time/input-lineage.ts';
 import { SlotAlignment } from '../time/slot-alignment.ts';
 import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
-import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
+import { channelId, LocalChannels, localLimitsOf, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
 import { alarm, type Pulse, SlotLoop, type SubtaskLoop } from './slot-loop.ts';
 
@@ -335,7 +335,7 @@ export class SlotRuntime {
     const channels = targets.map((target) => {
       const channel = channelId(graph, { edge: edgeIndex, sourceSubtask: id.subtaskIndex, targetSubtask: target });
       const slot = this.#slotOf.get(idOf({ vertexId: edge.targetVertex, subtaskIndex: target }));
-      if (slot === this.#options.slotIndex) return this.#local.writer(channel, wake);
+      if (slot === this.#options.slotIndex) return this.#local.writer(channel, wake, localLimitsOf(graph, edgeIndex));
       return this.#options.remote.writer(slot as number, channel, context.node.id, wake);
     });
     const head = functions.get(edge.targetVertex);
@@ -358,7 +358,7 @@ export class SlotRuntime {
       const ended = this.#finishedAtStart.has(sourceId);
       const local = slot === this.#options.slotIndex || ended;
       const reader = local
-        ? this.#local.reader(channel, wake)
+        ? this.#local.reader(channel, wake, localLimitsOf(graph, edgeIndex))
         : this.#options.remote.reader(slot as number, channel, wake);
       return { reader, input: edge.targetInput, ended };
     });

@@ -286,7 +286,16 @@ export class Subtask {
     for (const writer of this.#writers) writer.flushOlderThan(startMs, this.#bufferTimeoutMs);
     const result = this.#work(deadlineMs);
     if (result === 'waiting' && this.#acceptsFlush()) for (const writer of this.#writers) writer.flush();
+    if (result === 'waiting' && this.#processingTimeDue !== Number.POSITIVE_INFINITY) this.#askAgain();
     return result;
+  }
+
+  /**
+   * The slot has one alarm per subtask, the earliest asked for. A step may handle what it is for before it rings and ask for
+   * a later time, which the slot then ignores: said again here. A time that has passed waits for room, which wakes by itself.
+   */
+  #askAgain(): void {
+    if (this.#processingTimeDue > this.#host.nowMs()) this.#host.wakeAt(this.#processingTimeDue);
   }
 
   #acceptsFlush(): boolean {
