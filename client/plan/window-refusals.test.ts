@@ -3,16 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { functionsFingerprint } from '../../core/graph/functions-fingerprint.ts';
 import { graphHash } from '../../core/graph/graph-hash.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
-import {
-  count,
-  countWindow,
-  defineJob,
-  globalWindow,
-  type KeyedStream,
-  session,
-  sliding,
-  tumbling,
-} from '../index.ts';
+import { count, countWindow, defineJob, globalWindow, type KeyedStream, session, sliding, tumbling } from '../index.ts';
 import { testSource } from '../test-connectors.test-support.ts';
 
 interface Reading {
@@ -55,10 +46,13 @@ test.each([
   ['tumbling', tumbling(10)],
   ['sliding', sliding(10, 5)],
   ['session', session<Reading>(() => 5)],
-] as [string, WindowDefinition<Reading>][])('a %s window is warned of when nobody gives timestamps', (_kind, window) => {
-  const { warnings } = planned((keyed) => keyed.window(window).aggregate({ n: count() }).uid('w'));
-  expect(warnings.join('\n')).toContain("window 'w' reads 'in' without withTimestamps");
-});
+] as [string, WindowDefinition<Reading>][])(
+  'a %s window is warned of when nobody gives timestamps',
+  (_kind, window) => {
+    const { warnings } = planned((keyed) => keyed.window(window).aggregate({ n: count() }).uid('w'));
+    expect(warnings.join('\n')).toContain("window 'w' reads 'in' without withTimestamps");
+  },
+);
 
 test('the gap function of a session is in the fingerprint of functions and not in the hash when it changes', () => {
   const withGap = (gapOf: (reading: Readonly<Reading>) => number) =>

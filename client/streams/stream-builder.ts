@@ -315,7 +315,12 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
       allowedLatenessMs: this.#allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    const functions = { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates, ...gapFunction(this.#window) } as const;
+    const functions = {
+      kind: 'window-aggregate',
+      keyOf: this.#keyOf,
+      aggregates,
+      ...gapFunction(this.#window),
+    } as const;
     return new StreamOfNode<WindowResult<K, Set>, T>(this.#graph, addNode(this.#graph, this.#ends, functions, config));
   }
 }

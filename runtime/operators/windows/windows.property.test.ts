@@ -27,7 +27,10 @@ interface Scenario {
   model(allowedLatenessMs: number): WindowModel;
 }
 
-const key = fc.constantFrom<Key>(0, 1, -1, 0.5, 'a', 'b', '\ud83d\ude00', 'a key that is longer than thirteen', ['a', 1]);
+const key = fc.constantFrom<Key>(0, 1, -1, 0.5, 'a', 'b', '\ud83d\ude00', 'a key that is longer than thirteen', [
+  'a',
+  1,
+]);
 const records = fc.array(
   fc.record({
     key,
@@ -225,12 +228,15 @@ const cases = scenarios.flatMap(([name, scenario]) =>
   backends.map(([backend, create]) => [name, backend, scenario, create] as const),
 );
 
-test.each(cases)('%s equal the model over random work and restores when on %s', async (_name, _backend, scenario, create) => {
-  const script = fc.array(step, { minLength: 1, maxLength: 40, size: 'max' });
-  await fc.assert(
-    fc.asyncProperty(script, fc.constantFrom(0, 7, 30), (steps, allowedLatenessMs) =>
-      new Run(scenario, allowedLatenessMs, create).all(steps),
-    ),
-    { numRuns: 60 },
-  );
-});
+test.each(cases)(
+  '%s equal the model over random work and restores when on %s',
+  async (_name, _backend, scenario, create) => {
+    const script = fc.array(step, { minLength: 1, maxLength: 40, size: 'max' });
+    await fc.assert(
+      fc.asyncProperty(script, fc.constantFrom(0, 7, 30), (steps, allowedLatenessMs) =>
+        new Run(scenario, allowedLatenessMs, create).all(steps),
+      ),
+      { numRuns: 60 },
+    );
+  },
+);

@@ -219,12 +219,15 @@ describe.each(['memory', 'cold'] as const)('windows on the %s backend', (backend
     expect(image.rows).toEqual([]);
   });
 
-  test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])('a session names its operator when the gap is %d', async (gap) => {
-    const harness = await open(windows(session(null)));
-    const error = await engineErrorOf(harness.process(at(0, 'a', gap)));
-    expect(error.message).toContain("'operator-under-test'");
-    expect(error.message).toContain(`returned ${gap}`);
-  });
+  test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])(
+    'a session names its operator when the gap is %d',
+    async (gap) => {
+      const harness = await open(windows(session(null)));
+      const error = await engineErrorOf(harness.process(at(0, 'a', gap)));
+      expect(error.message).toContain("'operator-under-test'");
+      expect(error.message).toContain(`returned ${gap}`);
+    },
+  );
 
   test('a record changes no session when its aggregate throws', async () => {
     const harness = await open(windows(session(10), { onError: 'skip' }));
@@ -236,7 +239,11 @@ describe.each(['memory', 'cold'] as const)('windows on the %s backend', (backend
 
   test.each([
     ['tumbling', tumbling(10, 'processing'), ['a@100-110:2', 'b@100-110:1', 'a@110-120:1']],
-    ['sliding', aligned(20, 10, 'processing'), ['a@90-110:2', 'b@90-110:1', 'a@100-120:3', 'b@100-120:1', 'a@110-130:1']],
+    [
+      'sliding',
+      aligned(20, 10, 'processing'),
+      ['a@90-110:2', 'b@90-110:1', 'a@100-120:3', 'b@100-120:1', 'a@110-130:1'],
+    ],
     ['session', session(6, 'processing'), ['b@104-110:1', 'a@100-111:2', 'a@119-125:1']],
   ])('a %s window of processing time fires when the clock has passed it', async (_kind, window, expected) => {
     const harness = await open(windows(window), { nowMs: 100 });
