@@ -67,6 +67,49 @@ test('sessions end at a gap, and clicks out of order join the session they belon
   ]);
 });
 
+test('session windows take the gap of each click, and clicks out of order join their session', {
+  timeout: 60_000,
+}, async () => {
+  run('web-sessions', '--gap', '30m');
+  const day = '2026-03-01T';
+  const results = (await resultsOf('web-sessions')) as { user: string; from: string }[];
+  expect([...results].sort((a, b) => `${a.user} ${a.from}`.localeCompare(`${b.user} ${b.from}`))).toEqual([
+    { user: 'ada', from: `${day}10:00:00.000Z`, until: `${day}10:40:00.000Z`, clicks: 3 },
+    { user: 'ada', from: `${day}11:45:00.000Z`, until: `${day}12:45:00.000Z`, clicks: 1 },
+    { user: 'bob', from: `${day}10:02:00.000Z`, until: `${day}11:02:00.000Z`, clicks: 2 },
+    { user: 'bob', from: `${day}11:30:00.000Z`, until: `${day}12:29:00.000Z`, clicks: 2 },
+    { user: 'cyd', from: `${day}12:00:00.000Z`, until: `${day}13:29:59.000Z`, clicks: 2 },
+  ]);
+});
+
+test('sliding averages are those of all measurements in each window', { timeout: 60_000 }, async () => {
+  const begin = Date.parse('2026-03-01T00:00:00Z');
+  const expected = new Map<string, number[]>();
+  for (let index = 0; index < 1500; index++) {
+    const at = begin + index * 1000 - (index % 7 === 0 ? 4000 : 0);
+    for (let start = Math.floor(at / 120_000) * 120_000; start > at - 600_000; start -= 120_000) {
+      const key = `server-${index % 3} ${new Date(start).toISOString()} ${new Date(start + 600_000).toISOString()}`;
+      expected.set(key, [...(expected.get(key) ?? []), (index * 37) % 101]);
+    }
+  }
+  run('sliding-averages', '--measurements', '1500');
+  const results = (await resultsOf('sliding-averages')) as {
+    server: string;
+    from: string;
+    to: string;
+    measurements: number;
+    mean: number;
+    highest: number;
+  }[];
+  const found = results.map(({ server, from, to, ...rest }) => [`${server} ${from} ${to}`, rest] as const);
+  const wanted = [...expected].map(([key, loads]) => {
+    const mean = loads.reduce((left, right) => left + right, 0) / loads.length;
+    return [key, { measurements: loads.length, mean, highest: Math.max(...loads) }] as const;
+  });
+  expect(found).toHaveLength(wanted.length);
+  expect(new Map(found)).toEqual(new Map(wanted));
+});
+
 test('routes has every route between known airports, with cities and distance', { timeout: 60_000 }, async () => {
   const data = 'node_modules/vega-datasets/data';
   const known = new Set(lines(`${data}/airports.csv`).map((line) => line.slice(0, line.indexOf(','))));

@@ -19,7 +19,7 @@ import { MergedWindow } from './merged-window.ts';
 import { type Pane, Panes } from './panes.ts';
 import { SlideCalendar } from './slide-calendar.ts';
 import { SortedTimes } from './sorted-times.ts';
-import { type Firing, WindowOperator } from './window-operator.ts';
+import { canHold, type Firing, WindowOperator } from './window-operator.ts';
 
 interface WindowFiring extends Firing {
   readonly start: number;
@@ -169,7 +169,7 @@ export class SlidingWindowOperator extends WindowOperator<WindowFiring> {
 
   protected override needRows(key: Key, timestamp: number): void {
     const time = this.config.processingTime ? this.clock(this.context.nowMs()) : timestamp;
-    if (time !== time) return;
+    if (!canHold(time)) return;
     const pane = this.#calendar.paneOf(time);
     if (this.#isOver(this.#calendar.lastWindowOf(pane))) return;
     this.prefetch.need(this.#panes.at(pane).table, key);

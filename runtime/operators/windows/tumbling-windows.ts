@@ -11,7 +11,7 @@ import type { Key } from '../../../core/operators.ts';
 import { TimeHeap } from '../../time/time-heap.ts';
 import type { OperatorContext, RestoredRow } from '../operator.ts';
 import { type Pane, Panes } from './panes.ts';
-import { type Firing, WindowOperator } from './window-operator.ts';
+import { canHold, type Firing, WindowOperator } from './window-operator.ts';
 
 interface PaneFiring extends Firing {
   readonly pane: Pane;
@@ -96,7 +96,7 @@ export class TumblingWindowOperator extends WindowOperator<PaneFiring> {
 
   protected override needRows(key: Key, timestamp: number): void {
     const time = this.config.processingTime ? this.clock(this.context.nowMs()) : timestamp;
-    if (time !== time) return;
+    if (!canHold(time)) return;
     const start = this.#startOf(time);
     if (start + this.config.size - 1 + this.config.allowedLatenessMs <= this.time) return;
     this.prefetch.need(this.#panes.at(start).table, key);

@@ -32,6 +32,11 @@ const firedPerTurnMax = 1024;
 /** Times beyond those of a `Date`: windows cannot be computed with. */
 const maxTimestampMs = 8.64e15;
 
+/** True for times that windows can be computed with; false for an absent one. */
+export function canHold(timestamp: number): boolean {
+  return Math.abs(timestamp) <= maxTimestampMs;
+}
+
 export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'window-aggregate'> {
   protected readonly config: WindowConfig;
   protected readonly layout: AggregateLayout;
@@ -78,7 +83,7 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
   emit(value: unknown): void {
     if (this.config.processingTime) return this.#emitNow(value);
     const { timestamp, splitWatermark } = this.context.scope;
-    if (!(Math.abs(timestamp) <= maxTimestampMs)) return this.#badTimestamp(value, timestamp);
+    if (!canHold(timestamp)) return this.#badTimestamp(value, timestamp);
     this.addRecord(value, timestamp, splitWatermark);
     this.shrinkCaches();
   }
