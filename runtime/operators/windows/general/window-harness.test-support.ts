@@ -21,7 +21,7 @@ export interface Reading {
 const keyOf = ((value: Reading) => value.key) as unknown as KeySelector<never>;
 
 export interface WindowOptions {
-  readonly window: WindowDefinition<Reading>;
+  readonly window: WindowDefinition<Reading> | WindowDefinition<never>;
   /** A `WindowTrigger` with any state. */
   readonly trigger?: object | undefined;
   readonly evictor?: WindowEvictor<Reading> | undefined;
