@@ -129,9 +129,8 @@ class Model {
 
   #join(key: Key, n: number, timestamp: number, splitWatermark: number): OpenWindow[] {
     const end = timestamp + 7;
-    if (this.#removal(end) <= splitWatermark) return [];
+    if (this.#removal(end) <= splitWatermark || this.#removal(end) <= this.watermark) return [];
     const touching = this.open.filter((one) => sameKey(one.key, key) && one.start <= end && one.end >= timestamp);
-    if (touching.length === 0 && this.#removal(end) <= this.watermark) return [];
     touching.sort((left, right) => left.start - right.start);
     const bounds = [...touching, { start: timestamp, end }];
     const merged: OpenWindow = {

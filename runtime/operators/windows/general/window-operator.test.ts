@@ -165,14 +165,15 @@ describe.each(['memory', 'cold'] as const)('window on the %s backend', (backend)
     expect(harness.counter('lateAfterIdle')).toBe(1);
   });
 
-  test('takes a record into a session that lives on though its own window is over', async () => {
+  test('judges a record of a session by its own window, before merging', async () => {
     const harness = await open({ window: session<Reading>(10) });
     await harness.process(at(15, 1));
     await harness.watermark(20);
-    await harness.process(at(8, 2), at(-5, 3), at(9, 4, 'a', 18));
+    await harness.process(at(8, 2), at(9, 3, 'a', 18), at(12, 4), at(12, 5, 'a', 12));
     await harness.watermark(24);
-    expect(outputsOf(harness)).toEqual(['a@8: 1,2']);
-    expect(harness.side('late').map(({ value }) => (value as Reading).n)).toEqual([3, 4]);
+    expect(outputsOf(harness)).toEqual(['a@12: 1,4,5']);
+    expect(harness.side('late').map(({ value }) => (value as Reading).n)).toEqual([2, 3]);
+    expect(harness.counter('lateAfterIdle')).toBe(1);
   });
 
   test('keeps state of a key beyond its windows and calls open and close', async () => {
