@@ -215,7 +215,6 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
 
   #add(window: WindowOfKey, value: unknown, input: number): void {
     const contents = this.contents[input] as WindowContents;
-    const isNew = this.#triggerRemoves && !this.#hasContents(window.stateId);
     if (!this.#triggerRemoves) this.#setRemoval(window);
     let result: TriggerResult;
     try {
@@ -223,8 +222,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
       this.#enter(window);
       result = this.#trigger.onElement(value);
     } catch (error) {
-      // The trigger has perhaps not set the timer that removes the window.
-      if (isNew && this.#time !== null) this.#setRemoval(window);
+      // Nobody has asked the trigger, which would have set the timer that removes the window.
+      if (this.#triggerRemoves && !this.#hasContents(window.stateId)) this.#setRemoval(window);
       throw error;
     }
     this.#act(result, window);
