@@ -23,6 +23,7 @@ import {
 import { collection } from '../../connectors/collection/index.ts';
 import { Deliveries } from '../../testing/deliveries.ts';
 import { SlotHarness, type SlotHarnessOptions } from '../../testing/slot-harness.ts';
+import { createColdTestBackend } from '../state/cold-test-backend.ts';
 import { slowSink } from '../../testing/slow-sink.ts';
 
 interface Reading {
@@ -207,4 +208,61 @@ describe('two streams in a window', () => {
     expect(slow.written()).toBe(1500 * 1500);
     expect(aheadMax).toBeLessThan(200_000);
   });
+
+  it.each(['memory', 'cold'])(
+    'give every pair once when the job is killed and restored again and again, %s',
+    async (name) => {
+      const many = Array.from({ length: 1500 }, (_, n) => ({ key: `key ${n % 7}`, at: n, n }));
+      const job = plan((env) => {
+        const stream = (uid: string): KeyedStream<Reading, string> =>
+          env
+            .from(collection(many), { uid })
+            .withTimestamps((reading) => reading.at, { outOfOrderness: 5 })
+            .uid(`${uid}-times`)
+            .keyBy((reading) => reading.key);
+        const pairs = stream('left')
+          .windowJoin(stream('right'), tumbling(300), {}, (a, b) => `${a.n} ${b.n}`)
+          .uid('join');
+        pairs.collect('pairs');
+        pairs.to(slowSink<string>(2_000).sink).uid('slow');
+        const sessions = stream('third')
+          .window(session<Reading>((reading) => (reading.n % 5 < 2 ? 1 : 8)))
+          .process(emits<string>(), {
+            onWindow: (records, { key, emit }) => emit(`${key}: ${records.map((record) => record.n).join()}`),
+          })
+          .uid('sessions');
+        sessions.collect('sessions');
+        sessions.to(slowSink<string>(5).sink).uid('slow-sessions');
+      });
+      const backend = (): Partial<SlotHarnessOptions> => (name === 'cold' ? { backend: createColdTestBackend() } : {});
+      const delivered = new Deliveries();
+      let restore: SlotHarness['newest'] = null;
+      let resumedWithin = 0;
+      for (let attempt = 1; ; attempt++) {
+        const options = { job, restore, attempt, onDelivery: delivered.take, ...backend() };
+        const harness: SlotHarness = await new SlotHarness(options).start();
+        if (attempt === 10) {
+          await harness.finish();
+          break;
+        }
+        await harness.checkpoint();
+        await harness.checkpoint();
+        await harness.kill();
+        restore = harness.newest;
+        const rows = delivered.channels.get('pairs')?.length ?? 0;
+        if (rows > 0) resumedWithin++;
+      }
+      expect(resumedWithin).toBeGreaterThan(2);
+      const expected = many.flatMap((a) =>
+        many
+          .slice(Math.floor(a.at / 300) * 300, Math.floor(a.at / 300) * 300 + 300)
+          .flatMap((b) => (b.key === a.key ? [`${a.n} ${b.n}`] : [])),
+      );
+      expect([...(delivered.channels.get('pairs') as string[])].sort()).toEqual(expected.sort());
+      const undisturbed = new Deliveries();
+      await (await new SlotHarness({ job, onDelivery: undisturbed.take, ...backend() }).start()).finish();
+      expect(delivered.channels.get('sessions')).toEqual(undisturbed.channels.get('sessions'));
+      expect(undisturbed.channels.get('sessions')?.length).toBeGreaterThan(100);
+    },
+  );
 });
