@@ -107,7 +107,7 @@ test('triggers has a result of a page at every second click, and one of the whol
 
 test('window join has every order with the clicks of its user in its hour', { timeout: 60_000 }, async () => {
   type Line = { id: number; user: string; page: string; at: string };
-  const [clicks, orders] = ['clicks', 'orders'].map((name) =>
+  const [clicks, orders] = ['clicks', 'purchases'].map((name) =>
     lines(`examples/data/${name}.jsonl`).map((line) => JSON.parse(line) as Line),
   ) as [Line[], Line[]];
   const hourOf = ({ user, at }: Line): string => `${user} ${at.slice(0, 13)}`;
