@@ -22,7 +22,10 @@ interface Order {
 export default defineJob('window-join', (env) => {
   const { clickInput, orderInput, output, window } = env.params({
     clickInput: params.string({ default: 'examples/data/clicks.jsonl', description: 'JSON lines with user, page, at' }),
-    orderInput: params.string({ default: 'examples/data/purchases.jsonl', description: 'JSON lines with id, user, at' }),
+    orderInput: params.string({
+      default: 'examples/data/purchases.jsonl',
+      description: 'JSON lines with id, user, at',
+    }),
     output: params.string({ default: 'out/window-join', description: 'directory of the results' }),
     window: params.duration({ default: hours(1), description: 'orders and clicks of one such span are joined' }),
   });
