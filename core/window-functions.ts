@@ -133,7 +133,7 @@ export interface WindowFunction<
   open?(context: FunctionContext): void | Promise<void>;
   /** The window fires. */
   onWindow(contents: Contents, context: WindowContext<K, Out, D, W>): void;
-  /** The window is removed; its state is removed afterwards. What is emitted here has the time of the firing. */
+  /** The window is removed; its state is removed afterwards. What is emitted here has the time of the removal. */
   onClear?(context: WindowContext<K, Out, D, W>): void;
   /** Called once after the last record, also after a failure. */
   close?(): void | Promise<void>;

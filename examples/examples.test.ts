@@ -245,6 +245,41 @@ test('fraud rules find every account above a rule once, whether payments or rule
   expect(alerts.map(({ account, rule }) => `${account} ${rule}`).sort()).toEqual(expected.sort());
 });
 
+test('triggers has a result of a page at every second click, and one of the whole day', {
+  timeout: 60_000,
+}, async () => {
+  const clicksOf = new Map<string, number>();
+  for (const line of lines('examples/data/clicks.jsonl')) {
+    const { page } = JSON.parse(line) as { page: string };
+    clicksOf.set(page, (clicksOf.get(page) ?? 0) + 1);
+  }
+  run('triggers', '--every', '2');
+  const results = (await resultsOf('triggers')) as { page: string; day: string; clicks: number; early: boolean }[];
+  expect(new Set(results.map((result) => result.day))).toEqual(new Set(['2026-03-01']));
+  for (const [page, clicks] of clicksOf) {
+    const ofPage = results.filter((result) => result.page === page).sort((a, b) => a.clicks - b.clicks);
+    const early = ofPage.filter((result) => result.early).map((result) => result.clicks);
+    expect(early).toEqual(Array.from({ length: Math.floor(clicks / 2) }, (_, index) => (index + 1) * 2));
+    expect(ofPage.filter((result) => !result.early).map((result) => result.clicks)).toEqual([clicks]);
+  }
+});
+
+test('window join has every order with the clicks of its user in its hour', { timeout: 60_000 }, async () => {
+  type Line = { id: number; user: string; page: string; at: string };
+  const [clicks, orders] = ['clicks', 'purchases'].map((name) =>
+    lines(`examples/data/${name}.jsonl`).map((line) => JSON.parse(line) as Line),
+  ) as [Line[], Line[]];
+  const hourOf = ({ user, at }: Line): string => `${user} ${at.slice(0, 13)}`;
+  const expected = orders.flatMap((order) => {
+    const seen = clicks.filter((click) => hourOf(click) === hourOf(order));
+    return seen.length === 0 ? [`${order.id} null`] : seen.map((click) => `${order.id} ${click.page}`);
+  });
+  run('window-join');
+  const results = (await resultsOf('window-join')) as { order: number; page: string | null }[];
+  expect(expected.some((text) => text.endsWith('null'))).toBe(true);
+  expect(results.map(({ order, page }) => `${order} ${page}`).sort()).toEqual(expected.sort());
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);

@@ -4,6 +4,9 @@
  */
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import {
+  purging,
+  countTrigger,
+  countEvictor,
   avg,
   count,
   defineJob,
@@ -49,6 +52,50 @@ function kindsOf(define: (env: JobEnvironment) => void): string[] {
 }
 
 describe('types of streams', () => {
+  test('of windows and joins flow from trigger, function and both streams', () => {
+    const define = (env: JobEnvironment): void => {
+      const keyed = env.from(testSource<Flight>()).keyBy((f) => f.origin);
+      const others = env.from(testSource<{ gate: number }>()).keyBy((gate) => `${gate.gate}`);
+      const windows = keyed
+        .window(tumbling(10))
+        .trigger(purging(countTrigger(5)))
+        .evictor(countEvictor(3));
+      const delays = windows.aggregate({ mean: avg((f) => f.delay) }, ({ key, mean }) => `${key} ${mean}`);
+      expectTypeOf<RecordOf<typeof delays>>().toEqualTypeOf<string>();
+      expectTypeOf<RecordOf<ReturnType<typeof delays.late>>>().toEqualTypeOf<Flight>();
+      const slowest = windows.reduce((a, b) => (b.delay > a.delay ? b : a));
+      expectTypeOf<RecordOf<typeof slowest>>().toEqualTypeOf<Flight>();
+      const counted = windows.process(emits<number>(), {
+        windowState: { seen: valueState<boolean>() },
+        onWindow(flights, { key, windowState, emit }) {
+          expectTypeOf(flights).toEqualTypeOf<readonly Readonly<Flight>[]>();
+          expectTypeOf(key).toEqualTypeOf<string>();
+          expectTypeOf(windowState.seen.value()).toEqualTypeOf<boolean | undefined>();
+          emit(flights.length);
+        },
+      });
+      expectTypeOf<RecordOf<typeof counted>>().toEqualTypeOf<number>();
+      const joined = keyed.windowJoin(others, tumbling(10), { type: 'left' }, (flight, gate) => {
+        expectTypeOf(flight).toEqualTypeOf<Readonly<Flight>>();
+        expectTypeOf(gate).toEqualTypeOf<Readonly<{ gate: number }> | null>();
+        return { delay: flight.delay, gate: gate?.gate ?? null };
+      });
+      expectTypeOf<RecordOf<typeof joined>>().toEqualTypeOf<{ delay: number; gate: number | null }>();
+      expectTypeOf<RecordOf<ReturnType<typeof joined.lateSecond>>>().toEqualTypeOf<{ gate: number }>();
+      const grouped = keyed.coGroup(others, tumbling(10), (flights, gates, { key }) => [
+        [key, flights.length, gates.map((gate) => gate.gate)] as const,
+      ]);
+      expectTypeOf<RecordOf<typeof grouped>>().toEqualTypeOf<readonly [string, number, number[]]>();
+      keyed.windowJoin(
+        others,
+        tumbling(10),
+        { trigger: countTrigger(2), allowedLateness: 5 },
+        (a, b) => a.delay + b.gate,
+      );
+    };
+    expect(define).toBeTypeOf('function');
+  });
+
   test('flow from source to sink when nothing is annotated', () => {
     const kinds = kindsOf((env) => {
       const flights = env.from(testSource<Flight>());
@@ -321,6 +368,19 @@ describe('types of streams', () => {
       flights.onError('skip');
       // @ts-expect-error a reduce gives what it takes
       keyed.reduce((left, right) => left.delay + right.delay);
+      // @ts-expect-error the second side of a left join may be missing
+      keyed.windowJoin(keyed, tumbling(1), { type: 'left' }, (a, b) => a.delay + b.delay);
+      keyed.windowJoin(
+        // @ts-expect-error a join needs streams of the same keys
+        flights.keyBy((f) => f.delay),
+        tumbling(1),
+        {},
+        (a) => a,
+      );
+      // @ts-expect-error without emits<...>() a window function emits nothing
+      keyed.window(tumbling(1)).process({ onWindow: (all, context) => context.emit(all.length) });
+      // @ts-expect-error the state of a trigger is declared
+      keyed.window(tumbling(1)).trigger({ onElement: (_value, { state }) => state.seen.value() ?? 'fire' });
       // @ts-expect-error without emits<...>() nothing goes to the main output
       keyed.process({ onRecord: (f, context) => context.emit(f.origin) });
     };

@@ -283,8 +283,8 @@ export interface KeyedStream<T, K extends Key> {
    */
   windowJoin<B, Out, Type extends WindowJoinType = 'inner'>(
     other: KeyedStream<B, K>,
-    window: WindowDefinition<T | B>,
-    options: WindowJoinOptions<T | B, Type>,
+    window: WindowDefinition<NoInfer<T | B>>,
+    options: WindowJoinOptions<NoInfer<T | B>, Type>,
     join: (
       first: Readonly<T> | (Type extends 'right' | 'full' ? null : never),
       second: Readonly<B> | (Type extends 'left' | 'full' ? null : never),
@@ -293,9 +293,9 @@ export interface KeyedStream<T, K extends Key> {
   /** Makes results of the records that both streams have in a window; one of the two lists may be empty. */
   coGroup<B, Out>(
     other: KeyedStream<B, K>,
-    window: WindowDefinition<T | B>,
+    window: WindowDefinition<NoInfer<T | B>>,
     coGroup: CoGroupFunction<T, B, K, Out>,
-    options?: Omit<WindowJoinOptions<T | B>, 'type'>,
+    options?: Omit<WindowJoinOptions<NoInfer<T | B>>, 'type'>,
   ): CoGroupedStream<Out, T, B>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
   process<D extends StateDeclarations = Record<never, never>, Out = never>(

@@ -11,7 +11,6 @@ import type { TriggerContext, TriggerResult, WindowTrigger } from '../../core/wi
 import type { Duration } from '../durations.ts';
 
 type NoState = Record<never, never>;
-type Remembers<T> = { readonly last: ValueStateDeclaration<T> };
 /** Next time at which a continuous trigger fires. */
 type NextTime = { readonly next: ValueStateDeclaration<number> };
 
@@ -19,7 +18,7 @@ type NextTime = { readonly next: ValueStateDeclaration<number> };
  * Fires when the watermark reaches the last millisecond of the window; for records that come later, within the allowed
  * lateness, at once. What event-time windows have by default.
  */
-export function eventTimeTrigger(): WindowTrigger<unknown, NoState> {
+export function eventTimeTrigger(): WindowTrigger<unknown, Record<never, never>> {
   const lastMs = (context: TriggerContext<NoState>): number => context.window.end - 1;
   return {
     kind: 'event-time',
@@ -38,7 +37,7 @@ export function eventTimeTrigger(): WindowTrigger<unknown, NoState> {
 }
 
 /** Fires when the clock has passed the last millisecond of the window. What processing-time windows have by default. */
-export function processingTimeTrigger(): WindowTrigger<unknown, NoState> {
+export function processingTimeTrigger(): WindowTrigger<unknown, Record<never, never>> {
   const lastMs = (context: TriggerContext<NoState>): number => context.window.end - 1;
   return {
     kind: 'processing-time',
@@ -93,7 +92,7 @@ export function countTrigger(count: number): WindowTrigger<unknown, { readonly c
 export function deltaTrigger<In>(
   threshold: number,
   delta: (earlier: Readonly<In>, later: Readonly<In>) => number,
-): WindowTrigger<In, Remembers<{ readonly record: In }>> {
+): WindowTrigger<In, { readonly last: ValueStateDeclaration<{ readonly record: In }> }> {
   if (typeof threshold !== 'number' || threshold !== threshold || typeof delta !== 'function')
     throw invalid('deltaTrigger needs a threshold that is a number, and a function of two records');
   return {
@@ -114,7 +113,9 @@ export function deltaTrigger<In>(
  * @param interval whole milliseconds, 1 or more
  * @throws EngineError JOB_INVALID when it is not such a number
  */
-export function continuousEventTime(interval: Duration): WindowTrigger<unknown, NextTime> {
+export function continuousEventTime(
+  interval: Duration,
+): WindowTrigger<unknown, { readonly next: ValueStateDeclaration<number> }> {
   const intervalMs = checkInterval('continuousEventTime', interval);
   const lastMs = (context: TriggerContext<NextTime>): number => context.window.end - 1;
   const fireAfter = (timeMs: number, context: TriggerContext<NextTime>): void => {
@@ -160,7 +161,9 @@ export function continuousEventTime(interval: Duration): WindowTrigger<unknown, 
  * @param interval whole milliseconds, 1 or more
  * @throws EngineError JOB_INVALID when it is not such a number
  */
-export function continuousProcessingTime(interval: Duration): WindowTrigger<unknown, NextTime> {
+export function continuousProcessingTime(
+  interval: Duration,
+): WindowTrigger<unknown, { readonly next: ValueStateDeclaration<number> }> {
   const intervalMs = checkInterval('continuousProcessingTime', interval);
   const fireAfter = (timeMs: number, context: TriggerContext<NextTime>): void => {
     const lastMs = context.window.end - 1;
@@ -219,7 +222,7 @@ export function purging<In, D extends StateDeclarations>(trigger: WindowTrigger<
 }
 
 /** Never fires: for windows that are looked at by `onClear` only. */
-export function neverTrigger(): WindowTrigger<unknown, NoState> {
+export function neverTrigger(): WindowTrigger<unknown, Record<never, never>> {
   return { kind: 'never', onElement: () => 'continue', onMerge: () => undefined };
 }
 

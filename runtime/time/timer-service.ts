@@ -27,8 +27,8 @@ export type TimeDomain = 'event' | 'processing';
 export interface Timer {
   readonly time: number;
   readonly key: Key;
-  /** What of the key the timer belongs to (a window); null where it belongs to the key alone. */
-  readonly namespace: Key | null;
+  /** What of the key the timer belongs to (a window); absent where it belongs to the key alone. */
+  readonly namespace?: Key;
 }
 
 /** Name of the state that holds the timers of a domain. */
@@ -119,7 +119,8 @@ function timerOf(text: string): Timer {
     typeof time.key === 'number' && (namespace === null || namespace.end === bytes.length),
     'a timer row is addressed by time, key and namespace',
   );
-  return { time: time.key, key: key.key, namespace: namespace === null ? null : namespace.key };
+  if (namespace === null) return { time: time.key, key: key.key };
+  return { time: time.key, key: key.key, namespace: namespace.key };
 }
 
 export class TimerService {

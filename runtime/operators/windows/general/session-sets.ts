@@ -40,11 +40,6 @@ export class SessionSets {
     newCache().add(this.#table);
   }
 
-  /** True when a session of the key touches or overlaps `[start, end)`. */
-  touches(key: Key, start: number, end: number): boolean {
-    return sessionsOf(this.#table.get(key)).some((session) => touch(session, start, end));
-  }
-
   /** The sessions that a record with the window `[start, end)` would become part of, as far as they are in the slot. */
   knownTouching(key: Key, start: number, end: number): readonly Session[] {
     const slot = this.#table.index.find(key);

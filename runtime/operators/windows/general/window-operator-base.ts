@@ -179,9 +179,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     const start = this.#assigner.starts[0] as number;
     const end = this.#assigner.ends[0] as number;
     const lateness = this.#latenessOf(end);
-    if (lateness === 'late') return this.#late(value, input, lateness);
-    // Its own window is over by the merged watermark only, and may live on as part of a session that is not.
-    if (lateness === 'late-after-idle' && !sessions.touches(key, start, end)) return this.#late(value, input, lateness);
+    if (lateness !== 'on-time') return this.#late(value, input, lateness);
     const { session, merged } = sessions.add(key, start, end);
     const window = { key, start: session.start, end: session.end, stateId: stateIdOf(key, session) };
     if (merged.length > 0) this.#merge(window, merged);
@@ -217,7 +215,6 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
 
   #add(window: WindowOfKey, value: unknown, input: number): void {
     const contents = this.contents[input] as WindowContents;
-    const isNew = this.#triggerRemoves && !this.#hasContents(window.stateId);
     if (!this.#triggerRemoves) this.#setRemoval(window);
     let result: TriggerResult;
     try {
@@ -225,8 +222,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
       this.#enter(window);
       result = this.#trigger.onElement(value);
     } catch (error) {
-      // The trigger has perhaps not set the timer that removes the window.
-      if (isNew && this.#time !== null) this.#setRemoval(window);
+      // Nobody has asked the trigger, which would have set the timer that removes the window.
+      if (this.#triggerRemoves && !this.#hasContents(window.stateId)) this.#setRemoval(window);
       throw error;
     }
     this.#act(result, window);
