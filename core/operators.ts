@@ -151,7 +151,11 @@ export type OperatorFunctions =
       /** True for a record that deletes its row; null: the row kinds of the input say it. */
       readonly isDelete: ((value: never) => boolean) | null;
     }
-  | { readonly kind: 'updating-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      readonly kind: 'updating-aggregate';
+      readonly keyOf: KeySelector<never>;
+      readonly aggregates: AggregateSet<never>;
+    }
   | {
       readonly kind: 'top-n';
       readonly keyOf: KeySelector<never>;

@@ -12,7 +12,7 @@ import { userFunctionsOf } from '../../core/graph/functions-fingerprint.ts';
  * @throws EngineError JOB_INVALID when one of the two is not what it should be
  */
 export function filtered<In, Out>(
-  aggregate: Aggregate<In, Out>,
+  aggregate: Aggregate<NoInfer<In>, Out>,
   predicate: (value: In) => boolean,
 ): Aggregate<In, Out> {
   if (typeof predicate !== 'function') {
