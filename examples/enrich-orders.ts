@@ -21,7 +21,7 @@ interface Customer {
 
 export default defineJob('enrich-orders', (env) => {
   const { orders, customers, output } = env.params({
-    orders: params.string({ default: 'examples/data/orders.jsonl', description: 'JSON lines of orders' }),
+    orders: params.string({ default: 'examples/data/shop-orders.jsonl', description: 'JSON lines of orders' }),
     customers: params.string({ default: 'examples/data/customers.jsonl', description: 'JSON lines of customers' }),
     output: params.string({ default: 'out/enrich-orders', description: 'directory of the results' }),
   });

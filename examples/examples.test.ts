@@ -108,7 +108,7 @@ async function tableOf(...path: readonly string[]): Promise<unknown[]> {
 }
 
 test('top products ends with the table of all orders', { timeout: 60_000 }, async () => {
-  const orders = parsed<OrderLine>('examples/data/orders.jsonl');
+  const orders = parsed<OrderLine>('examples/data/shop-orders.jsonl');
   const products = [...new Set(orders.map(({ product }) => product))].map((product) => {
     const own = orders.filter((order) => order.product === product);
     return {
@@ -132,7 +132,7 @@ test('enriched orders have the newest city of their customer, or none', { timeou
       city,
     ]),
   );
-  const expected = parsed<OrderLine>('examples/data/orders.jsonl').map(({ order, customer, amount }) => ({
+  const expected = parsed<OrderLine>('examples/data/shop-orders.jsonl').map(({ order, customer, amount }) => ({
     order,
     customer,
     amount,

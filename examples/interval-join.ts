@@ -21,8 +21,8 @@ interface Payment {
 
 export default defineJob('interval-join', (env) => {
   const { orders, payments, output, within } = env.params({
-    orders: params.string({ default: 'examples/data/orders.jsonl', description: 'JSON lines of orders' }),
-    payments: params.string({ default: 'examples/data/payments.jsonl', description: 'JSON lines of payments' }),
+    orders: params.string({ default: 'examples/data/shop-orders.jsonl', description: 'JSON lines of orders' }),
+    payments: params.string({ default: 'examples/data/shop-payments.jsonl', description: 'JSON lines of payments' }),
     output: params.string({ default: 'out/interval-join', description: 'directory of the results' }),
     within: params.duration({ default: minutes(30), description: 'how long after the order a payment counts' }),
   });

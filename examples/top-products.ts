@@ -16,7 +16,7 @@ interface Order {
 
 export default defineJob('top-products', (env) => {
   const { input, output, places } = env.params({
-    input: params.string({ default: 'examples/data/orders.jsonl', description: 'JSON lines of orders' }),
+    input: params.string({ default: 'examples/data/shop-orders.jsonl', description: 'JSON lines of orders' }),
     output: params.string({ default: 'out/top-products', description: 'directory of the results' }),
     places: params.integer({ default: 3, description: 'products in the table' }),
   });
