@@ -12,7 +12,7 @@ import { rowKind } from './stream/batch.ts';
 /** What kinds of changes a stream has, see core/changelog.ts. */
 export type ChangelogMode = 'append' | 'upsert' | 'retract';
 /** What happened to a row. */
-export type ChangeKind = keyof typeof rowKind;
+export type ChangeKind = 'insert' | 'updateBefore' | 'updateAfter' | 'delete';
 
 /** A change as a record of its own; made by `changes()`. */
 export interface Change<T> {

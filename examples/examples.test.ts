@@ -280,6 +280,75 @@ test('window join has every order with the clicks of its user in its hour', { ti
   expect(results.map(({ order, page }) => `${order} ${page}`).sort()).toEqual(expected.sort());
 });
 
+interface OrderLine {
+  order: number;
+  customer: string;
+  product: string;
+  amount: number;
+  at: string;
+}
+
+const parsed = <T>(path: string): T[] => lines(path).map((line) => JSON.parse(line) as T);
+
+/** The table that the changes of a directory describe, row by row as text. */
+async function tableOf(...path: readonly string[]): Promise<unknown[]> {
+  const rows = new Map<string, unknown>();
+  for (const { op, row } of (await resultsOf(...path)) as { op: string; row: unknown }[]) {
+    const text = JSON.stringify(row);
+    if (op === '+I' || op === '+U') rows.set(text, row);
+    else expect(rows.delete(text), `taken back: ${text}`).toBe(true);
+  }
+  return [...rows.values()];
+}
+
+test('top products ends with the table of all orders', { timeout: 60_000 }, async () => {
+  const orders = parsed<OrderLine>('examples/data/shop-orders.jsonl');
+  const products = [...new Set(orders.map(({ product }) => product))].map((product) => {
+    const own = orders.filter((order) => order.product === product);
+    return {
+      product,
+      revenue: own.reduce((total, { amount }) => total + amount, 0),
+      customers: new Set(own.map(({ customer }) => customer)).size,
+      large: own.filter(({ amount }) => amount >= 100).length,
+    };
+  });
+  products.sort((left, right) => right.revenue - left.revenue || (left.product < right.product ? -1 : 1));
+  run('top-products');
+  const table = (await tableOf('top-products')) as { rank: number }[];
+  table.sort((left, right) => left.rank - right.rank);
+  expect(table).toEqual(products.slice(0, 3).map((product, index) => ({ rank: index + 1, ...product })));
+});
+
+test('enriched orders have the newest city of their customer, or none', { timeout: 60_000 }, async () => {
+  const cities = new Map(
+    parsed<{ customer: string; city: string | null }>('examples/data/customers.jsonl').map(({ customer, city }) => [
+      customer,
+      city,
+    ]),
+  );
+  const expected = parsed<OrderLine>('examples/data/shop-orders.jsonl').map(({ order, customer, amount }) => ({
+    order,
+    customer,
+    amount,
+    city: cities.get(customer) ?? null,
+  }));
+  run('enrich-orders');
+  const table = (await tableOf('enrich-orders')) as { order: number }[];
+  expect(table.sort((left, right) => left.order - right.order)).toEqual(expected);
+});
+
+test('the interval join pairs orders with payments in time only', { timeout: 60_000 }, async () => {
+  run('interval-join');
+  const pairs = (await resultsOf('interval-join')) as { order: number; afterMinutes: number }[];
+  expect(pairs.sort((left, right) => left.order - right.order || left.afterMinutes - right.afterMinutes)).toEqual([
+    { order: 1, paid: 30, afterMinutes: 2 },
+    { order: 3, paid: 40, afterMinutes: 3 },
+    { order: 3, paid: 40, afterMinutes: 5 },
+    { order: 4, paid: 30, afterMinutes: 30 },
+    { order: 5, paid: 60, afterMinutes: 1 },
+  ]);
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);

@@ -203,7 +203,7 @@ test('a join is one vertex that both streams reach by key, with late outputs for
       .windowJoin(keyed(env), tumbling(10), { type: 'full' }, (a, b) => `${a?.value} ${b?.value}`)
       .uid('out');
     out.print();
-    out.late().map((reading) => reading.value);
+    out.lateFirst().map((reading) => reading.value);
     out.lateSecond().print();
   });
   const edges = graph.edges.filter((edge) => edge.targetVertex === 'out');

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { ConnectorContext } from '../../core/connector/index.ts';
 import { collectSink } from './collect.ts';
+import { collectTableSink } from './collect-table.ts';
 import { printSink } from './print.ts';
 
 interface Delivery {
@@ -58,6 +59,38 @@ describe('the collect sink', () => {
   });
 });
 
+describe('the collect sink with a key', () => {
+  test('hands over the last change of each key of a checkpoint', async () => {
+    const deliveries: Delivery[] = [];
+    const context = contextWith(deliveries);
+    const sink = collectTableSink<{ id: number; n: number }>('table', (row) => row.id);
+    const writer = sink.createWriter(context);
+    await writer.open([]);
+    const changes: [number, number, number][] = [
+      [1, 1, 0],
+      [2, 1, 0],
+      [1, 1, 1],
+      [1, 2, 2],
+      [2, 1, 3],
+    ];
+    for (const [id, n, kind] of changes) writer.write({ id, n }, Number.NaN, kind);
+    const { committables } = await writer.prepareCommit(3, false);
+    expect(await writer.prepareCommit(4, true)).toEqual({ committables: [], state: [] });
+    await sink
+      .createCommitter?.(context)
+      .commit(committables.map((data) => ({ checkpointId: 3, subtaskIndex: 0, data })));
+    expect(deliveries).toHaveLength(1);
+    expect(deliveries[0]).toMatchObject({
+      channel: 'table',
+      id: 'table-3-0',
+      values: [
+        { op: '+U', row: { id: 1, n: 2 } },
+        { op: '-D', row: null },
+      ],
+    });
+  });
+});
+
 describe('the print sink', () => {
   /** Runs `write` with standard output kept instead of shown. */
   async function outputOf(write: () => Promise<void>): Promise<string> {
@@ -84,6 +117,15 @@ describe('the print sink', () => {
       await writer.prepareCommit(1, true);
     });
     expect(text).toBe('> {"a":1,"b":["2"]}\n> "x\\ny"\n> undefined\n');
+  });
+
+  test('begins each line with what happened when the stream is one of changes', async () => {
+    const text = await outputOf(async () => {
+      const writer = printSink<number>('', true).createWriter(contextWith([]));
+      for (const kind of [0, 1, 2, 3]) writer.write(7, Number.NaN, kind);
+      await writer.prepareCommit(1, true);
+    });
+    expect(text).toBe('+I 7\n-U 7\n+U 7\n-D 7\n');
   });
 
   test('loses nothing when more is written than its buffer holds', async () => {

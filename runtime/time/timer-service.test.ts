@@ -26,7 +26,7 @@ describe('timer service', () => {
     const timer = fc.record({
       time: fc.integer({ min: -5, max: 20 }),
       key: fc.constantFrom<Key>('a', 'b', 3, -3, '\uffee', '\ud83d\ude00', true, ['a', 1]),
-      namespace: fc.constantFrom<Key | null>(null, -1, 5, ['w', 5]),
+      namespaces: fc.constantFrom<readonly Key[]>([], [-1], [5], [['w', 5]]),
       remove: fc.boolean(),
     });
     fc.assert(
@@ -36,8 +36,9 @@ describe('timer service', () => {
         (steps, target) => {
           const timers = newTimers();
           const model = new Map<string, Timer & { bytes: Uint8Array }>();
-          for (const { time, key, namespace, remove } of steps) {
-            const bytes = Buffer.concat([key, ...(namespace === null ? [] : [namespace])].map(encodeKeyToBytes));
+          for (const { time, key, namespaces, remove } of steps) {
+            const [namespace = null] = namespaces;
+            const bytes = Buffer.concat([key, ...namespaces].map(encodeKeyToBytes));
             const id = `${time} ${Buffer.from(bytes).toString('hex')}`;
             if (remove) timers.delete(time, key, namespace);
             else timers.register(time, key, namespace);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CsvEncoder } from './csv-encoder.ts';
+import { ChangeLinesEncoder } from './change-lines-encoder.ts';
 import { JsonLinesEncoder } from './json-lines-encoder.ts';
 
 const json = new JsonLinesEncoder<unknown>();
@@ -44,6 +45,16 @@ describe('JsonLinesEncoder', () => {
     expect(() => json.encode(value)).toThrow(
       expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE', message: expect.stringMatching(message) }),
     );
+  });
+});
+
+describe('ChangeLinesEncoder', () => {
+  it('says what happened to the row when the stream is one of changes', () => {
+    const changes = new ChangeLinesEncoder<unknown>();
+    expect([0, 1, 2, 3].map((kind) => changes.encode({ a: kind }, kind)).join('')).toBe(
+      '{"op":"+I","row":{"a":0}}\n{"op":"-U","row":{"a":1}}\n{"op":"+U","row":{"a":2}}\n{"op":"-D","row":{"a":3}}\n',
+    );
+    expect(() => changes.encode(new Map(), 0)).toThrow(/the record itself is a Map/);
   });
 });
 
