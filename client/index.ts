@@ -22,11 +22,33 @@ export type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './streams/stream-types.ts';
+export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
+export {
+  type AlignmentOptions,
+  bounded,
+  customWatermarks,
+  monotonous,
+  noWatermarks,
+  punctuated,
+  type TimeSettings,
+  type TimestampOptions,
+} from './streams/watermarks.ts';
+export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
+export {
+  continuousEventTime,
+  continuousProcessingTime,
+  countTrigger,
+  deltaTrigger,
+  eventTimeTrigger,
+  neverTrigger,
+  processingTimeTrigger,
+  purging,
+} from './windows/triggers.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -75,6 +97,7 @@ export {
   type PlanOptions,
 } from '../core/graph/job-definition.ts';
 export type {
+  ChainingHint,
   JobEdge,
   JobGraph,
   JobOptions,
@@ -84,6 +107,8 @@ export type {
   RestartStrategyOptions,
 } from '../core/graph/job-graph.ts';
 export type {
+  AsyncCallContext,
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
@@ -94,11 +119,35 @@ export type {
   OnError,
   OperatorKind,
   OutputTag,
+  PartitionFunction,
   ProcessContext,
   ReduceFunction,
   TimerContext,
   TimerRegistry,
 } from '../core/operators.ts';
+export type {
+  BoundedWatermarks,
+  CustomWatermarks,
+  NoWatermarks,
+  PunctuatedWatermarks,
+  WatermarkGenerator,
+  WatermarkStrategy,
+} from '../core/watermarks.ts';
+export type {
+  CoGroupFunction,
+  EvictorContext,
+  TriggerContext,
+  TriggerMergeContext,
+  TriggerResult,
+  WindowBounds,
+  WindowContext,
+  WindowElement,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../core/window-functions.ts';
 export type {
   CountWindows,
   GlobalWindows,

@@ -5,6 +5,9 @@
 import type { AggregateSet } from './aggregate.ts';
 import type { Sink, Source } from './connector/index.ts';
 import type { StateDeclarations, StateHandles } from './state/declarations.ts';
+import type { AlignmentSettings, WatermarkStrategy } from './watermarks.ts';
+import type { CoGroupFunction, WindowEvictor, WindowFunction, WindowInfo, WindowTrigger } from './window-functions.ts';
+import type { WindowDefinition } from './windows.ts';
 
 /** Values that can be keys: order-preserving and canonical. -0 equals 0, there is one NaN. */
 export type KeyPrimitive = string | number | bigint | boolean | Date | Uint8Array;
@@ -50,6 +53,9 @@ export type FlatMapFunction<In, Out> = (value: Readonly<In>) => Iterable<Out>;
 export type KeySelector<In, K extends Key = Key> = (value: Readonly<In>) => K;
 /** Combines what a key had so far with the next record. */
 export type ReduceFunction<T> = (left: Readonly<T>, right: Readonly<T>) => T;
+
+/** What `broadcastInput(...)` calls for each record of the main stream. */
+export type SideFlatMapFunction = (value: never, side: never) => Iterable<unknown>;
 
 /** Timers of the current key. */
 export interface TimerRegistry {
@@ -104,17 +110,72 @@ export interface KeyedProcessFunction<In, K, Out, D extends StateDeclarations> {
 /** What happens to a record whose function threw. */
 export type OnError = 'fail' | 'skip' | { readonly sideOutput: string };
 
-/** The functions of one operator, by kind. `keyOf` runs on both sides of the exchange and must be pure. */
-export type OperatorFunctions =
+/**
+ * Says which of `partitionCount` subtasks a record of this key goes to: a whole number of 0 to `partitionCount - 1`. Pure.
+ */
+export type PartitionFunction<K> = (key: K, partitionCount: number) => number;
+
+/** What `partitionCustom` was given; runs in the subtasks that send. */
+export interface CustomPartition {
+  readonly keyOf: (value: never) => unknown;
+  readonly partition: PartitionFunction<never>;
+}
+
+/** What an asynchronous function is told about one call. */
+export interface AsyncCallContext {
+  /** Fires when nobody waits for the answer any more: at the timeout, and when the attempt ends. */
+  readonly signal: AbortSignal;
+  /** 1 for the first call for a record, 2 for its first retry, and so on. After a restart of the job it is 1 again. */
+  readonly attempt: number;
+}
+
+/** One promise for each record; see `asyncMap`. */
+export type AsyncFunction<In, Out> = (value: Readonly<In>, call: AsyncCallContext) => PromiseLike<Out>;
+
+/**
+ * The functions of one operator, by kind. `keyOf` runs on both sides of the exchange and must be pure. `partitions` belong
+ * to the edges that feed the operator by `partitionCustom`.
+ */
+export type OperatorFunctions = KindFunctions & { readonly partitions?: readonly CustomPartition[] };
+
+type KindFunctions =
   | { readonly kind: 'source-planner'; readonly source: Source<unknown> }
   | { readonly kind: 'source-reader'; readonly source: Source<unknown> }
-  | { readonly kind: 'timestamps'; readonly timestampOf: (value: never) => number }
+  | {
+      readonly kind: 'timestamps';
+      readonly timestampOf: (value: never, sourceTimestampMs: number) => number;
+      readonly watermarks: WatermarkStrategy<never>;
+      readonly alignment: AlignmentSettings | null;
+    }
   | { readonly kind: 'map'; readonly map: UserFunction<MapFunction<never, unknown>> }
   | { readonly kind: 'filter'; readonly filter: UserFunction<FilterFunction<never>> }
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
   | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
   | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      /** Windows with a trigger, an evictor or a window function. Without `reduce` and `aggregates` the records are kept. */
+      readonly kind: 'window';
+      readonly keyOf: KeySelector<never>;
+      readonly window: WindowDefinition<never>;
+      readonly trigger: WindowTrigger<never>;
+      readonly evictor: WindowEvictor<never> | null;
+      readonly reduce: ReduceFunction<never> | null;
+      readonly aggregates: AggregateSet<never> | null;
+      /** Null: what `reduce` or `aggregates` made is emitted, or what `resultOf` makes of it. */
+      readonly windowFunction: WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations> | null;
+      readonly resultOf: ((contents: never, context: WindowInfo<never>) => unknown) | null;
+    }
+  | {
+      /** The records of two streams in windows of a key; `input` 0 is the first stream. One of `coGroup`, `join` is null. */
+      readonly kind: 'window-co-group';
+      readonly keyOf: KeySelector<never>;
+      readonly keyOfSecond: KeySelector<never>;
+      readonly window: WindowDefinition<never>;
+      readonly trigger: WindowTrigger<never>;
+      readonly coGroup: CoGroupFunction<never, never, never, unknown> | null;
+      readonly join: ((first: never, second: never) => unknown) | null;
+    }
   | {
       readonly kind: 'process';
       readonly keyOf: KeySelector<never>;
@@ -125,7 +186,15 @@ export type OperatorFunctions =
       readonly kind: 'broadcast-input';
       /** Builds the side object from all side records, once. */
       readonly build: (records: readonly never[]) => unknown;
-      readonly flatMap: (value: never, side: never) => Iterable<unknown>;
+      readonly flatMap: UserFunction<SideFlatMapFunction>;
+    }
+  | {
+      readonly kind: 'async-map';
+      readonly call: UserFunction<AsyncFunction<never, unknown>>;
+      /** What takes the place of an answer that did not come in time; with `onTimeout: 'call'` of the config. */
+      readonly onTimeout?: (value: never) => unknown;
+      /** True for failures that are worth another try; absent: all. */
+      readonly retryIf?: (error: unknown) => boolean;
     }
   | { readonly kind: 'sink-writer'; readonly sink: Sink<never> }
   | { readonly kind: 'sink-committer'; readonly sink: Sink<never> };

@@ -17,6 +17,7 @@ import {
   type OperatorContext,
   type OperatorMetrics,
   RecordScope,
+  reservedKeyGroup,
   type RestoredRow,
   type SnapshotTask,
 } from '../runtime/operators/operator.ts';
@@ -44,6 +45,9 @@ export interface HarnessOptions<Kind extends OperatorKind> {
   readonly create: (context: OperatorContext<Kind>) => Operator;
   readonly functions: Extract<OperatorFunctions, { kind: Kind }>;
   readonly config?: JsonObject;
+  readonly tuning?: JsonObject;
+  /** Fires when the attempt is canceled; never, unless given. */
+  readonly signal?: AbortSignal;
   readonly operatorId?: string;
   /** Default memory. */
   readonly backend?: 'memory' | 'cold' | StateBackend;
@@ -138,6 +142,7 @@ export class OperatorHarness<Kind extends OperatorKind> {
         name: id,
         idExplicit: true,
         config: options.config ?? {},
+        ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
         stateful: true,
         upstreamIndex: -1,
         upstreamTag: null,
@@ -155,7 +160,7 @@ export class OperatorHarness<Kind extends OperatorKind> {
       sideOutput: (tag) => this.#collector(this.side(tag), false),
       backend: this.backend,
       metrics: this.metrics,
-      signal: new AbortController().signal,
+      signal: options.signal ?? new AbortController().signal,
       nowMs: () => this.nowMs,
       hasRoom: () => this.room > 0 && this.failure === null,
       blockOutput: () => {
@@ -179,7 +184,8 @@ export class OperatorHarness<Kind extends OperatorKind> {
   static async open<Kind extends OperatorKind>(options: HarnessOptions<Kind>): Promise<OperatorHarness<Kind>> {
     const harness = new OperatorHarness(options);
     for (const row of options.restore ?? []) {
-      if (row.keyGroup >= harness.keyGroups.first && row.keyGroup <= harness.keyGroups.last)
+      const { first, last } = harness.keyGroups;
+      if (row.keyGroup === reservedKeyGroup || (row.keyGroup >= first && row.keyGroup <= last))
         harness.operator.restore(row);
     }
     await harness.operator.open();

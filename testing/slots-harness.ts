@@ -27,6 +27,8 @@ export interface SlotsCheckpoint {
 
 export interface SlotsHarnessOptions {
   readonly job: PlannedJob;
+  /** Plans the job again for each slot, as slots do; else all of them share the functions of `job` and what these keep. */
+  planAgain?(): PlannedJob;
   readonly restore?: SlotsCheckpoint | null;
   readonly attempt?: number;
   /** Made once per slot. */
@@ -112,6 +114,16 @@ export class SlotsHarness {
     return this;
   }
 
+  /** Processing time has moved other than by passing. */
+  clockMoved(): void {
+    for (const { runtime } of this.#slots) runtime.clockMoved();
+  }
+
+  /** The slots, for what concerns only time: how far sources are, what they are told of others. */
+  get alignments(): readonly { readonly slotIndex: number; readonly alignment: SlotRuntime['alignment'] }[] {
+    return this.#slots.map(({ slotIndex, runtime }) => ({ slotIndex, alignment: runtime.alignment }));
+  }
+
   /** Takes a checkpoint and completes it; null when every subtask has finished meanwhile. */
   async checkpoint(): Promise<SlotsCheckpoint | null> {
     const checkpointId = this.#nextCheckpointId++;
@@ -182,7 +194,7 @@ export class SlotsHarness {
     };
     return new SlotRuntime({
       graph: job.graph,
-      functions: job.functions,
+      functions: (this.#options.planAgain?.() ?? job).functions,
       attempt,
       restoredCheckpointId: this.#restore?.checkpointId ?? null,
       slotIndex,

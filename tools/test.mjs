@@ -16,7 +16,9 @@ const failures = [];
 function step(name, script, args = []) {
   process.stdout.write(`--- ${name}\n`);
   const started = performance.now();
-  const result = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit' });
+  // A log is for reading: no colours where nobody sees them.
+  const env = process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined };
+  const result = spawnSync(process.execPath, [join(root, script), ...args], { cwd: root, stdio: 'inherit', env });
   process.stdout.write(
     `--- ${name}: ${result.status === 0 ? 'ok' : 'FAILED'} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`,
   );

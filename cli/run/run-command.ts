@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { EngineError } from '../../core/errors.ts';
 import type { JobGraph, JobOptions, RestartStrategyOptions } from '../../core/graph/job-graph.ts';
+import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
 import type { PortRange, RunEmbedded, RunOutcome, RunProgress } from '../embedded/run-types.ts';
 import { type PreparedJob, prepareJob } from '../job/prepare-job.ts';
 import { recordsText } from '../output/number-text.ts';
@@ -208,7 +209,7 @@ async function runEngine(
   { job, stop }: PreparedRun,
   { options, context: { terminal, runEmbedded, engineVersion }, results }: Surroundings,
 ): Promise<{ outcome: RunOutcome; interrupted: boolean }> {
-  const slots = Math.max(1, ...job.graph.vertices.map((vertex) => vertex.parallelism));
+  const slots = Math.max(1, slotsNeeded(job.graph));
   requirePorts(options.dataPorts, slots);
   const run = runEmbedded ?? (await import('../embedded/run-embedded.ts')).runEmbedded;
   const signals = listenForStop(

@@ -21,6 +21,8 @@ export interface JobSettings {
   readonly checkpointFailuresMax?: number;
   /** A batch that is not full is sent after this long. Default 5 ms. */
   readonly bufferTimeout?: Duration;
+  /** False: no operators are chained, but for those that must stay with their source. For finding out what one costs. Default true. */
+  readonly chaining?: boolean;
   /** What happens after a failure. Default: restart after 1 s, growing to 1 min, for ever. */
   readonly restart?: RestartStrategyOptions;
 }
@@ -33,6 +35,7 @@ const graphNames = {
   checkpointsRetained: 'checkpointsRetained',
   checkpointFailuresMax: 'checkpointFailuresMax',
   bufferTimeout: 'bufferTimeoutMs',
+  chaining: 'chaining',
   restart: 'restart',
 } as const satisfies Record<keyof JobSettings, keyof JobOptions>;
 
@@ -64,7 +67,7 @@ export function resolveJobOptions(
 }
 
 function checkOptions(jobName: string, options: JobOptions): void {
-  const range = (name: Exclude<keyof JobOptions, 'restart'>, first: number, last: number): void => {
+  const range = (name: Exclude<keyof JobOptions, 'restart' | 'chaining'>, first: number, last: number): void => {
     const value: number = options[name];
     if (Number.isSafeInteger(value) && value >= first && value <= last) return;
     throw new EngineError(
@@ -86,6 +89,11 @@ function checkOptions(jobName: string, options: JobOptions): void {
   range('checkpointsRetained', 1, 1000);
   range('checkpointFailuresMax', 0, 1_000_000);
   range('bufferTimeoutMs', 0, dayMs);
+  if (options.chaining !== undefined && typeof options.chaining !== 'boolean')
+    throw new EngineError(
+      'JOB_INVALID',
+      `job '${jobName}': chaining is ${String(options.chaining)}; use true or false`,
+    );
   checkRestart(jobName, options.restart);
 }
 

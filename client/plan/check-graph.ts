@@ -3,7 +3,8 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
-import { lateTag, type LogicalGraph, type LogicalNode } from './logical-graph.ts';
+import { engineOutputsOf } from './engine-outputs.ts';
+import type { LogicalGraph, LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
 
 /** @throws EngineError JOB_INVALID for the first thing that cannot run */
@@ -46,8 +47,9 @@ type Invalid = (node: LogicalNode, why: string) => never;
 function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid): void {
   for (const { node: from, tag } of node.inputs) {
     if (tag === null || from.kind === 'process') continue;
-    const errorTag = typeof from.onError === 'object' ? from.onError.sideOutput : null;
-    if (tag === errorTag || (tag === lateTag && from.lateOutput)) continue;
+    // A window function sends to tags of its own.
+    if (from.functions.kind === 'window' && from.functions.windowFunction !== null) continue;
+    if (engineOutputsOf(from).some((output) => output.tag === tag)) continue;
     invalid(
       node,
       `reads side output '${tag}' of '${ids[from.ordinal]}', which never sends to it; send from process(...) or set .onError(sideOutput(tag))`,
@@ -73,7 +75,7 @@ function checkTimestamps(
       return invalid(node, 'gives timestamps after a union or side input; call withTimestamps on each stream before');
     const from = input.node;
     const fromId = ids[from.ordinal] as string;
-    if (input.partitioner !== 'auto')
+    if (input.partitioner !== 'auto' && input.partitioner !== 'forward')
       return invalid(
         node,
         `gives timestamps after an exchange ('${input.partitioner}' after '${fromId}'); call withTimestamps before it`,
@@ -146,6 +148,20 @@ export function isStateful(node: LogicalNode): boolean {
   return !statelessKinds.has(node.kind);
 }
 
+const windowKinds: ReadonlySet<string> = new Set(['window-aggregate', 'window', 'window-co-group']);
+
+/** True for operators that put records into windows, and so have late records. */
+export function isWindow(node: LogicalNode): boolean {
+  return windowKinds.has(node.kind);
+}
+
+/** True when records need an event time to get into a window. */
+function needsEventTime(node: LogicalNode): boolean {
+  if (!isWindow(node)) return false;
+  const { kind, time } = (node.config['window'] ?? {}) as { kind?: unknown; time?: unknown };
+  return kind !== 'global' && kind !== 'count' && time !== 'processing';
+}
+
 /** What runs but is probably not meant so. */
 export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): string[] {
   const warnings: string[] = [];
@@ -163,13 +179,18 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
     );
   }
   for (const node of graph.nodes) {
-    const errorTag = typeof node.onError === 'object' ? node.onError.sideOutput : null;
-    if (errorTag !== null && !isRead(graph, node, errorTag)) {
+    for (const { tag, records } of engineOutputsOf(node)) {
+      if (records === null || isRead(graph, node, tag)) continue;
       warnings.push(
-        `failed records of ${idOf(node)} go to side output '${errorTag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
+        `${records} ${idOf(node)} go to side output '${tag}', which nobody reads: they are dropped; read it with .sideOutput(tag)`,
       );
     }
-    if (node.kind !== 'window-aggregate') continue;
+    const silent = silentInGroup(node);
+    if (silent !== null)
+      warnings.push(
+        `${idOf(node)} is in alignment group '${silent}' without idleTimeout: while one of its splits has no records, all sources of the group wait; set idleTimeout`,
+      );
+    if (!needsEventTime(node)) continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
       warnings.push(
@@ -192,4 +213,12 @@ function untimedSources(node: LogicalNode): Set<LogicalNode> {
       if (input.input === 0 || current.kind !== 'broadcast-input') seen.add(input.node);
   }
   return new Set([...seen].filter((current) => current.kind === 'source'));
+}
+
+/** The alignment group in which an unbounded source of this node may make everybody wait for ever, or null. */
+function silentInGroup(node: LogicalNode): string | null {
+  if (node.functions.kind !== 'timestamps' || node.functions.alignment === null) return null;
+  if (node.config['idleTimeoutMs'] !== null) return null;
+  const unbounded = [...sourcesOf([node])].some((source) => source.config['boundedness'] === 'unbounded');
+  return unbounded ? node.functions.alignment.group : null;
 }

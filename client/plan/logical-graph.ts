@@ -4,14 +4,24 @@
  * `plan-job.ts`, because `.uid()`, `.name()` and `.parallelism()` are called after the node exists.
  */
 import { EngineError } from '../../core/errors.ts';
-import type { OnError, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
+import type { ChainingHint } from '../../core/graph/job-graph.ts';
+import type { CustomPartition, OnError, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 
 /** A source and a sink are one node here and up to two operators in the job graph. */
 export type LogicalKind = 'source' | 'sink' | Exclude<OperatorKind, `source-${string}` | `sink-${string}`>;
 
 /** How a stream asked for its records to be spread; `auto` is forward where parallelism allows it, else rebalance. */
-export type RequestedPartitioner = 'auto' | 'rebalance' | 'broadcast' | 'hash';
+export type RequestedPartitioner =
+  | 'auto'
+  | 'forward'
+  | 'rebalance'
+  | 'rescale'
+  | 'shuffle'
+  | 'global'
+  | 'broadcast'
+  | 'hash'
+  | 'custom';
 
 /** One output of a node as seen by whoever reads it. */
 export interface StreamEnd {
@@ -19,6 +29,8 @@ export interface StreamEnd {
   /** Side output, null for the main one. */
   readonly tag: string | null;
   readonly partitioner: RequestedPartitioner;
+  /** With partitioner `custom`: what decides. */
+  readonly custom?: CustomPartition;
 }
 
 /** An end connected to an input of a node. */
@@ -31,12 +43,16 @@ export interface LogicalNodeOptions {
   readonly inputs: readonly LogicalInput[];
   readonly functions: OperatorFunctions;
   readonly config: JsonObject;
+  /** See `OperatorNode.tuning`. */
+  readonly tuning?: JsonObject;
   /** What the operator is called when it has no name: the connector's kind for sources and sinks. */
   readonly defaultName?: string;
 }
 
 /** Side output of late records; reserved, so no output tag may have this name. */
 export const lateTag = 'late';
+/** Side output of late records of the second stream of a join; reserved as well. */
+export const lateSecondTag = 'late-second';
 
 export class LogicalNode {
   readonly ordinal: number;
@@ -44,13 +60,19 @@ export class LogicalNode {
   readonly inputs: readonly LogicalInput[];
   readonly functions: OperatorFunctions;
   readonly config: JsonObject;
+  readonly tuning: JsonObject | null;
   readonly defaultName: string | null;
+  /** Null: as its inputs. */
+  slotSharingGroup: string | null = null;
+  chaining: ChainingHint | null = null;
   uid: string | null = null;
   name: string | null = null;
   parallelism: number | null = null;
   onError: OnError = 'fail';
   /** True once somebody asked for the late records of this window. */
   lateOutput = false;
+  /** The same for its second stream. */
+  lateSecondOutput = false;
   readonly #graph: LogicalGraph;
 
   constructor(graph: LogicalGraph, ordinal: number, options: LogicalNodeOptions) {
@@ -60,6 +82,7 @@ export class LogicalNode {
     this.inputs = options.inputs;
     this.functions = options.functions;
     this.config = options.config;
+    this.tuning = options.tuning ?? null;
     this.defaultName = options.defaultName ?? null;
   }
 

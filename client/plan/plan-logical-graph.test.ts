@@ -299,7 +299,8 @@ describe('planning', () => {
     }).plan({});
     const run = (id: string, value: number): unknown[] => {
       const operator = functions.get(id);
-      if (operator?.kind !== 'broadcast-input') throw new Error(`no side input ${id}`);
+      if (operator?.kind !== 'broadcast-input' || typeof operator.flatMap !== 'function')
+        throw new Error(`no side input ${id}`);
       return [...operator.flatMap(value as never, operator.build([1, 2, 3] as never) as never)];
     };
     expect([run('few', 2), run('few', 3), run('product', 5)]).toEqual([[2], [], [15]]);

@@ -1,12 +1,14 @@
 /**
  * From logical nodes to a job graph: ids, parallelism, checks, then chains. An operator joins the vertex of its upstream
- * when one forward edge of equal parallelism feeds it and it needs neither a key nor a second input; everything else
- * starts a vertex. Nodes come in definition order, each after its inputs, so vertices come out in topological order.
+ * when one forward edge of equal parallelism feeds it and it needs neither a key nor a second input (`placement.ts` has
+ * the rules); everything else starts a vertex. Nodes come in definition order, each after its inputs, so vertices come out in topological order.
  *
  * Pure and deterministic: a slot plans the same definition again and must find the same operators.
  */
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
+import { slotSharingGroupDefault } from '../../core/graph/slot-sharing.ts';
 import {
+  type ChainingHint,
   type JobEdge,
   type JobGraph,
   jobGraphFormatVersion,
@@ -15,18 +17,27 @@ import {
   type OperatorNode,
   type Partitioner,
 } from '../../core/graph/job-graph.ts';
-import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
+import type { CustomPartition, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
-import { checkGraph, graphWarnings, isStateful } from './check-graph.ts';
-import { type LogicalGraph, type LogicalInput, type LogicalNode, lateTag } from './logical-graph.ts';
+import { checkGraph, graphWarnings, isStateful, isWindow } from './check-graph.ts';
+import { type LogicalGraph, type LogicalInput, type LogicalNode, lateSecondTag, lateTag } from './logical-graph.ts';
 import { assignIds, committerId, plannerId } from './operator-ids.ts';
+import { checkPlacement } from './check-placement.ts';
+import { assignSlotSharingGroups, type ChainRules, chainableInput, nodesBoundToSource } from './placement.ts';
 
 /** @throws EngineError JOB_INVALID naming what cannot be planned and the remedy */
 export function planLogicalGraph(logical: LogicalGraph, options: JobOptions, parameters: JsonObject): PlannedJob {
   const ids = assignIds(logical);
   const parallelism = assignParallelism(logical, options.parallelism);
+  const rules = {
+    parallelism,
+    groups: assignSlotSharingGroups(logical),
+    bound: nodesBoundToSource(logical),
+    chaining: options.chaining !== false,
+  };
   checkGraph(logical, ids, parallelism, options.maxParallelism);
-  const planner = new VertexPlanner(ids, parallelism);
+  checkPlacement(logical, ids, rules);
+  const planner = new VertexPlanner(ids, rules);
   for (const node of logical.nodes) planner.place(node);
   const graph: JobGraph = {
     formatVersion: jobGraphFormatVersion,
@@ -53,8 +64,11 @@ function assignParallelism(logical: LogicalGraph, parallelismDefault: number): n
 interface VertexDraft {
   readonly id: string;
   readonly parallelism: number;
+  readonly group: string;
   readonly operators: OperatorNode[];
 }
+
+type Seat = Pick<VertexDraft, 'parallelism' | 'group'>;
 
 /** Where a node's output comes from. */
 interface Placement {
@@ -68,6 +82,8 @@ interface OperatorDraft {
   readonly name: string;
   readonly idExplicit: boolean;
   readonly config: JsonObject;
+  readonly tuning?: JsonObject;
+  readonly chaining?: ChainingHint;
   readonly stateful: boolean;
 }
 
@@ -76,12 +92,12 @@ class VertexPlanner {
   readonly edges: JobEdge[] = [];
   readonly functions = new Map<string, OperatorFunctions>();
   readonly #ids: readonly string[];
-  readonly #parallelism: readonly number[];
+  readonly #rules: ChainRules;
   readonly #placements: Placement[] = [];
 
-  constructor(ids: readonly string[], parallelism: readonly number[]) {
+  constructor(ids: readonly string[], rules: ChainRules) {
     this.#ids = ids;
-    this.#parallelism = parallelism;
+    this.#rules = rules;
   }
 
   place(node: LogicalNode): void {
@@ -94,25 +110,30 @@ class VertexPlanner {
   #placeSource(node: LogicalNode, { source }: Extract<OperatorFunctions, { kind: 'source-reader' }>): Placement {
     const reader = this.#draft(node, 'source-reader');
     const id = plannerId(reader.id);
-    const planner = this.#startVertex({ ...reader, id, kind: 'source-planner', name: `${reader.name} planner` }, 1, {
-      kind: 'source-planner',
-      source,
-    });
-    const placement = this.#startVertex(reader, this.#parallelismOf(node), node.functions);
+    const seat = this.#seatOf(node);
+    const planner = this.#startVertex(
+      { ...reader, id, kind: 'source-planner', name: `${reader.name} planner` },
+      { ...seat, parallelism: 1 },
+      { kind: 'source-planner', source },
+    );
+    const placement = this.#startVertex(reader, seat, node.functions);
     this.#connect(planner, placement.vertex, { tag: null, input: 0, partitioner: 'split' });
     return placement;
   }
 
   #placeOperator(node: LogicalNode): Placement {
     const kind = node.functions.kind;
-    const upstream = this.#chainableUpstream(node);
+    const upstream = chainableInput(node, this.#rules);
     if (upstream !== null) return this.#appendToChain(this.#draft(node, kind), node.functions, upstream);
-    const placement = this.#startVertex(this.#draft(node, kind), this.#parallelismOf(node), node.functions);
+    const partitions: CustomPartition[] = [];
+    const placement = this.#startVertex(this.#draft(node, kind), this.#seatOf(node), node.functions);
     for (const input of node.inputs) {
       const from = this.#placements[input.node.ordinal] as Placement;
       const partitioner = partitionerOf(input, from.vertex.parallelism, placement.vertex.parallelism);
-      this.#connect(from, placement.vertex, { tag: input.tag, input: input.input, partitioner });
+      const partitionIndex = input.custom === undefined ? {} : { partitionIndex: partitions.push(input.custom) - 1 };
+      this.#connect(from, placement.vertex, { tag: input.tag, input: input.input, partitioner, ...partitionIndex });
     }
+    if (partitions.length > 0) this.functions.set(placement.vertex.id, { ...node.functions, partitions });
     return placement;
   }
 
@@ -124,15 +145,12 @@ class VertexPlanner {
     if (sink.createCommitter === null) return;
     const draft = this.#draft(node, 'sink-committer');
     const committer = { ...draft, id: committerId(draft.id), name: `${draft.name} committer` };
-    const placement = this.#startVertex(committer, 1, { kind: 'sink-committer', sink });
+    const placement = this.#startVertex(
+      committer,
+      { ...this.#seatOf(node), parallelism: 1 },
+      { kind: 'sink-committer', sink },
+    );
     this.#connect(writer, placement.vertex, { tag: null, input: 0, partitioner: 'rebalance' });
-  }
-
-  /** The input whose vertex the node can join, or null when it must start its own. */
-  #chainableUpstream(node: LogicalNode): LogicalInput | null {
-    const [input] = node.inputs;
-    if (input === undefined || node.inputs.length !== 1 || input.partitioner !== 'auto') return null;
-    return this.#parallelismOf(input.node) === this.#parallelismOf(node) ? input : null;
   }
 
   #appendToChain(draft: OperatorDraft, functions: OperatorFunctions, input: LogicalInput): Placement {
@@ -142,10 +160,10 @@ class VertexPlanner {
     return { vertex, operatorIndex: vertex.operators.length - 1 };
   }
 
-  #startVertex(draft: OperatorDraft, parallelism: number, functions: OperatorFunctions): Placement {
+  #startVertex(draft: OperatorDraft, seat: Seat, functions: OperatorFunctions): Placement {
     const vertex: VertexDraft = {
       id: draft.id,
-      parallelism,
+      ...seat,
       operators: [{ ...draft, upstreamIndex: -1, upstreamTag: null }],
     };
     this.vertices.push(vertex);
@@ -156,7 +174,7 @@ class VertexPlanner {
   #connect(
     from: Placement,
     target: VertexDraft,
-    edge: { tag: string | null; input: number; partitioner: Partitioner },
+    edge: { tag: string | null; input: number; partitioner: Partitioner; partitionIndex?: number },
   ): void {
     this.edges.push({
       sourceVertex: from.vertex.id,
@@ -165,6 +183,7 @@ class VertexPlanner {
       targetVertex: target.id,
       targetInput: edge.input,
       partitioner: edge.partitioner,
+      ...(edge.partitionIndex === undefined ? {} : { partitionIndex: edge.partitionIndex }),
     });
   }
 
@@ -176,12 +195,15 @@ class VertexPlanner {
       name: node.name ?? node.uid ?? node.defaultName ?? id,
       idExplicit: node.uid !== null,
       config: configOf(node),
+      ...(node.tuning === null ? {} : { tuning: node.tuning }),
+      ...(node.chaining === null ? {} : { chaining: node.chaining }),
       stateful: isStateful(node),
     };
   }
 
-  #parallelismOf(node: LogicalNode): number {
-    return this.#parallelism[node.ordinal] as number;
+  #seatOf({ ordinal }: LogicalNode): Seat {
+    const { parallelism, groups } = this.#rules;
+    return { parallelism: parallelism[ordinal] as number, group: groups[ordinal] as string };
   }
 }
 
@@ -194,8 +216,10 @@ function configOf(node: LogicalNode): JsonObject {
 function completeConfig(node: LogicalNode): JsonObject {
   if (node.kind === 'source' || node.kind === 'sink') return node.config;
   const onError = typeof node.onError === 'string' ? node.onError : { sideOutput: node.onError.sideOutput };
-  if (node.kind !== 'window-aggregate') return { ...node.config, onError };
-  return { ...node.config, lateTag: node.lateOutput ? lateTag : null, onError };
+  if (!isWindow(node)) return { ...node.config, onError };
+  const late = { lateTag: node.lateOutput ? lateTag : null };
+  if (node.kind !== 'window-co-group') return { ...node.config, ...late, onError };
+  return { ...node.config, ...late, lateSecondTag: node.lateSecondOutput ? lateSecondTag : null, onError };
 }
 
 function partitionerOf(input: LogicalInput, fromParallelism: number, toParallelism: number): Partitioner {
@@ -203,8 +227,15 @@ function partitionerOf(input: LogicalInput, fromParallelism: number, toParalleli
   return fromParallelism === toParallelism ? 'forward' : 'rebalance';
 }
 
-function finishVertex({ id, parallelism, operators }: VertexDraft): JobVertex {
-  return { id, name: operators.map((operator) => operator.name).join(' → '), operators, parallelism };
+function finishVertex({ id, parallelism, group, operators }: VertexDraft): JobVertex {
+  const name = operators.map((operator) => operator.name).join(' → ');
+  return {
+    id,
+    name,
+    operators,
+    parallelism,
+    ...(group === slotSharingGroupDefault ? {} : { slotSharingGroup: group }),
+  };
 }
 
 /** The graph is shared by everybody who plans; a change after the hash was taken would go unnoticed. */

@@ -317,7 +317,7 @@ describe('planning refuses', () => {
           .from(testSource<Reading>())
           .broadcast()
           .keyBy((r) => r.sensor),
-      /remove rebalance\(\) or broadcast\(\)/,
+      /remove broadcast\(\)/,
     ],
     ['an asynchronous definition', (async () => {}) as never, /asynchronous/],
   ];

@@ -6,6 +6,7 @@ import type { AggregateSet } from '../../core/aggregate.ts';
 import type { Sink, SinkLike } from '../../core/connector/index.ts';
 import { EngineError } from '../../core/errors.ts';
 import type {
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   Key,
@@ -15,24 +16,52 @@ import type {
   OnError,
   OperatorFunctions,
   OutputTag,
+  PartitionFunction,
   ReduceFunction,
+  SideFlatMapFunction,
   UserFunction,
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type {
+  CoGroupFunction,
+  WindowEvictor,
+  WindowFunction,
+  WindowInfo,
+  WindowJoinType,
+  WindowTrigger,
+} from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import { collectSink } from '../sinks/collect.ts';
 import { printSink } from '../sinks/print.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
-import { checkCount, checkDuration, checkFunction, checkId, checkName, checkUserFunction } from './checks.ts';
+import { type AsyncNode, asyncNode } from './async-config.ts';
+import type { AsyncOptions } from './async-types.ts';
+import { checkFunction, checkId, checkUserFunction } from './checks.ts';
+import { type LogicalGraph, type LogicalNode, lateSecondTag, lateTag, type StreamEnd } from '../plan/logical-graph.ts';
 import {
-  type LogicalGraph,
-  type LogicalNode,
-  lateTag,
-  type RequestedPartitioner,
-  type StreamEnd,
-} from '../plan/logical-graph.ts';
+  checkEvictor,
+  checkLateness,
+  checkTrigger,
+  isIncremental,
+  type PlannedOperator,
+  planCoGroup,
+  planWindow,
+  trailingFunction,
+  type WindowBody,
+  type WindowSettings,
+} from './general-windows.ts';
+import {
+  disableChaining,
+  setName,
+  setParallelism,
+  setSlotSharingGroup,
+  setUid,
+  startNewChain,
+} from './node-settings.ts';
+import { customPartition, keyedEnds, spreadEnds } from './partitioners.ts';
 import { processConfig } from './process-config.ts';
+import { type SideMap, sideFilter, sideMap } from './side-functions.ts';
 import type {
   KeyedResult,
   KeyedStream,
@@ -41,12 +70,13 @@ import type {
   SinkHandle,
   SourceStream,
   Stream,
-  TimestampOptions,
   WindowedStream,
   WindowResult,
   WindowStream,
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+import { planTime, type TimestampOptions } from './watermarks.ts';
+import type { CoGroupedStream, WindowJoinOptions } from './window-types.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
 /** Adds a node that reads `ends` on input 0. */
@@ -90,32 +120,21 @@ class StreamOfEnds<T> implements Stream<T> {
 
   keyBy<const K extends Key>(keyOf: (value: Readonly<T>) => K): KeyedStream<T, K> {
     checkFunction(keyOf, 'keyBy');
-    if (this.ends.some((end) => end.partitioner !== 'auto')) {
-      throw new EngineError(
-        'JOB_INVALID',
-        'keyBy decides where records go; remove rebalance() or broadcast() before it',
-      );
-    }
-    return new KeyedStreamOfEnds(this.graph, withPartitioner(this.ends, 'hash'), keyOf);
+    return new KeyedStreamOfEnds(this.graph, keyedEnds(this.ends), keyOf);
   }
 
-  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T> {
+  windowAll(window: WindowDefinition<T>): WindowedStream<T, 0> {
+    const settings = { window: checkWindow(window) as WindowDefinition<never>, ...noWindowSettings };
+    return new WindowedStreamOfEnds<T, 0>(this.graph, keyedEnds(this.ends), oneKey, settings, 1);
+  }
+
+  withTimestamps(
+    timestampOf: (value: Readonly<T>, sourceTimestampMs: number) => number,
+    options: TimestampOptions<T>,
+  ): OperatorStream<T> {
     checkFunction(timestampOf, 'withTimestamps');
-    const { outOfOrderness, idleTimeout, onBadTimestamp = 'fail' } = options;
-    if (onBadTimestamp !== 'fail' && onBadTimestamp !== 'skip') {
-      throw new EngineError(
-        'JOB_INVALID',
-        `withTimestamps: onBadTimestamp is ${JSON.stringify(onBadTimestamp)}; use 'fail' or 'skip'`,
-      );
-    }
-    return this.#operator<T>(
-      { kind: 'timestamps', timestampOf },
-      {
-        outOfOrdernessMs: checkDuration(outOfOrderness, 0, 'withTimestamps: outOfOrderness'),
-        idleTimeoutMs: idleTimeout === undefined ? null : checkDuration(idleTimeout, 1, 'withTimestamps: idleTimeout'),
-        onBadTimestamp,
-      },
-    );
+    const { config, watermarks, alignment } = planTime(options);
+    return this.#operator<T>({ kind: 'timestamps', timestampOf, watermarks, alignment }, config);
   }
 
   union(...others: readonly Stream<T>[]): Stream<T> {
@@ -129,11 +148,42 @@ class StreamOfEnds<T> implements Stream<T> {
   }
 
   rebalance(): Stream<T> {
-    return new StreamOfEnds(this.graph, withPartitioner(this.ends, 'rebalance'));
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rebalance'));
   }
 
   broadcast(): Stream<T> {
-    return new StreamOfEnds(this.graph, withPartitioner(this.ends, 'broadcast'));
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  }
+
+  rescale(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rescale'));
+  }
+
+  shuffle(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'shuffle'));
+  }
+
+  global(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'global'));
+  }
+
+  forward(): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'forward'));
+  }
+
+  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T> {
+    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'custom', customPartition(partition, keyOf)));
+  }
+
+  asyncMap<Out>(call: UserFunction<AsyncFunction<T, Out>>, options: AsyncOptions<T, Out> = {}): OperatorStream<Out> {
+    return this.#asyncOperator<Out>(asyncNode(call, options, false));
+  }
+
+  asyncFlatMap<Out>(
+    call: UserFunction<AsyncFunction<T, Iterable<Out>>>,
+    options: AsyncOptions<T, Iterable<Out>> = {},
+  ): OperatorStream<Out> {
+    return this.#asyncOperator<Out>(asyncNode(call, options, true));
   }
 
   to(sinkLike: SinkLike<T>): SinkHandle {
@@ -161,6 +211,14 @@ class StreamOfEnds<T> implements Stream<T> {
     return this.to(printSink<T>(prefix));
   }
 
+  #asyncOperator<Out>({ functions, config, tuning }: AsyncNode): OperatorStream<Out> {
+    const inputs = this.ends.map((end) => ({ ...end, input: 0 }));
+    return new StreamOfNode<Out, T>(
+      this.graph,
+      this.graph.add({ kind: 'async-map', inputs, functions, config, tuning }),
+    );
+  }
+
   #operator<Out>(functions: OperatorFunctions, config?: JsonObject): OperatorStream<Out> {
     return new StreamOfNode<Out, T>(this.graph, addNode(this.graph, this.ends, functions, config));
   }
@@ -180,18 +238,36 @@ class NodeSettings implements SinkHandle {
   }
 
   name(name: string): this {
-    this.#node.change().name = checkName(name, 'name');
+    setName(this.#node, name);
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    this.#node.change().parallelism = checkCount(subtaskCount, 'parallelism');
+    setParallelism(this.#node, subtaskCount);
+    return this;
+  }
+
+  slotSharingGroup(group: string): this {
+    setSlotSharingGroup(this.#node, group);
+    return this;
+  }
+
+  startNewChain(): this {
+    startNewChain(this.#node);
+    return this;
+  }
+
+  disableChaining(): this {
+    disableChaining(this.#node);
     return this;
   }
 }
 
 /** Main output of one operator, of a source and of a window alike: the interfaces say which calls make sense. */
-class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>, SourceStream<T> {
+class StreamOfNode<T, In, Second = never>
+  extends StreamOfEnds<T>
+  implements WindowStream<T, In>, CoGroupedStream<T, In, Second>, SourceStream<T>
+{
   readonly #node: LogicalNode;
 
   constructor(graph: LogicalGraph, node: LogicalNode) {
@@ -205,12 +281,27 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
   }
 
   name(name: string): this {
-    this.#node.change().name = checkName(name, 'name');
+    setName(this.#node, name);
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    this.#node.change().parallelism = checkCount(subtaskCount, 'parallelism');
+    setParallelism(this.#node, subtaskCount);
+    return this;
+  }
+
+  slotSharingGroup(group: string): this {
+    setSlotSharingGroup(this.#node, group);
+    return this;
+  }
+
+  startNewChain(): this {
+    startNewChain(this.#node);
+    return this;
+  }
+
+  disableChaining(): this {
+    disableChaining(this.#node);
     return this;
   }
 
@@ -231,6 +322,11 @@ class StreamOfNode<T, In> extends StreamOfEnds<T> implements WindowStream<T, In>
   late(): Stream<In> {
     this.#node.change().lateOutput = true;
     return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateTag, partitioner: 'auto' }]);
+  }
+
+  lateSecond(): Stream<Second> {
+    this.#node.change().lateSecondOutput = true;
+    return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateSecondTag, partitioner: 'auto' }]);
   }
 }
 
@@ -263,7 +359,46 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   }
 
   window(window: WindowDefinition<T>): WindowedStream<T, K> {
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, checkWindow(window), 0);
+    const settings = { window: checkWindow(window) as WindowDefinition<never>, ...noWindowSettings };
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, settings, null);
+  }
+
+  windowJoin<B, Out, Type extends WindowJoinType = 'inner'>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    options: WindowJoinOptions<T | B, Type>,
+    join: (first: never, second: never) => Out,
+  ): CoGroupedStream<Out, T, B> {
+    const { allowedLateness, trigger } = options;
+    const type: WindowJoinType = options.type ?? 'inner';
+    const body = { join: checkFunction(join, 'windowJoin'), coGroup: null, type, allowedLateness, trigger };
+    return this.#coGrouped(other, (second) => planCoGroup(this.#keyOf, second, window, body));
+  }
+
+  coGroup<B, Out>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    coGroup: CoGroupFunction<T, B, K, Out>,
+    options: Omit<WindowJoinOptions<T | B>, 'type'> = {},
+  ): CoGroupedStream<Out, T, B> {
+    const { allowedLateness, trigger } = options;
+    const body = { join: null, coGroup: checkFunction(coGroup, 'coGroup'), type: null, allowedLateness, trigger };
+    return this.#coGrouped(other, (second) => planCoGroup(this.#keyOf, second, window, body));
+  }
+
+  #coGrouped<Out, B>(
+    other: KeyedStream<B, K>,
+    plan: (keyOfSecond: KeySelector<never>) => PlannedOperator,
+  ): CoGroupedStream<Out, T, B> {
+    if (!(other instanceof KeyedStreamOfEnds))
+      throw new EngineError('JOB_INVALID', 'windowJoin and coGroup need another stream with a key: call keyBy on it');
+    const { functions, config } = plan(other.#keyOf as KeySelector<never>);
+    const inputs = [
+      ...this.#ends.map((end) => ({ ...end, input: 0 })),
+      ...(other.#ends as readonly StreamEnd[]).map((end) => ({ ...end, input: 1 })),
+    ];
+    const node = this.#graph.add({ kind: 'window-co-group', inputs, functions, config });
+    return new StreamOfNode<Out, T, B>(this.#graph, node);
   }
 
   process<Out, D extends StateDeclarations>(
@@ -279,40 +414,91 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
   }
 }
 
+/** What `window(...)` begins with. */
+const noWindowSettings = { allowedLatenessMs: 0, trigger: null, evictor: null } as const;
+/** The key of all records of `windowAll`. */
+const oneKey = (): 0 => 0;
+
 class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
   readonly #graph: LogicalGraph;
   readonly #ends: readonly StreamEnd[];
   readonly #keyOf: KeySelector<T, K>;
-  readonly #window: WindowDefinition<T>;
-  readonly #allowedLatenessMs: number;
+  readonly #settings: WindowSettings;
+  /** Of the operator to be made; null: the job's. */
+  readonly #parallelism: number | null;
 
   constructor(
     graph: LogicalGraph,
     ends: readonly StreamEnd[],
     keyOf: KeySelector<T, K>,
-    window: WindowDefinition<T>,
-    allowedLatenessMs: number,
+    settings: WindowSettings,
+    parallelism: number | null,
   ) {
     this.#graph = graph;
     this.#ends = ends;
     this.#keyOf = keyOf;
-    this.#window = window;
-    this.#allowedLatenessMs = allowedLatenessMs;
+    this.#settings = settings;
+    this.#parallelism = parallelism;
   }
 
   allowedLateness(duration: number): WindowedStream<T, K> {
-    const allowedLatenessMs = checkDuration(duration, 0, 'allowedLateness');
-    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, this.#window, allowedLatenessMs);
+    return this.#with({ allowedLatenessMs: checkLateness(this.#settings.window, duration) });
   }
 
-  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T> {
+  trigger<D extends StateDeclarations>(trigger: WindowTrigger<T, D>): WindowedStream<T, K> {
+    return this.#with({ trigger: checkTrigger(trigger) as unknown as WindowTrigger<never> });
+  }
+
+  evictor(evictor: WindowEvictor<T>): WindowedStream<T, K> {
+    return this.#with({ evictor: checkEvictor(evictor) as unknown as WindowEvictor<never> });
+  }
+
+  reduce<Out>(
+    reduce: ReduceFunction<T>,
+    first?: RecordType<Out> | ((value: Readonly<T>, context: WindowInfo<K>) => Out),
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    const erased = checkFunction(reduce, 'reduce') as unknown as ReduceFunction<never>;
+    return this.#operator({ reduce: erased, ...trailingFunction('reduce', first, second) });
+  }
+
+  aggregate<const Set extends AggregateSet<Readonly<T>>, Out = WindowResult<K, Set>>(
+    aggregates: Set,
+    first?: RecordType<Out> | ((results: WindowResult<K, Set>, context: WindowInfo<K>) => Out),
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    const body: WindowBody = { aggregates, ...trailingFunction('aggregate', first, second) };
+    if (!isIncremental(this.#settings, body)) return this.#operator(body);
     const config = {
-      window: windowConfig(this.#window),
-      allowedLatenessMs: this.#allowedLatenessMs,
+      window: windowConfig(this.#settings.window),
+      allowedLatenessMs: this.#settings.allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    const functions = { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates } as const;
-    return new StreamOfNode<WindowResult<K, Set>, T>(this.#graph, addNode(this.#graph, this.#ends, functions, config));
+    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates }, config });
+  }
+
+  process<Out>(
+    first: RecordType<Out> | WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations>,
+    second?: unknown,
+  ): WindowStream<Out, T> {
+    if (typeof first === 'function')
+      throw new EngineError('JOB_INVALID', 'process(...) needs an object with onWindow(records, context)');
+    return this.#operator(trailingFunction('process(...)', first ?? null, second));
+  }
+
+  #with(settings: Partial<WindowSettings>): WindowedStream<T, K> {
+    const all = { ...this.#settings, ...settings };
+    return new WindowedStreamOfEnds(this.#graph, this.#ends, this.#keyOf, all, this.#parallelism);
+  }
+
+  #operator<Out>(body: WindowBody): WindowStream<Out, T> {
+    return this.#add(planWindow(this.#keyOf, this.#settings, body));
+  }
+
+  #add<Out>({ functions, config }: PlannedOperator): WindowStream<Out, T> {
+    const node = addNode(this.#graph, this.#ends, functions, config);
+    node.parallelism = this.#parallelism;
+    return new StreamOfNode<Out, T>(this.#graph, node);
   }
 }
 
@@ -330,53 +516,38 @@ class SideInputOfEnds<T, S, Side> implements SideInputStream<T, Side> {
   ) {
     this.#graph = graph;
     this.#main = main;
-    this.#side = withPartitioner(side, 'broadcast');
+    this.#side = broadcastEnds(side);
     this.#build = build;
   }
 
-  map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out> {
-    checkFunction(map, 'broadcastInput(...).map');
-    return this.#operator(namedAfter(map, (value: T, side: Side): readonly Out[] => [map(value, side)]));
+  map<Out>(map: UserFunction<SideMap<T, Side, Out>>): OperatorStream<Out> {
+    return this.#operator(sideMap(checkUserFunction(map, 'broadcastInput(...).map')));
   }
 
-  filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T> {
-    checkFunction(predicate, 'broadcastInput(...).filter');
-    return this.#operator(
-      namedAfter(predicate, (value: T, side: Side): readonly T[] => (predicate(value, side) ? [value] : nothing)),
-    );
+  filter(predicate: UserFunction<SideMap<T, Side, boolean>>): OperatorStream<T> {
+    return this.#operator(sideFilter(checkUserFunction(predicate, 'broadcastInput(...).filter')));
   }
 
-  flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out> {
-    return this.#operator(checkFunction(flatMap, 'broadcastInput(...).flatMap'));
+  flatMap<Out>(flatMap: UserFunction<SideMap<T, Side, Iterable<Out>>>): OperatorStream<Out> {
+    return this.#operator(checkUserFunction(flatMap, 'broadcastInput(...).flatMap'));
   }
 
-  #operator<Out>(flatMap: (value: T, side: Side) => Iterable<Out>): OperatorStream<Out> {
+  #operator<Out>(flatMap: UserFunction<SideMap<T, Side, Iterable<Out>>>): OperatorStream<Out> {
     const main = this.#main.map((end) => ({ ...end, input: 0 }));
     const side = this.#side.map((end) => ({ ...end, input: 1 }));
     const functions = {
       kind: 'broadcast-input',
       build: this.#build as (records: readonly never[]) => unknown,
-      flatMap,
+      flatMap: flatMap as UserFunction<SideFlatMapFunction>,
     } as const;
     const node = this.#graph.add({ kind: 'broadcast-input', inputs: [...main, ...side], functions, config: {} });
     return new StreamOfNode<Out, T>(this.#graph, node);
   }
 }
 
-const nothing: readonly never[] = Object.freeze([]);
-
-/** Lets a wrapper print as the user's function, so that its fingerprint changes with the user's code. */
-function namedAfter<F extends (...values: never[]) => unknown>(user: (...values: never[]) => unknown, wrapper: F): F {
-  Object.defineProperty(wrapper, 'toString', { value: () => Function.prototype.toString.call(user) });
-  return wrapper;
-}
-
-function setUid(node: LogicalNode, id: string): void {
-  node.change().uid = checkId(id, 'uid');
-}
-
-function withPartitioner(ends: readonly StreamEnd[], partitioner: RequestedPartitioner): StreamEnd[] {
-  return ends.map((end) => ({ ...end, partitioner }));
+/** Every subtask reads all of a side, however its stream was to be spread. */
+function broadcastEnds(ends: readonly StreamEnd[]): StreamEnd[] {
+  return ends.map(({ node, tag }) => ({ node, tag, partitioner: 'broadcast' }));
 }
 
 function endsOf(stream: unknown, what: string): readonly StreamEnd[] {

@@ -9,6 +9,7 @@
 import type { AggregateResults, AggregateSet } from '../../core/aggregate.ts';
 import type { SinkLike } from '../../core/connector/index.ts';
 import type {
+  AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
@@ -17,12 +18,17 @@ import type {
   MapFunction,
   OnError,
   OutputTag,
+  PartitionFunction,
   ReduceFunction,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { CoGroupFunction, WindowFunction, WindowInfo, WindowJoinType } from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
+import type { AsyncOptions } from './async-types.ts';
+import type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './window-types.ts';
 import type { RecordType } from './tags.ts';
+import type { TimestampOptions } from './watermarks.ts';
 
 /** One object type instead of an intersection, for readable hints in the editor. */
 export type Simplify<T> = { [Name in keyof T]: T[Name] } & {};
@@ -31,16 +37,6 @@ export type Simplify<T> = { [Name in keyof T]: T[Name] } & {};
 export type KeyedResult<K, Set> = Simplify<{ key: K } & AggregateResults<Set>>;
 /** What `keyBy(...).window(...).aggregate(...)` emits; start inclusive, end exclusive, in ms since the epoch. */
 export type WindowResult<K, Set> = Simplify<{ key: K; windowStart: number; windowEnd: number } & AggregateResults<Set>>;
-
-/** Options of {@link Stream.withTimestamps}. */
-export interface TimestampOptions {
-  /** How much older than the newest record seen a record of the same split may be and still be on time. */
-  readonly outOfOrderness: Duration;
-  /** A split without records for this long no longer holds back event time. Default: never. */
-  readonly idleTimeout?: Duration;
-  /** A timestamp that is not a finite number fails the attempt (default), or the record is dropped and counted. */
-  readonly onBadTimestamp?: 'fail' | 'skip';
-}
 
 /**
  * A user function with a life: `open` before the first record of an attempt, `close` after the last. Taken wherever a plain
@@ -67,6 +63,15 @@ export interface OperatorSettings {
   name(name: string): this;
   /** Number of subtasks, 1..maxParallelism. Default: the job's. */
   parallelism(subtaskCount: number): this;
+  /**
+   * Operators of different groups never share a slot. Default: the group of the inputs where they agree, else `default`. The
+   * job needs as many slots as the largest parallelisms of its groups together.
+   */
+  slotSharingGroup(group: string): this;
+  /** This operator is the head of its chain; what follows may still be chained to it. */
+  startNewChain(): this;
+  /** This operator is chained neither to what is before it nor to what follows. */
+  disableChaining(): this;
 }
 
 /** Records of type `T`. */
@@ -90,11 +95,17 @@ export interface Stream<T> {
    * both sides of the exchange.
    */
   keyBy<const K extends Key>(keyOf: (value: Readonly<T>) => K): KeyedStream<T, K>;
+  /** Groups all records by window, without a key: the operator runs in one subtask, and `key` of results is 0. */
+  windowAll(window: WindowDefinition<T>): WindowedStream<T, 0>;
   /**
    * Gives every record its event time (ms since the epoch) and starts watermarks, split by split. Only before the first
    * exchange or stateful operator, and on a stream that nobody else reads.
+   * @param timestampOf given the record and the time its source gave it (a broker's timestamp; NaN where there is none)
    */
-  withTimestamps(timestampOf: (value: Readonly<T>) => number, options: TimestampOptions): OperatorStream<T>;
+  withTimestamps(
+    timestampOf: (value: Readonly<T>, sourceTimestampMs: number) => number,
+    options: TimestampOptions<T>,
+  ): OperatorStream<T>;
   /** The records of all these streams in one, in no particular order between them. */
   union(...others: readonly Stream<T>[]): Stream<T>;
   /**
@@ -102,10 +113,41 @@ export interface Stream<T> {
    * records and builds its side object from them once. Refused when the side is unbounded or shares a source with this stream.
    */
   broadcastInput<S, Side>(side: Stream<S>, build: (records: readonly S[]) => Side): SideInputStream<T, Side>;
-  /** Spreads the records evenly over the subtasks of what follows. */
+  /**
+   * Calls a function that answers later, for up to `capacity` records at a time: lookups in databases and services. Records
+   * in flight are in every checkpoint and are sent again after a restore, so a call may be made more than once for one
+   * record; its result is handed on exactly once. A rejection is handled by `onError`.
+   */
+  asyncMap<Out>(call: AsyncFunction<T, Out>, options?: AsyncOptions<T, Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  asyncMap<Out>(call: FunctionObject<AsyncFunction<T, Out>>, options?: AsyncOptions<T, Out>): OperatorStream<Out>;
+  /** The same with any number of records out for each answer. */
+  asyncFlatMap<Out>(
+    call: AsyncFunction<T, Iterable<Out>>,
+    options?: AsyncOptions<T, Iterable<Out>>,
+  ): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  asyncFlatMap<Out>(
+    call: FunctionObject<AsyncFunction<T, Iterable<Out>>>,
+    options?: AsyncOptions<T, Iterable<Out>>,
+  ): OperatorStream<Out>;
+  /** Spreads the records evenly over the subtasks of what follows, in turn. */
   rebalance(): Stream<T>;
+  /** As `rebalance`, but each subtask serves a share of the following ones (or several share one): fewer connections. */
+  rescale(): Stream<T>;
+  /** Spreads the records at random over the subtasks of what follows. */
+  shuffle(): Stream<T>;
   /** Gives every record to every subtask of what follows. */
   broadcast(): Stream<T>;
+  /** Gives every record to the first subtask of what follows. */
+  global(): Stream<T>;
+  /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
+  forward(): Stream<T>;
+  /**
+   * Gives each record to the subtask that `partition` says: a whole number of 0 to `partitionCount - 1`. Both functions must
+   * be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
+   */
+  partitionCustom<K>(partition: PartitionFunction<K>, keyOf: (value: Readonly<T>) => K): Stream<T>;
   /** Writes to a sink. */
   to(sink: SinkLike<T>): SinkHandle;
   /** Hands the records to the client that waits for the job, under a name. Exactly once; for results that fit in memory. */
@@ -136,6 +178,26 @@ export interface KeyedStream<T, K extends Key> {
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
   /** Groups by window as well. */
   window(window: WindowDefinition<T>): WindowedStream<T, K>;
+  /**
+   * Joins with another stream of the same keys: `join` makes a record of every pair of records that are in one window. An outer
+   * join also takes records whose window has none of the other stream, with null for those.
+   */
+  windowJoin<B, Out, Type extends WindowJoinType = 'inner'>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    options: WindowJoinOptions<T | B, Type>,
+    join: (
+      first: Readonly<T> | (Type extends 'right' | 'full' ? null : never),
+      second: Readonly<B> | (Type extends 'left' | 'full' ? null : never),
+    ) => Out,
+  ): CoGroupedStream<Out, T, B>;
+  /** Makes results of the records that both streams have in a window; one of the two lists may be empty. */
+  coGroup<B, Out>(
+    other: KeyedStream<B, K>,
+    window: WindowDefinition<T | B>,
+    coGroup: CoGroupFunction<T, B, K, Out>,
+    options?: Omit<WindowJoinOptions<T | B>, 'type'>,
+  ): CoGroupedStream<Out, T, B>;
   /** Declared state, timers and side outputs per key. The output type is that of `context.emit`, here `never`: nothing on the main output. */
   process<D extends StateDeclarations = Record<never, never>, Out = never>(
     process: KeyedProcessFunction<T, K, Out, D>,
@@ -148,11 +210,27 @@ export interface KeyedStream<T, K extends Key> {
 }
 
 /** Records grouped by key and window. */
-export interface WindowedStream<T, K extends Key> {
+export interface WindowedStream<T, K extends Key> extends GeneralWindowedStream<T, K> {
   /** Keeps windows this long after the watermark has passed their end; each later record fires the window again. Default 0. */
   allowedLateness(duration: Duration): WindowedStream<T, K>;
   /** Emits `{ key, windowStart, windowEnd, ...results }` when the watermark passes the end of the window. */
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
+  /** The same, and emits what `result` makes of it. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>, Out>(
+    aggregates: Set,
+    result: (results: WindowResult<K, Set>, context: WindowInfo<K>) => Out,
+  ): WindowStream<Out, T>;
+  /** The same with a window function: state, any number of results, side outputs. */
+  aggregate<
+    const Set extends AggregateSet<Readonly<T>>,
+    Out,
+    D extends StateDeclarations = Record<never, never>,
+    W extends StateDeclarations = Record<never, never>,
+  >(
+    aggregates: Set,
+    out: RecordType<Out>,
+    windowFunction: WindowFunction<WindowResult<K, Set>, K, Out, D, W>,
+  ): WindowStream<Out, T>;
 }
 
 /** Results of windows. */
@@ -165,10 +243,16 @@ export interface WindowStream<T, In> extends OperatorStream<T> {
 export interface SideInputStream<T, Side> {
   /** One record out for each record in. */
   map<Out>(map: (value: Readonly<T>, side: Side) => Out): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  map<Out>(map: FunctionObject<(value: Readonly<T>, side: Side) => Out>): OperatorStream<Out>;
   /** Keeps the records the predicate holds for. */
   filter(predicate: (value: Readonly<T>, side: Side) => boolean): OperatorStream<T>;
+  /** The same with an object that has `open` and `close`. */
+  filter(predicate: FunctionObject<(value: Readonly<T>, side: Side) => boolean>): OperatorStream<T>;
   /** Any number of records out for each record in. */
   flatMap<Out>(flatMap: (value: Readonly<T>, side: Side) => Iterable<Out>): OperatorStream<Out>;
+  /** The same with an object that has `open` and `close`. */
+  flatMap<Out>(flatMap: FunctionObject<(value: Readonly<T>, side: Side) => Iterable<Out>>): OperatorStream<Out>;
 }
 
 /** What `to`, `collect` and `print` return. */

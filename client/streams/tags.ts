@@ -4,7 +4,7 @@
  */
 import { EngineError } from '../../core/errors.ts';
 import type { OnError, OutputTag } from '../../core/operators.ts';
-import { lateTag } from '../plan/logical-graph.ts';
+import { lateSecondTag, lateTag } from '../plan/logical-graph.ts';
 
 /** Carries a type and nothing else; see {@link emits}. */
 export interface RecordType<T> {
@@ -19,11 +19,12 @@ const tagPattern = /^[A-Za-z][A-Za-z0-9._-]{0,99}$/;
 
 /**
  * Names a side output and carries the type of its records.
- * @throws EngineError JOB_INVALID when the name is not 1..100 letters, digits, `.`, `_`, `-` or is `late`
+ * @throws EngineError JOB_INVALID when the name is not 1..100 letters, digits, `.`, `_`, `-` or is `late` or
+ * `late-second`
  */
 export function outputTag<T>(tag: string): OutputTag<T> {
-  if (tag === lateTag) {
-    throw new EngineError('JOB_INVALID', `output tag '${lateTag}' is reserved for late records; choose another name`);
+  if (tag === lateTag || tag === lateSecondTag) {
+    throw new EngineError('JOB_INVALID', `output tag '${tag}' is reserved for late records; choose another name`);
   }
   if (!tagPattern.test(tag)) {
     throw new EngineError(

@@ -25,9 +25,10 @@ const hashFormatVersion = 1;
  * sha256 (64 hexadecimal digits) of what decides the meaning of state and results.
  *
  * Covered: job name, `maxParallelism`, and of each operator its id, kind, config (with the options of connectors, windows
- * and aggregates), whether it has state, and its inputs with side output and partitioning by key, broadcast or split.
+ * and aggregates), whether it has state, and its inputs with side output and partitioning by key, broadcast, split,
+ * global or custom.
  *
- * Not covered: parallelism and chaining, checkpoint and restart options, display names, whether ids are explicit, the order
+ * Not covered: parallelism, chaining, slot sharing and tuning (capacity, timeouts), checkpoint and restart options, display names, whether ids are explicit, the order
  * of independent operators, bodies of functions (see {@link functionsFingerprint}), and parameters except where they reach
  * a config (see {@link describeParameterDifference}).
  */

@@ -5,13 +5,16 @@
 import type { JsonObject } from '../plain-data.ts';
 import type { JobGraph } from './job-graph.ts';
 
+/** Partitioners by which a record may go to any subtask: which of them is used says nothing about state or results. */
+const anywhere: ReadonlySet<string> = new Set(['forward', 'rebalance', 'rescale', 'shuffle']);
+
 /** One operator with its inputs, independent of parallelism. */
 export interface HashedOperator {
   readonly id: string;
   readonly kind: string;
   readonly config: JsonObject;
   readonly stateful: boolean;
-  /** Texts `operator[side output] -partitioner-> input`, sorted; forward and rebalance are both `any`. */
+  /** Texts `operator[side output] -partitioner-> input`, sorted; those that say nothing about results are `any`. */
   readonly inputs: readonly string[];
 }
 
@@ -22,7 +25,7 @@ export function hashedOperators(graph: JobGraph): HashedOperator[] {
   );
   const inputs = new Map<string, string[]>();
   const connect = (target: string, from: string, tag: string | null, partitioner: string, input: number): void => {
-    const partitioning = partitioner === 'forward' || partitioner === 'rebalance' ? 'any' : partitioner;
+    const partitioning = anywhere.has(partitioner) ? 'any' : partitioner;
     const text = `${from}${tag === null ? '' : `[${tag}]`} -${partitioning}-> ${input}`;
     inputs.set(target, [...(inputs.get(target) ?? []), text]);
   };

@@ -10,8 +10,25 @@ import type { OperatorKind } from '../operators.ts';
 
 export const jobGraphFormatVersion = 1;
 
-/** How records of an edge choose the subtask they go to. `split` sends a planned split to `split index % parallelism`. */
-export type Partitioner = 'forward' | 'hash' | 'rebalance' | 'broadcast' | 'split';
+/**
+ * How records of an edge choose the subtask they go to: `forward` to the one of the same index, `hash` by key group,
+ * `rebalance` in turn over all, `rescale` in turn over a share of its own (see `rescaleTargets`), `shuffle` at random,
+ * `global` all to the first, `broadcast` each to all, `custom` as a function of the job's author says. `split` sends a
+ * planned split to `split index % parallelism`.
+ */
+export type Partitioner =
+  | 'forward'
+  | 'hash'
+  | 'rebalance'
+  | 'broadcast'
+  | 'split'
+  | 'rescale'
+  | 'shuffle'
+  | 'global'
+  | 'custom';
+
+/** What an operator asked for about its chain: to be the head of one, or to be alone in one. */
+export type ChainingHint = 'new-chain' | 'alone';
 
 /** One operator as data: what it is called, what it does, and what feeds it. */
 export interface OperatorNode {
@@ -24,14 +41,26 @@ export interface OperatorNode {
   /**
    * What decides the operator's meaning besides its functions, by kind:
    * - source-planner, source-reader: `{ source: kind, options, boundedness }`
-   * - timestamps: `{ outOfOrdernessMs, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' }`
+   * - timestamps: `{ outOfOrdernessMs (bounded) or watermarks: kind of strategy, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' |
+   *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
    * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
    * - aggregate: `{ aggregates: { name: options } }`
    * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - async-map: `{ order: 'ordered' | 'unordered', flat: boolean, onTimeout: 'fail' | 'skip' | 'call' | { sideOutput: tag } }`
+   * - window: `{ window, allowedLatenessMs, trigger: { kind, states, ...options }, evictor: { kind, ...options } | null, contents:
+   *   'records' | 'reduce' | 'aggregate', aggregates?, states, windowStates, lateTag: string | null }`
+   * - window-co-group: `{ window, allowedLatenessMs, trigger, type?: 'inner' | 'left' | 'right' | 'full', lateTag, lateSecondTag }`
    * - sink-writer, sink-committer: `{ sink: kind, options }`
    * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
    */
   readonly config: JsonObject;
+  /**
+   * What may change without changing the meaning of state, so it is no part of the graph hash, by kind:
+   * - async-map: `{ capacity, timeoutMs, retry: { attempts, delayMs, maxDelayMs | null, backoff } | null }`
+   */
+  readonly tuning?: JsonObject;
+  /** Absent: chained where the graph allows it. */
+  readonly chaining?: ChainingHint;
   /** True when the operator keeps state that a checkpoint restores. */
   readonly stateful: boolean;
   /** Index in the chain of the operator that feeds this one; -1 for the head. */
@@ -48,6 +77,8 @@ export interface JobVertex {
   /** In chain order, each after its upstream. */
   readonly operators: readonly OperatorNode[];
   readonly parallelism: number;
+  /** Vertices of different groups never share a slot. Absent: the group `default`. */
+  readonly slotSharingGroup?: string;
 }
 
 /** Records of one operator of a vertex on their way to the head of another. */
@@ -61,6 +92,8 @@ export interface JobEdge {
   /** Input of the target's head operator: 0, or 1 for its second one (the side of `broadcast-input`, the other side of a join). */
   readonly targetInput: number;
   readonly partitioner: Partitioner;
+  /** Place of the edge's function among the `partitions` of the target's functions; only with partitioner `custom`. */
+  readonly partitionIndex?: number;
 }
 
 /** Restart strategies, after Flink. */
@@ -96,6 +129,8 @@ export interface JobOptions {
   /** Failed checkpoints in a row before the job fails. */
   readonly checkpointFailuresMax: number;
   readonly bufferTimeoutMs: number;
+  /** False: every operator is a vertex of its own, but for those that must stay with their source. Absent: true. */
+  readonly chaining?: boolean;
   readonly restart: RestartStrategyOptions;
 }
 

@@ -1,14 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
 import { missingSlotsError, placeSlices, slicesOf } from './slot-assignment.ts';
 
-const graph = (parallelisms: readonly number[]): JobGraph => {
+const graph = (parallelisms: readonly number[], groups: readonly (string | null)[] = []): JobGraph => {
   const vertices = parallelisms.map((parallelism, index) => ({
     id: `v${index}`,
     name: `v${index}`,
     operators: [],
     parallelism,
+    ...(groups[index] == null ? {} : { slotSharingGroup: groups[index] }),
   }));
   return { formatVersion: 1, name: 'job', parameters: {}, options: {} as JobGraph['options'], vertices, edges: [] };
 };
@@ -19,6 +21,45 @@ test('slices put subtask i of every vertex into slot i and leave out finished ve
       slice.subtasks.map((one) => `${one.vertexId}/${one.subtaskIndex}`),
     ),
   ).toEqual([['v1/0', 'v2/0'], ['v1/1', 'v2/1'], ['v1/2']]);
+});
+
+const namesOf = (one: JobGraph, finished: readonly string[] = []): string[] =>
+  slicesOf(one, new Set(finished)).map(
+    ({ slotIndex, subtasks }) => `${slotIndex}: ${subtasks.map((s) => `${s.vertexId}/${s.subtaskIndex}`).join(' ')}`,
+  );
+
+test('slices put vertices of different slot-sharing groups into different slots', () => {
+  const shared = graph([1, 2, 2, 1], [null, 'io', null, 'io']);
+  expect(namesOf(shared)).toEqual(['0: v0/0 v2/0', '1: v2/1', '2: v1/0 v3/0', '3: v1/1']);
+  expect(slotsNeeded(shared)).toBe(4);
+});
+
+test('slices keep their numbers when a group has finished', () => {
+  const shared = graph([2, 1, 1], [null, 'io', 'last']);
+  expect(namesOf(shared, ['v0'])).toEqual(['2: v1/0', '3: v2/0']);
+  expect(namesOf(shared, ['v1'])).toEqual(['0: v0/0', '1: v0/1', '3: v2/0']);
+});
+
+test('no slot has two subtasks of one vertex or of two groups, and all subtasks are placed, for any graph', () => {
+  const vertex = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.constantFrom(null, 'a', 'b', 'default'));
+  fc.assert(
+    fc.property(fc.array(vertex, { minLength: 1, maxLength: 6 }), (drawn) => {
+      const any = graph(
+        drawn.map(([parallelism]) => parallelism),
+        drawn.map(([, group]) => group),
+      );
+      const slices = slicesOf(any, new Set());
+      expect(slices.map((slice) => slice.slotIndex)).toEqual(slices.map((_, index) => index));
+      expect(slices).toHaveLength(slotsNeeded(any));
+      for (const { subtasks } of slices) {
+        const vertices = subtasks.map((subtask) => any.vertices.find(({ id }) => id === subtask.vertexId));
+        expect(new Set(vertices).size).toBe(vertices.length);
+        expect(new Set(vertices.map((one) => one?.slotSharingGroup ?? 'default')).size).toBe(1);
+      }
+      const total = drawn.reduce((sum, [parallelism]) => sum + parallelism, 0);
+      expect(slices.flatMap(({ subtasks }) => subtasks)).toHaveLength(total);
+    }),
+  );
 });
 
 test('slices are spread over task managers, never above what one offers, and the same for any order of offers', () => {

@@ -1,11 +1,13 @@
 /**
  * Which subtasks share a slot, and on which task manager each slot is. Pure and deterministic.
  *
- * Slot sharing: subtask i of every vertex goes to slot i, so a job needs as many slots as its largest parallelism, and
- * forward edges stay within a slot. Slots are spread over task managers, most free slots first.
+ * Slot sharing: subtask i of every vertex of a slot-sharing group goes to slot i of the group, so a job needs as many slots
+ * as the largest parallelisms of its groups together, and forward edges within a group stay within a slot. Slots are
+ * spread over task managers, most free slots first.
  */
 import { EngineError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { slotSharingGroupOf, slotSharingGroups } from '../../core/graph/slot-sharing.ts';
 import type { SlotSlice, SubtaskRef } from '../../proto/messages.ts';
 
 export interface SlotOffer {
@@ -26,15 +28,20 @@ export function subtaskKey(subtask: SubtaskRef): string {
  * The slices of an attempt. Subtasks of `finishedVertices` are not started again; a slot without any subtask is left out.
  */
 export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>): SlotSlice[] {
-  const slices: { slotIndex: number; subtasks: SubtaskRef[] }[] = [];
+  // Slots are numbered with finished vertices too, so that a slot keeps its number while others come and go.
+  const firstSlotOf = new Map(slotSharingGroups(graph).map((group) => [group.name, group.firstSlot]));
+  const slices = new Map<number, { slotIndex: number; subtasks: SubtaskRef[] }>();
   for (const vertex of graph.vertices) {
     if (finishedVertices.has(vertex.id)) continue;
+    const firstSlot = firstSlotOf.get(slotSharingGroupOf(vertex)) ?? 0;
     for (let subtaskIndex = 0; subtaskIndex < vertex.parallelism; subtaskIndex++) {
-      slices[subtaskIndex] ??= { slotIndex: subtaskIndex, subtasks: [] };
-      slices[subtaskIndex]?.subtasks.push({ vertexId: vertex.id, subtaskIndex });
+      const slotIndex = firstSlot + subtaskIndex;
+      const slice = slices.get(slotIndex) ?? { slotIndex, subtasks: [] };
+      slices.set(slotIndex, slice);
+      slice.subtasks.push({ vertexId: vertex.id, subtaskIndex });
     }
   }
-  return slices;
+  return [...slices.values()].sort((left, right) => left.slotIndex - right.slotIndex);
 }
 
 /** Puts every slice on a task manager, or returns null when there are not enough slots. */
@@ -58,7 +65,7 @@ export function missingSlotsError(jobName: string, needed: number, offers: reado
   const offered = offers.reduce((sum, offer) => sum + offer.slotCount, 0);
   return new EngineError(
     'USAGE',
-    `job "${jobName}" needs ${needed} slots, but ${offers.length} task managers offer ${offered}; start more task managers or lower the parallelism to ${offered}`,
+    `job "${jobName}" needs ${needed} slots, but ${offers.length} task managers offer ${offered}; start more task managers, lower the parallelism, or put operators into one slot-sharing group`,
     { ids: { jobName, slotsNeeded: needed, slotsOffered: offered } },
   );
 }

@@ -9,7 +9,8 @@ import { decodeValue } from '../../core/codec/value-codec.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import { ItemCursor } from './item-cursor.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
-import { handleUserError, userError } from './user-code.ts';
+import type { SideFlatMapFunction } from '../../core/operators.ts';
+import { handleUserError, UserCode, userError } from './user-code.ts';
 
 const stateName = 'side';
 
@@ -17,6 +18,8 @@ export class BroadcastInputOperator implements Operator {
   readonly #context: OperatorContext<'broadcast-input'>;
   readonly #rows: ReservedRows;
   readonly #items: ItemCursor;
+  readonly #user: UserCode<SideFlatMapFunction>;
+  readonly #call: SideFlatMapFunction;
   #records: unknown[] = [];
   readonly #restored = new Map<number, unknown>();
   #side: unknown = undefined;
@@ -25,6 +28,8 @@ export class BroadcastInputOperator implements Operator {
     this.#context = context;
     this.#rows = new ReservedRows(context.node.id);
     this.#items = new ItemCursor(context);
+    this.#user = new UserCode(context.functions.flatMap, context);
+    this.#call = this.#user.call;
   }
 
   emitSide(value: unknown): void {
@@ -48,7 +53,7 @@ export class BroadcastInputOperator implements Operator {
   emit(value: unknown): void {
     let items: Iterable<unknown>;
     try {
-      items = this.#context.functions.flatMap(value as never, this.#side as never);
+      items = this.#call(value as never, this.#side as never);
     } catch (error) {
       handleUserError(this.#context, value, error);
       return;
@@ -73,7 +78,7 @@ export class BroadcastInputOperator implements Operator {
     const positions = [...this.#restored.keys()].sort((left, right) => left - right);
     this.#records = positions.map((position) => this.#restored.get(position));
     this.#restored.clear();
-    return Promise.resolve();
+    return this.#user.open();
   }
 
   advanceWatermark(): boolean {
@@ -92,6 +97,6 @@ export class BroadcastInputOperator implements Operator {
 
   close(): Promise<void> {
     this.#items.close();
-    return Promise.resolve();
+    return this.#user.close();
   }
 }

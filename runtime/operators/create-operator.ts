@@ -6,6 +6,7 @@ import { assertNever } from '../../core/errors.ts';
 import type { OperatorKind } from '../../core/operators.ts';
 import type { SourceTime } from '../time/split-time.ts';
 import { createAggregateOperator } from './aggregate.ts';
+import { AsyncMapOperator } from './async-map.ts';
 import { BroadcastInputOperator } from './broadcast-input.ts';
 import { FilterOperator } from './filter.ts';
 import { FlatMapOperator } from './flat-map.ts';
@@ -19,6 +20,8 @@ import { SourcePlannerOperator } from './source-planner.ts';
 import { SourceReaderOperator } from './source-reader.ts';
 import { TimestampsOperator } from './timestamps.ts';
 import { createWindowAggregateOperator } from './window-aggregate.ts';
+import { createWindowCoGroupOperator } from './windows/general/co-group-operator.ts';
+import { createWindowOperator } from './windows/general/window-operator.ts';
 
 /** @param time event time of the split being read; shared by a source reader and the timestamps of its chain */
 export function createOperator(context: AnyOperatorContext, time: SourceTime): Operator {
@@ -42,10 +45,16 @@ export function createOperator(context: AnyOperatorContext, time: SourceTime): O
       return createAggregateOperator(as<'aggregate'>(context));
     case 'window-aggregate':
       return createWindowAggregateOperator(as<'window-aggregate'>(context));
+    case 'window':
+      return createWindowOperator(as<'window'>(context));
+    case 'window-co-group':
+      return createWindowCoGroupOperator(as<'window-co-group'>(context));
     case 'process':
       return createProcessOperator(as<'process'>(context));
     case 'broadcast-input':
       return new BroadcastInputOperator(as<'broadcast-input'>(context));
+    case 'async-map':
+      return new AsyncMapOperator(as<'async-map'>(context));
     case 'sink-writer':
       return new SinkWriterOperator(as<'sink-writer'>(context));
     case 'sink-committer':

@@ -159,5 +159,22 @@ export interface Operator extends Collector {
   close(): Promise<void>;
 }
 
+/**
+ * A head whose output follows its input later (answers of asynchronous calls). The subtask gives it the time of its inputs
+ * instead of handing it on, and hands on what comes out again. Answers are emitted in `handOn`, never in a callback.
+ */
+export interface DeferringHead {
+  /** The merged watermark and idleness of the inputs have become these. */
+  takeTime(watermark: number, idle: boolean): void;
+  /** True when `handOn` has something to do. */
+  readonly ready: boolean;
+  /** True when it takes no further record for now; barriers and times are still taken. */
+  readonly full: boolean;
+  /** True when nothing waits: the end of the input may be handed on. */
+  readonly drained: boolean;
+  /** Emits what is due while there is room, up to a time that is due: that is returned, and handed on before the next call. */
+  handOn(): { readonly watermark: number; readonly idle: boolean } | null;
+}
+
 /** Key group of rows that do not belong to a key (source positions, committables); every subtask reads them at restore. */
 export const reservedKeyGroup = 0xffff;

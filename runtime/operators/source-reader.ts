@@ -10,9 +10,13 @@
  */
 import { decodeValue } from '../../core/codec/value-codec.ts';
 import type { SourceBatch, SourceReader, SplitCursor } from '../../core/connector/index.ts';
+import type { PlainData } from '../../core/plain-data.ts';
 import { maxWatermark, minWatermark } from '../../core/stream/batch.ts';
+import { EngineError } from '../../core/errors.ts';
 import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
+import { timestampMax } from '../../core/watermarks.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
+import type { AlignmentMember } from '../time/slot-alignment.ts';
 import { SplitTime, type SourceTime } from '../time/split-time.ts';
 import { connectorContext } from './connector-context.ts';
 import type {
@@ -25,6 +29,7 @@ import type {
   SnapshotTask,
 } from './operator.ts';
 import type { PlannedSplit } from './source-planner.ts';
+import { userError } from './user-code.ts';
 
 interface SplitRow {
   readonly index: number;
@@ -35,6 +40,8 @@ interface SplitRow {
   readonly records: number;
   readonly maxTimestampMs: number;
   readonly watermarkMs: number;
+  /** State of a custom watermark generator; absent with every other strategy. */
+  readonly generator?: PlainData;
 }
 
 class ReadingSplit {
@@ -89,6 +96,8 @@ export class SourceReaderOperator implements Operator {
   /** Records of splits that have ended. */
   #endedRecords = 0;
   #planningDone = false;
+  /** Its place in an alignment group; null until the first poll, and without one. */
+  #member: AlignmentMember | null = null;
   #turn = 0;
 
   constructor(context: OperatorContext<'source-reader'>, time: SourceTime) {
@@ -119,6 +128,7 @@ export class SourceReaderOperator implements Operator {
     split.records = saved.records;
     split.time.maxTimestampMs = saved.maxTimestampMs;
     split.time.watermarkMs = saved.watermarkMs;
+    split.time.restored = saved.generator;
     split.changed = false;
     this.#splits = this.#splits.filter((other) => other.index !== saved.index);
     this.#splits.push(split);
@@ -142,20 +152,23 @@ export class SourceReaderOperator implements Operator {
 
   poll(deadlineMs: number): PollResult {
     this.#openSplits();
+    this.#align();
     let progressed = false;
     const count = this.#splits.length;
     for (let step = 0; step < count; step++) {
       const split = this.#splits[(this.#turn + step) % count];
-      if (split === undefined || split.cursor === null || split.pending) continue;
+      if (split === undefined || split.cursor === null || split.pending || this.#isAhead(split)) continue;
       const result = this.#readSplit(split, deadlineMs);
       if (result === 'stop') {
         this.#turn = (this.#turn + step) % count;
+        this.#align();
         return this.#context.hasRoom() ? 'more' : 'waiting';
       }
       progressed ||= result === 'read';
     }
     this.#turn = 0;
     this.#dropEnded();
+    this.#align();
     if (this.#splits.length === 0) return this.#planningDone ? 'ended' : 'waiting';
     return progressed ? 'more' : 'waiting';
   }
@@ -203,6 +216,7 @@ export class SourceReaderOperator implements Operator {
 
   #saveSplit(split: ReadingSplit): void {
     if (split.cursor !== null && split.batch !== null) split.position = split.cursor.position(split.next);
+    const generator = this.#generatorState(split);
     const row: SplitRow = {
       index: split.index,
       split: split.split,
@@ -212,9 +226,21 @@ export class SourceReaderOperator implements Operator {
       records: split.records,
       maxTimestampMs: split.time.maxTimestampMs,
       watermarkMs: split.time.watermarkMs,
+      ...(generator === undefined ? {} : { generator }),
     };
     this.#rows.put(stateName, split.index, row);
     split.changed = false;
+  }
+
+  /** An ended split needs none: nothing follows that could be late. */
+  #generatorState(split: ReadingSplit): PlainData | undefined {
+    if (split.ended) return undefined;
+    try {
+      return split.time.generatorState();
+    } catch (error) {
+      this.#context.fail(userError(this.#context, `the snapshot of a watermark generator failed`, error));
+      return undefined;
+    }
   }
 
   #openSplits(): void {
@@ -240,6 +266,27 @@ export class SourceReaderOperator implements Operator {
     this.#context.wake();
   }
 
+  /** Tells the group how far the slowest split is that is read, or will be as soon as it is open. */
+  #align(): void {
+    if (this.#time.alignment === null) return;
+    this.#member ??= this.#time.slot.join(this.#time.alignment, () => this.#context.wake());
+    let slowestMs = Number.POSITIVE_INFINITY;
+    for (const split of this.#splits) {
+      const counts = !split.ended && (split.cursor !== null || split.opening) && !this.#isIdle(split);
+      if (counts) slowestMs = Math.min(slowestMs, split.watermarkMs);
+    }
+    this.#member.progressed(slowestMs);
+  }
+
+  /** True when the split has to wait for slower ones of its group. It is not idle meanwhile (FLINK-35886). */
+  #isAhead(split: ReadingSplit): boolean {
+    const member = this.#member;
+    if (member === null || split.watermarkMs <= member.limitMs) return false;
+    split.lastRecordAtMs = this.#context.nowMs();
+    member.pause();
+    return true;
+  }
+
   /** Hands on records of one split: `stop` when time or room ran out, `read` when there may be more, `dry` when not now. */
   #readSplit(split: ReadingSplit, deadlineMs: number): 'stop' | 'read' | 'dry' {
     const cursor = split.cursor as SplitCursor<unknown>;
@@ -248,6 +295,7 @@ export class SourceReaderOperator implements Operator {
       this.#leaveBatch(split, cursor);
       const batch = cursor.ended ? null : cursor.poll(batchRecordsMax);
       if (batch === null) return this.#ranDry(split, cursor);
+      if (batch.timestamps !== null && !this.#time.assigned) this.#checkTimes(split, batch.timestamps);
       split.batch = batch;
       split.next = 0;
     }
@@ -255,6 +303,18 @@ export class SourceReaderOperator implements Operator {
     if (!finished) return 'stop';
     if (cursor.ended) this.#ranDry(split, cursor);
     return 'read';
+  }
+
+  /** Without `withTimestamps` the times of the source go to windows as they are: those that no window can hold end here. */
+  #checkTimes(split: ReadingSplit, timestamps: Float64Array): void {
+    const bad = timestamps.find((time) => Math.abs(time) > timestampMax);
+    if (bad === undefined) return;
+    const { id } = this.#context.node;
+    const name = this.#context.functions.source.splitId(split.split);
+    const message = `source '${id}' gave a record of split '${name}' the timestamp ${bad}, more than ${timestampMax} ms from the epoch: correct it there, or call withTimestamps(..) with onBadTimestamp`;
+    this.#context.fail(
+      new EngineError('USER_FUNCTION_FAILED', message, { domain: 'external', ids: { operator: id, split: name } }),
+    );
   }
 
   /** The position after a batch is asked before the next poll: afterwards it would be that of another batch. */
@@ -279,9 +339,15 @@ export class SourceReaderOperator implements Operator {
     scope.timestamp = Number.NaN;
     scope.splitWatermark = Number.NaN;
     split.changed = true;
+    const member = this.#member;
+    this.#time.sourceTimestampMs = Number.NaN;
     while (next < values.length && context.hasRoom()) {
+      if (member !== null && split.watermarkMs > member.limitMs) break;
       if ((next - first) % recordsPerClockRead === recordsPerClockRead - 1 && performance.now() > deadlineMs) break;
-      if (timestamps !== null) scope.timestamp = timestamps[next];
+      if (timestamps !== null) {
+        scope.timestamp = timestamps[next];
+        this.#time.sourceTimestampMs = scope.timestamp;
+      }
       output.emit(values[next]);
       next++;
     }

@@ -3,6 +3,7 @@
  * from the graph alone, so both ends compute the same without asking.
  */
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { rescaleSources, rescaleTargets } from '../../core/graph/rescale-share.ts';
 import type { ChannelReader, ChannelWriter } from '../exchange/channel.ts';
 import { LocalChannel } from '../exchange/local-channel.ts';
 
@@ -19,18 +20,22 @@ export interface ChannelPath {
   readonly targetSubtask: number;
 }
 
-/** Targets that a subtask of the source of an edge writes to. Forward edges have one. */
+/** Targets that a subtask of the source of an edge writes to: one for forward, a share for rescale, else all. */
 export function targetsOf(graph: JobGraph, edge: number, sourceSubtask: number): readonly number[] {
-  const { partitioner } = graph.edges[edge];
+  const { partitioner, sourceVertex, targetVertex } = graph.edges[edge];
   if (partitioner === 'forward') return [sourceSubtask];
-  return Array.from({ length: parallelismOf(graph, graph.edges[edge].targetVertex) }, (_, index) => index);
+  const targets = parallelismOf(graph, targetVertex);
+  if (partitioner === 'rescale') return rescaleTargets(sourceSubtask, parallelismOf(graph, sourceVertex), targets);
+  return Array.from({ length: targets }, (_, index) => index);
 }
 
 /** Sources that a subtask of the target of an edge reads from. */
 export function sourcesOf(graph: JobGraph, edge: number, targetSubtask: number): readonly number[] {
-  const { partitioner } = graph.edges[edge];
+  const { partitioner, sourceVertex, targetVertex } = graph.edges[edge];
   if (partitioner === 'forward') return [targetSubtask];
-  return Array.from({ length: parallelismOf(graph, graph.edges[edge].sourceVertex) }, (_, index) => index);
+  const sources = parallelismOf(graph, sourceVertex);
+  if (partitioner === 'rescale') return rescaleSources(targetSubtask, sources, parallelismOf(graph, targetVertex));
+  return Array.from({ length: sources }, (_, index) => index);
 }
 
 export function parallelismOf(graph: JobGraph, vertexId: string): number {

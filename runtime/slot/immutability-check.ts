@@ -26,8 +26,11 @@ const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
   'reduce',
   'aggregate',
   'window-aggregate',
+  'window',
+  'window-co-group',
   'process',
   'broadcast-input',
+  'async-map',
 ]);
 
 interface Seen {

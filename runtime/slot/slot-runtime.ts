@@ -28,6 +28,8 @@ import {
 import { emitPerRecordMaxBytes } from '../subtask/output-overrun.ts';
 import { MetricsRows, metricsStateName } from '../subtask/metrics-rows.ts';
 import { type ChainedOperator, Subtask, type SubtaskId } from '../subtask/subtask.ts';
+import { valveLayout } from '../time/input-lineage.ts';
+import { SlotAlignment } from '../time/slot-alignment.ts';
 import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
@@ -100,6 +102,8 @@ export const recordsWrittenCounter = 'recordsWritten';
 const idOf = (subtask: SubtaskId): string => `${subtask.vertexId}#${subtask.subtaskIndex}`;
 
 export class SlotRuntime {
+  /** How far the sources of this slot are, for sources elsewhere that wait for them, and the other way round. */
+  readonly alignment = new SlotAlignment();
   readonly #options: SlotRuntimeOptions;
   readonly #encoder: SnapshotEncoder;
   readonly #loop: SlotLoop;
@@ -241,21 +245,26 @@ export class SlotRuntime {
       throw new EngineError('INTERNAL', `no vertex '${id.vertexId}' in the job graph`, { domain: 'internal' });
     const place = this.#placed.length;
     const host = this.#host(place);
-    const builder = new ChainBuilder(this.#options, vertex, id, host);
+    const builder = new ChainBuilder(this.#options, vertex, id, host, this.alignment);
     const wake = () => this.#loop.wake(place);
     const writers = graph.edges.flatMap((edge, index) =>
       edge.sourceVertex === vertex.id ? [{ edge, writer: this.#writer(builder, edge, index, id, wake) }] : [],
     );
     const chain = builder.build(writers);
-    const inputs = graph.edges.flatMap((edge, index) =>
-      edge.targetVertex === vertex.id ? this.#inputs(edge, index, id, wake) : [],
+    const inputsByEdge = graph.edges.flatMap((edge, index) =>
+      edge.targetVertex === vertex.id ? [this.#inputs(edge, index, id, wake)] : [],
     );
     const subtask = new Subtask({
       id,
       host,
       scope: builder.scope,
       chain,
-      inputs,
+      inputs: inputsByEdge.flat(),
+      valveLayout: valveLayout(
+        graph,
+        vertex.id,
+        inputsByEdge.map((inputs) => inputs.length),
+      ),
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
       emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
@@ -325,7 +334,9 @@ export class SlotRuntime {
     // A sink's records out are those it wrote; its committables are none of them.
     const metrics = context.node.kind === 'sink-writer' ? { ...context.metrics, counters: new Map() } : context.metrics;
     const host = builder.writerHost(context.node.id, metrics);
-    return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, channels });
+    const partition = edge.partitionIndex === undefined ? undefined : head?.partitions?.[edge.partitionIndex];
+    const custom = partition === undefined ? null : { ...partition, targetOperator: edge.targetVertex };
+    return createRecordWriter(host, { partitioner: edge.partitioner, context, keyOf, custom, channels });
   }
 
   #inputs(edge: JobEdge, edgeIndex: number, id: SubtaskId, wake: () => void): InputChannel[] {
@@ -354,9 +365,16 @@ class ChainBuilder {
   readonly #id: SubtaskId;
   readonly #host: { wake(): void };
   readonly #contexts = new Map<number, MutableContext>();
-  readonly #time = new SourceTime();
+  readonly #time: SourceTime;
 
-  constructor(options: SlotRuntimeOptions, vertex: JobVertex, id: SubtaskId, host: { wake(): void }) {
+  constructor(
+    options: SlotRuntimeOptions,
+    vertex: JobVertex,
+    id: SubtaskId,
+    host: { wake(): void },
+    alignment: SlotAlignment,
+  ) {
+    this.#time = new SourceTime(alignment);
     this.#options = options;
     this.#vertex = vertex;
     this.#id = id;

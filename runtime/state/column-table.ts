@@ -9,7 +9,7 @@ import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
-import type { AdderTable } from './aggregate-adder.ts';
+import { type AdderTable, partKind } from './aggregate-adder.ts';
 import { type AggregateLayout, type AnyObjectAggregate, initialPart } from './aggregate-layout.ts';
 import { KeyedTable } from './keyed-table.ts';
 import { checkRowVersion, rowValueVersion } from './object-table.ts';
@@ -54,6 +54,22 @@ export class ColumnTable extends KeyedTable implements AdderTable {
   ): Record<string, unknown> {
     const { makeResult } = this.layout;
     return makeResult(this.parts, slot * this.#partCount, this.#objects, slot, key, windowStart, windowEnd);
+  }
+
+  /** Adds the accumulators of one row to those of another, which may be changed; the first stays as it is. @throws what the user's functions throw */
+  mergeRow(target: number, source: number): void {
+    const { partKinds, objects } = this.layout;
+    const merged = objects.map((aggregate, column) => {
+      const accumulators = this.#objects[column] as unknown[];
+      return aggregate.merge(accumulators[target], accumulators[source]);
+    });
+    if (this.touched[target] !== this.ledger.epoch) this.markChanged(target);
+    merged.forEach((accumulator, column) => this.#keep(column, target, accumulator));
+    for (let part = 0; part < partKinds.length; part++) {
+      const cell = target * partKinds.length + part;
+      const other = this.parts[source * partKinds.length + part] as number;
+      this.parts[cell] = mergedPart(partKinds[part] as number, this.parts[cell] as number, other);
+    }
   }
 
   isFired(slot: number): boolean {
@@ -169,6 +185,12 @@ export class ColumnTable extends KeyedTable implements AdderTable {
     while (accumulators.length < slot) accumulators.push(undefined);
     accumulators[slot] = accumulator;
   }
+}
+
+/** `Math.min` and `Math.max` keep NaN, as adding does. */
+function mergedPart(kind: number, left: number, right: number): number {
+  if (kind === partKind.min) return Math.min(left, right);
+  return kind === partKind.max ? Math.max(left, right) : left + right;
 }
 
 function restored(aggregate: AnyObjectAggregate, plain: unknown): unknown {

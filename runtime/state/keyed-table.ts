@@ -103,7 +103,8 @@ export abstract class KeyedTable extends RowTable {
 
   /** @throws EngineError INTERNAL when the key belongs to another subtask (its record was routed wrongly) */
   keyGroupOf(key: Key): number {
-    const keyGroup = keyGroupOf(key, this.owner.maxParallelism);
+    const { groupingKeyOf } = this.owner;
+    const keyGroup = keyGroupOf(groupingKeyOf === undefined ? key : groupingKeyOf(key), this.owner.maxParallelism);
     const { first, last } = this.owner.keyGroups;
     assert(
       keyGroup >= first && keyGroup <= last,

@@ -12,9 +12,15 @@ import { reservedKeyGroup, type SnapshotTask } from '../operators/operator.ts';
 interface Row {
   readonly stateName: string;
   readonly key: Uint8Array;
-  /** Null: deleted. */
-  readonly value: Uint8Array | null;
+  /** Null: deleted. `later`: not encoded yet. */
+  value: Uint8Array | null | typeof later;
+  /** What `value` is encoded from when its checkpoint is written. */
+  source?: unknown;
 }
+
+const later = Symbol('encoded later');
+/** Rows written between two looks at the clock. */
+const rowsPerClockRead = 16;
 
 type Rows = Map<string, Row>;
 
@@ -33,6 +39,11 @@ export class ReservedRows {
     this.#set(stateName, key, encodeValueToBytes(value));
   }
 
+  /** As `put`, for a value that nobody changes any more: encoded when its checkpoint is written, not now. */
+  putLater(stateName: string, key: Key, value: unknown): void {
+    this.#set(stateName, key, later, value);
+  }
+
   delete(stateName: string, key: Key): void {
     this.#set(stateName, key, null);
   }
@@ -45,23 +56,31 @@ export class ReservedRows {
     this.#changed = new Map();
     if (rows.size === 0) return null;
     this.#unconfirmed = [{ checkpointId, rows }];
-    return { encode: (writer) => this.#encode(writer, rows) };
+    const left = rows.values();
+    return { encode: (writer, deadlineMs) => this.#encode(writer, left, deadlineMs) };
   }
 
   checkpointCompleted(checkpointId: number): void {
     this.#unconfirmed = this.#unconfirmed.filter((interval) => interval.checkpointId > checkpointId);
   }
 
-  #set(stateName: string, key: Key, value: Uint8Array | null): void {
+  #set(stateName: string, key: Key, value: Row['value'], source?: unknown): void {
     const bytes = encodeKeyToBytes(key);
-    this.#changed.set(`${stateName}\u0000${Buffer.from(bytes).toString('latin1')}`, { stateName, key: bytes, value });
+    const id = `${stateName}\u0000${Buffer.from(bytes).toString('latin1')}`;
+    this.#changed.set(id, { stateName, key: bytes, value, source });
   }
 
-  #encode(writer: RowBlockWriter, rows: Rows): boolean {
-    for (const row of rows.values()) {
+  #encode(writer: RowBlockWriter, left: Iterator<Row>, deadlineMs: number): boolean {
+    for (let written = 1; ; written++) {
+      const { value: row, done } = left.next();
+      if (done === true) return true;
+      if (row.value === later) {
+        row.value = encodeValueToBytes(row.source);
+        row.source = undefined;
+      }
       writer.startTable(this.#operatorId, row.stateName);
       writer.writeRow(reservedKeyGroup, row.key, row.value);
+      if (written % rowsPerClockRead === 0 && performance.now() >= deadlineMs) return false;
     }
-    return true;
   }
 }

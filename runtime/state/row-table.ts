@@ -11,6 +11,7 @@
 import { ByteWriter } from '../../core/codec/byte-sink.ts';
 import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { KeyGroupRange } from '../../core/key-groups.ts';
+import type { Key } from '../../core/operators.ts';
 import type { RowBlockWriter } from '../checkpoint/row-block.ts';
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
@@ -36,6 +37,8 @@ export interface TableOwner {
   readonly keyGroups: KeyGroupRange;
   readonly backend: StateBackend;
   readonly ledger: ChangeLedger;
+  /** The part of a row's key that decides its key group, where that is not all of it (rows of a key and window). */
+  readonly groupingKeyOf?: (key: Key) => Key;
 }
 
 /** A write of an evicted row. */

@@ -5,7 +5,7 @@ import { keyGroupOf } from '../../core/codec/key-hash.ts';
 import { subtaskOfKeyGroup } from '../../core/key-groups.ts';
 import type { ChannelWriter } from '../exchange/channel.ts';
 import { RecordScope } from '../operators/operator.ts';
-import { batchFullBytes, createRecordWriter, type RecordWriter } from './record-writer.ts';
+import { batchFullBytes, createRecordWriter, type RecordWriter, type RecordWriterOptions } from './record-writer.ts';
 
 class ListChannel implements ChannelWriter {
   readonly hasRoom = true;
@@ -22,6 +22,7 @@ class ListChannel implements ChannelWriter {
 function writerTo(
   channels: readonly ChannelWriter[],
   keyOf: ((value: never) => number) | null,
+  options: Partial<RecordWriterOptions> = {},
 ): { writer: RecordWriter; failures: unknown[] } {
   const failures: unknown[] = [];
   const host = {
@@ -36,7 +37,7 @@ function writerTo(
   };
   const partitioner = keyOf === null ? 'forward' : 'hash';
   return {
-    writer: createRecordWriter(host, { partitioner, context: { maxParallelism: 128 }, keyOf, channels }),
+    writer: createRecordWriter(host, { partitioner, context: { maxParallelism: 128 }, keyOf, channels, ...options }),
     failures,
   };
 }
@@ -87,5 +88,90 @@ describe('RecordWriter', () => {
     for (let index = 0; index < 2_000; index++) writer.emit(index);
     writer.flush();
     expect(failures).toEqual([error]);
+  });
+
+  it('sends everything to the first subtask when it is global', () => {
+    const channels = [new ListChannel(), new ListChannel()];
+    const { writer } = writerTo(channels, null, { partitioner: 'global' });
+    for (let value = 0; value < 5; value++) writer.emit(value);
+    writer.flush();
+    expect(channels.map((channel) => channel.values)).toEqual([[0, 1, 2, 3, 4], []]);
+  });
+
+  it('sends in turn to its share when it rescales', () => {
+    const channels = [new ListChannel(), new ListChannel()];
+    const { writer } = writerTo(channels, null, { partitioner: 'rescale' });
+    for (let value = 0; value < 5; value++) writer.emit(value);
+    writer.flush();
+    expect(channels.map((channel) => channel.values)).toEqual([
+      [0, 2, 4],
+      [1, 3],
+    ]);
+  });
+
+  it('shuffles evenly, the same way each time, and in another way in another subtask', () => {
+    const shuffled = (subtaskIndex: number): number[][] => {
+      const channels = [new ListChannel(), new ListChannel(), new ListChannel()];
+      const context = { maxParallelism: 128, subtaskIndex };
+      const { writer } = writerTo(channels, null, { partitioner: 'shuffle', context });
+      for (let value = 0; value < 9_000; value++) writer.emit(value);
+      writer.flush();
+      return channels.map((channel) => channel.values as number[]);
+    };
+    const first = shuffled(0);
+    expect(shuffled(0)).toEqual(first);
+    expect(shuffled(1)).not.toEqual(first);
+    // Three standard deviations of a fair choice are 134.
+    for (const values of first) expect(Math.abs(values.length - 3_000)).toBeLessThan(134);
+    const inTurn = first[0].filter((value, place) => place > 0 && value - first[0][place - 1] === 3).length;
+    expect(inTurn).toBeLessThan(first[0].length / 3);
+  });
+
+  it('asks a custom partitioner with the key and the number of subtasks', () => {
+    const channels = [new ListChannel(), new ListChannel(), new ListChannel()];
+    const custom = {
+      keyOf: (value: number) => `key ${value}`,
+      partition: (key: string, partitionCount: number) => Number(key.slice(4)) % (partitionCount - 1),
+      targetOperator: 'next',
+    };
+    const { writer, failures } = writerTo(channels, null, { partitioner: 'custom', custom });
+    for (let value = 0; value < 5; value++) writer.emit(value);
+    writer.flush();
+    expect(channels.map((channel) => channel.values)).toEqual([[0, 2, 4], [1, 3], []]);
+    expect(failures).toEqual([]);
+  });
+
+  it.each([[-1], [2], [0.5], [Number.NaN], ['1'], [undefined]])(
+    'fails naming the operator when a custom partitioner returns %s',
+    (index) => {
+      const custom = { keyOf: () => 0, partition: () => index as number, targetOperator: 'next' };
+      const channels = [new ListChannel(), new ListChannel()];
+      const { writer, failures } = writerTo(channels, null, { partitioner: 'custom', custom });
+      writer.emit(1);
+      expect(failures).toMatchObject([
+        {
+          code: 'USER_FUNCTION_FAILED',
+          ids: { operator: 'next' },
+          message: expect.stringMatching(
+            new RegExp(`before operator 'next' returned ${index}; return a whole number of 0 to 1`),
+          ),
+        },
+      ]);
+    },
+  );
+
+  it('fails naming the operator when a custom partitioner throws, with one subtask too', () => {
+    const custom = {
+      keyOf: () => {
+        throw new TypeError('no key');
+      },
+      partition: () => 0,
+      targetOperator: 'next',
+    };
+    const { writer, failures } = writerTo([new ListChannel()], null, { partitioner: 'custom', custom });
+    writer.emit(1);
+    expect(failures).toMatchObject([
+      { code: 'USER_FUNCTION_FAILED', message: expect.stringMatching(/'next' threw: no key/) },
+    ]);
   });
 });

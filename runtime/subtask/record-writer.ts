@@ -8,7 +8,9 @@
  */
 import { keyGroupOf } from '../../core/codec/key-hash.ts';
 import { subtaskOfKeyGroup } from '../../core/key-groups.ts';
-import type { Key } from '../../core/operators.ts';
+import { assertNever, EngineError } from '../../core/errors.ts';
+import type { Partitioner } from '../../core/graph/job-graph.ts';
+import type { CustomPartition, Key } from '../../core/operators.ts';
 import type { Barrier } from '../../core/stream/batch.ts';
 import { BatchBuilder, batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import type { ChannelWriter } from '../exchange/channel.ts';
@@ -100,6 +102,11 @@ export abstract class RecordWriter implements Collector {
     for (const channel of this.channels) channel.write({ kind: 'end' });
   }
 
+  /** The record cannot be written: fails the attempt, without throwing at the user function that emitted it. */
+  protected reject(error: EngineError): void {
+    this.#host.fail(error);
+  }
+
   protected add(target: number, value: unknown): void {
     const builder = this.builders[target];
     const scope = this.scope;
@@ -139,7 +146,7 @@ export abstract class RecordWriter implements Collector {
   }
 }
 
-/** One target: forward edges, and every edge to a vertex of parallelism 1. */
+/** One target: forward edges, global ones, and every edge to a vertex of parallelism 1. */
 class SingleWriter extends RecordWriter {
   emit(value: unknown): void {
     this.metrics.recordsOut++;
@@ -191,6 +198,72 @@ class RebalanceWriter extends RecordWriter {
   }
 }
 
+/** Records at random, each target as likely: a fixed sequence per subtask, so that a replay spreads the same way. */
+class ShuffleWriter extends RecordWriter {
+  #state: number;
+
+  constructor(host: WriterHost, channels: readonly ChannelWriter[], subtaskIndex: number) {
+    super(host, channels);
+    this.#state = Math.imul(subtaskIndex + 1, 0x9e3779b1);
+  }
+
+  emit(value: unknown): void {
+    this.metrics.recordsOut++;
+    this.add(Math.floor((this.#random() / 0x1_0000_0000) * this.channels.length), value);
+  }
+
+  /** The next 32 bits of splitmix32: a counter, mixed. */
+  #random(): number {
+    this.#state = (this.#state + 0x9e3779b9) | 0;
+    let mixed = this.#state ^ (this.#state >>> 16);
+    mixed = Math.imul(mixed, 0x21f0aaad);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+    return (mixed ^ (mixed >>> 15)) >>> 0;
+  }
+}
+
+/** What a custom partitioner runs, and the operator that its errors name. */
+export interface CustomPartitioning extends CustomPartition {
+  readonly targetOperator: string;
+}
+
+/** Records where a function of the job's author says. What it throws or gets wrong fails the attempt. */
+class CustomWriter extends RecordWriter {
+  readonly #custom: CustomPartitioning;
+
+  constructor(host: WriterHost, channels: readonly ChannelWriter[], custom: CustomPartitioning) {
+    super(host, channels);
+    this.#custom = custom;
+  }
+
+  emit(value: unknown): void {
+    const { keyOf, partition, targetOperator } = this.#custom;
+    const count = this.channels.length;
+    const ids = { operator: targetOperator };
+    let target: number;
+    try {
+      target = partition(keyOf(value as never) as never, count);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `the partitionCustom function before operator '${targetOperator}' threw: ${reason}`;
+      this.reject(new EngineError('USER_FUNCTION_FAILED', message, { retry: 'backoff', ids, cause }));
+      return;
+    }
+    if (!Number.isInteger(target) || target < 0 || target >= count) {
+      const message = `the partitionCustom function before operator '${targetOperator}' returned ${String(target)}; return a whole number of 0 to ${count - 1}, its second argument is the number of subtasks`;
+      this.reject(new EngineError('USER_FUNCTION_FAILED', message, { ids }));
+      return;
+    }
+    this.metrics.recordsOut++;
+    this.add(target, value);
+  }
+}
+
+function requireCustom(custom: CustomPartitioning | null | undefined): CustomPartitioning {
+  if (custom !== null && custom !== undefined) return custom;
+  throw new EngineError('INTERNAL', 'a custom edge has no partition function', { domain: 'internal' });
+}
+
 class BroadcastWriter extends RecordWriter {
   emit(value: unknown): void {
     this.metrics.recordsOut++;
@@ -207,22 +280,41 @@ class SplitWriter extends RecordWriter {
 }
 
 export interface RecordWriterOptions {
-  readonly partitioner: 'forward' | 'hash' | 'rebalance' | 'broadcast' | 'split';
+  readonly partitioner: Partitioner;
   /** The operator whose output this is. */
-  readonly context: Pick<AnyOperatorContext, 'maxParallelism'>;
+  readonly context: Pick<AnyOperatorContext, 'maxParallelism'> & Partial<Pick<AnyOperatorContext, 'subtaskIndex'>>;
   /** Key selector of the target's head operator; null unless the partitioner is hash. */
   readonly keyOf: ((value: never) => Key) | null;
-  /** Channels by index of the target subtask; for forward the one of the same index. */
+  /** Functions of a custom partitioner, with the operator that reads the edge. */
+  readonly custom?: CustomPartitioning | null;
+  /** Channels by index of the target subtask; for forward the one of the same index, for rescale those of the share. */
   readonly channels: readonly ChannelWriter[];
 }
 
 export function createRecordWriter(host: WriterHost, options: RecordWriterOptions): RecordWriter {
-  const { partitioner, channels, context, keyOf } = options;
+  const { partitioner, channels, context, keyOf, custom } = options;
+  // Asked with one target too: a function that gives a wrong index is found at parallelism 1.
+  if (partitioner === 'custom') return new CustomWriter(host, channels, requireCustom(custom));
   if (channels.length === 1) return new SingleWriter(host, channels);
-  if (partitioner === 'broadcast') return new BroadcastWriter(host, channels);
-  if (partitioner === 'split') return new SplitWriter(host, channels);
-  if (partitioner === 'hash' && keyOf !== null) return new HashWriter(host, channels, context.maxParallelism, keyOf);
-  return new RebalanceWriter(host, channels);
+  switch (partitioner) {
+    case 'broadcast':
+      return new BroadcastWriter(host, channels);
+    case 'split':
+      return new SplitWriter(host, channels);
+    case 'global':
+      return new SingleWriter(host, channels);
+    case 'shuffle':
+      return new ShuffleWriter(host, channels, context.subtaskIndex ?? 0);
+    case 'hash':
+      if (keyOf !== null) return new HashWriter(host, channels, context.maxParallelism, keyOf);
+      return new RebalanceWriter(host, channels);
+    case 'forward':
+    case 'rebalance':
+    case 'rescale':
+      return new RebalanceWriter(host, channels);
+    default:
+      return assertNever(partitioner, 'partitioner');
+  }
 }
 
 /** Output that several consumers read: chained operators and edges. */

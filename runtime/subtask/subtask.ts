@@ -15,8 +15,8 @@
 import type { OperatorKind } from '../../core/operators.ts';
 import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElement } from '../../core/stream/batch.ts';
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
-import type { Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
-import { WatermarkValve } from '../time/watermark-valve.ts';
+import type { DeferringHead, Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
+import { type ValveLayout, WatermarkValve } from '../time/watermark-valve.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
 import { OutputOverrun } from './output-overrun.ts';
@@ -68,6 +68,8 @@ export interface SubtaskParts {
   readonly scope: RecordScope;
   readonly chain: readonly ChainedOperator[];
   readonly inputs: readonly InputChannel[];
+  /** Which inputs wake and end together; absent: every one for itself. */
+  readonly valveLayout?: ValveLayout;
   readonly writers: readonly RecordWriter[];
   readonly bufferTimeoutMs: number;
   /** Most that one record may emit beyond the room there is. */
@@ -92,6 +94,7 @@ export class Subtask {
   readonly #scope: RecordScope;
   readonly #head: Operator;
   readonly #sourceHead: SourceHead | null;
+  readonly #deferring: DeferringHead | null;
   readonly #gate: InputGate;
   readonly #aligner: BarrierAligner;
   readonly #valve: WatermarkValve;
@@ -140,6 +143,7 @@ export class Subtask {
     this.#scope = parts.scope;
     this.#head = parts.chain[0].operator;
     this.#sourceHead = 'sourceWatermark' in this.#head ? (this.#head as unknown as SourceHead) : null;
+    this.#deferring = 'handOn' in this.#head ? (this.#head as unknown as DeferringHead) : null;
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
@@ -152,7 +156,7 @@ export class Subtask {
       parts.chain.map((link) => link.operatorId),
     );
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
-    this.#valve = new WatermarkValve(parts.inputs.length);
+    this.#valve = new WatermarkValve(parts.inputs.length, parts.valveLayout);
     const sideFirst = this.#head.endSide !== undefined;
     this.#gate = new InputGate(parts.inputs, sideFirst, (channel) => this.#aligner.isBlocked(channel));
   }
@@ -331,7 +335,12 @@ export class Subtask {
     if (this.#resumable.length > 0 && this.#hasRemainder()) return this.#resume();
     if (this.#advancing === this.#advancing) return this.#advance();
     if (this.#processingTimeDue <= this.#host.nowMs()) return this.#advanceProcessingTime();
-    if (this.#batch !== null) return this.#processBatch(this.#batch, deadlineMs);
+    if (this.#deferring?.ready === true) return this.#handOn(this.#deferring);
+    if (this.#batch !== null) {
+      // Only records wait for a full head: without a batch in hand barriers and watermarks are still taken.
+      this.#blocked ||= this.#deferring?.full === true;
+      return this.#blocked ? 'stuck' : this.#processBatch(this.#batch, deadlineMs);
+    }
     if (this.#phase === 'ended') return this.#maybeFinish();
     if (this.#phase === 'final-watermark') return this.#endOutputs();
     const element = this.#gate.poll();
@@ -449,7 +458,16 @@ export class Subtask {
   /** Takes over what the valve says; a source head has a watermark of its own. */
   #valveMoved(): void {
     if (this.#sourceHead !== null) return;
-    this.#handOnTime(this.#valve.current, this.#valve.isIdle);
+    const { current, isIdle } = this.#valve;
+    if (this.#deferring === null) this.#handOnTime(current, isIdle);
+    else this.#deferring.takeTime(current, isIdle);
+  }
+
+  /** What a deferring head held back: its records, then the time behind them. */
+  #handOn(head: DeferringHead): 'done' {
+    const time = head.handOn();
+    if (time !== null) this.#handOnTime(time.watermark, time.idle);
+    return 'done';
   }
 
   /**
@@ -503,6 +521,7 @@ export class Subtask {
       else return result === 'more' ? 'done' : this.#hasWork() ? 'done' : 'stuck';
     }
     if (!this.#gate.allEnded || (head.poll !== undefined && !this.#sourceEnded)) return 'stuck';
+    if (this.#deferring?.drained === false) return 'stuck';
     this.#phase = 'final-watermark';
     this.#handOnTime(maxWatermark, false);
     return 'done';

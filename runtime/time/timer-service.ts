@@ -1,13 +1,13 @@
 /**
- * Timers of one operator and one time domain: (time, key), each once. They fire in the order (time, encoded key bytes),
- * resumably: `nextDue` is asked again wherever firing stopped, since a timer that fired is gone and one that did not is
+ * Timers of one operator and one time domain: (time, key, namespace), each once; the namespace is the window a timer belongs
+ * to, where it belongs to one. They fire in the order (time, encoded key bytes, namespace bytes), resumably: `nextDue` is asked again wherever firing stopped, since a timer that fired is gone and one that did not is
  * still there. Pure: whoever owns it brings the time.
  *
  * What a callback registers at a later time fires in the same advance when it is due, so results do not depend on how far
  * one watermark jumps. What it registers at its own time or before is held until the next advance, so that a timer that
  * renews itself in the past ends.
  *
- * Timers are rows (time ‖ key → empty value) of the state `timers-event` or `timers-processing`; all are in memory in
+ * Timers are rows (time ‖ key ‖ namespace → empty value) of the state `timers-event` or `timers-processing`; all are in memory in
  * every backend. @see scenarios 73 and 74 (restore of overdue timers; twice, deleted in its own callback, in the past)
  */
 import { type ByteSink, ByteWriter } from '../../core/codec/byte-sink.ts';
@@ -27,6 +27,8 @@ export type TimeDomain = 'event' | 'processing';
 export interface Timer {
   readonly time: number;
   readonly key: Key;
+  /** What of the key the timer belongs to (a window); null where it belongs to the key alone. */
+  readonly namespace: Key | null;
 }
 
 /** Name of the state that holds the timers of a domain. */
@@ -36,11 +38,12 @@ export function timerStateName(domain: TimeDomain): string {
 
 const scratch = new ByteWriter(256);
 
-/** Address of a timer: encoded time and key, one character a byte. @throws EngineError KEY_NOT_SUPPORTED */
-function timerText(time: number, key: Key): string {
+/** Address of a timer: encoded time, key and namespace, one character a byte. @throws EngineError KEY_NOT_SUPPORTED */
+function timerText(time: number, key: Key, namespace: Key | null): string {
   scratch.reset();
   encodeKey(time, scratch);
   encodeKey(key, scratch);
+  if (namespace !== null) encodeKey(namespace, scratch);
   return textOfBytes(scratch.buffer, 0, scratch.position);
 }
 
@@ -111,8 +114,12 @@ function timerOf(text: string): Timer {
   const bytes = bytesOfText(text);
   const time = decodeKey(bytes);
   const key = decodeKey(bytes, time.end);
-  assert(typeof time.key === 'number' && key.end === bytes.length, 'a timer row is addressed by time and key');
-  return { time: time.key, key: key.key };
+  const namespace = key.end === bytes.length ? null : decodeKey(bytes, key.end);
+  assert(
+    typeof time.key === 'number' && (namespace === null || namespace.end === bytes.length),
+    'a timer row is addressed by time, key and namespace',
+  );
+  return { time: time.key, key: key.key, namespace: namespace === null ? null : namespace.key };
 }
 
 export class TimerService {
@@ -149,10 +156,10 @@ export class TimerService {
   }
 
   /** Registers a timer; once, however often it is called. @throws EngineError KEY_NOT_SUPPORTED; RangeError for a time that is not a number */
-  register(time: number, key: Key): void {
+  register(time: number, key: Key, namespace: Key | null = null): void {
     if (typeof time !== 'number' || time !== time)
       throw new RangeError(`a timer needs a time in ms, got ${String(time)}`);
-    const text = timerText(time, key);
+    const text = timerText(time, key, namespace);
     if (this.#table.has(text)) return;
     this.#table.add(text, keyGroupOf(key, this.#owner.maxParallelism));
     if (this.#advancing && time <= this.#firingTime) this.#held.set(text, time);
@@ -160,8 +167,8 @@ export class TimerService {
   }
 
   /** Deletes a timer; one that is not registered is no error. */
-  delete(time: number, key: Key): void {
-    const text = timerText(time, key);
+  delete(time: number, key: Key, namespace: Key | null = null): void {
+    const text = timerText(time, key, namespace);
     if (!this.#table.has(text)) return;
     this.#table.remove(text);
     this.#buckets.get(time)?.delete(text);
@@ -185,12 +192,17 @@ export class TimerService {
 
   /** Up to `count` keys of the timers that are due next, for prefetching. */
   dueKeys(target: number, count: number): Key[] {
+    return this.dueTimers(target, count).map((timer) => timer.key);
+  }
+
+  /** Up to `count` of the timers that are due next; they stay registered. */
+  dueTimers(target: number, count: number): Timer[] {
     const texts = this.#firing.slice(this.#firingIndex, this.#firingIndex + count);
     for (const time of texts.length < count ? this.#times.upTo(target) : []) {
       texts.push(...[...(this.#buckets.get(time) ?? [])].sort());
       if (texts.length >= count) break;
     }
-    return texts.slice(0, count).map((text) => timerOf(text).key);
+    return texts.slice(0, count).map(timerOf);
   }
 
   restoreRow(bytes: Uint8Array, keyGroup: number, value: Uint8Array | null): void {

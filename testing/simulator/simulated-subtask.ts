@@ -10,11 +10,12 @@ import { BarrierAligner, type SnapshotDecision } from '../../runtime/checkpoint/
 import type { RowBlock } from '../../runtime/checkpoint/row-block.ts';
 import { type CommitBatch, TwoPhaseCommitter } from '../../runtime/checkpoint/two-phase-committer.ts';
 import { reservedKeyGroup } from '../../runtime/operators/operator.ts';
+import { valveLayout } from '../../runtime/time/input-lineage.ts';
 import { WatermarkValve } from '../../runtime/time/watermark-valve.ts';
 import type { SubtaskRef } from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import type { SimulatedChannel, SimulatedElement } from './simulated-channel.ts';
-import { countResult, type InputRecord, keyGroupOf, windowEndOf, windowResult } from './simulated-job.ts';
+import { countResult, type InputRecord, keyGroupOf, makeGraph, windowEndOf, windowResult } from './simulated-job.ts';
 import type { SimulatedSink, Transaction } from './simulated-sink.ts';
 import { SimulatedState } from './simulated-state.ts';
 import type { RowValue } from './state-rows.ts';
@@ -88,8 +89,10 @@ export class SimulatedSubtask {
     this.#random = world.random(`subtask ${attempt} ${ref.vertexId} ${ref.subtaskIndex}`);
     this.#state = new SimulatedState(ref.vertexId);
     this.#aligner = new BarrierAligner(inputs.length, { hasOwnInput });
-    this.#valve = new WatermarkValve(inputs.length);
-    this.#specification = new ValveSpecification(inputs.length);
+    const graph = makeGraph(world.configuration, Math.max(inputs.length, parts.parallelism));
+    const layout = valveLayout(graph, ref.vertexId, inputs.length === 0 ? [] : [inputs.length]);
+    this.#valve = new WatermarkValve(inputs.length, layout);
+    this.#specification = new ValveSpecification(inputs.length, layout);
     this.#channelEnded = inputs.map(() => false);
     this.#ownInputEnded = !hasOwnInput;
     this.#lastCheckpointId = parts.restoredCheckpointId ?? 0;

@@ -1,0 +1,453 @@
+/**
+ * Windows with triggers: what the window operator of one stream and the co-group of two share. A record is put into its
+ * windows (sessions are merged first), the trigger is asked, and what it wants is done; timers of a window ask it again or
+ * remove the window. What a window keeps and what a firing emits is the subclasses'.
+ *
+ * Lateness as everywhere (design section 3): a record is late for a window when `end - 1 + allowedLateness` is at or before
+ * the watermark of its own split; of a session the record's own window counts, before merging. A record that is late for all
+ * its windows goes to the late output. On time, but with a window that is gone because its split was idle: the same, counted
+ * as `lateAfterIdle`.
+ *
+ * State of a window, by window id: its contents, the trigger's state, the function's window state; `sessions` per key; timers
+ * with the window as namespace. A window is removed at `end - 1 + allowedLateness` (event time) or after `end - 1` (clock);
+ * global and count windows never.
+ *
+ * @see Flink WindowOperator
+ */
+import type { Key, OperatorKind } from '../../../../core/operators.ts';
+import { type Batch, maxWatermark } from '../../../../core/stream/batch.ts';
+import type { TriggerResult } from '../../../../core/window-functions.ts';
+import type { WindowDefinition } from '../../../../core/windows.ts';
+import type { TimeDomain, Timer, TimerService } from '../../../time/timer-service.ts';
+import { KeyedOperator } from '../../keyed-operator.ts';
+import type { OperatorContext, RestoredRow } from '../../operator.ts';
+import { countMetric } from '../../user-code.ts';
+import { WindowAssigner } from './assign-windows.ts';
+import { type Session, SessionSets, stateIdOf } from './session-sets.ts';
+import { StagedPrefetch } from './staged-prefetch.ts';
+import { type AnyTrigger, TriggerRunner } from './trigger-runner.ts';
+import { type GeneralWindowConfig, generalWindowConfig, timestampMissing, windowTime } from './window-config.ts';
+import type { WindowContents } from './window-contents.ts';
+import type { WindowId } from './window-id.ts';
+import type { ScopedState } from './window-state.ts';
+import { windowOfTimer, WindowTimers } from './window-timers.ts';
+import { decodeKey } from '../../../../core/codec/key-codec.ts';
+import { EngineError } from '../../../../core/errors.ts';
+
+/** Timers fired before other subtasks of the slot get their turn. */
+const firedPerTurnMax = 1024;
+
+/** A window of a key, and whose state it has. */
+export interface WindowOfKey {
+  readonly key: Key;
+  readonly start: number;
+  readonly end: number;
+  readonly stateId: WindowId;
+}
+
+export interface WindowFunctions {
+  readonly window: WindowDefinition<never>;
+  readonly trigger: unknown;
+  readonly keyOf: (value: never) => Key;
+  readonly keyOfSecond?: (value: never) => Key;
+}
+
+export abstract class WindowOperatorBase<Kind extends OperatorKind> extends KeyedOperator<Kind> {
+  /** Merged watermark, also while it is being handled. */
+  protected watermark = Number.NEGATIVE_INFINITY;
+  readonly #config: GeneralWindowConfig;
+  /** Null: windows never end. */
+  readonly #time: TimeDomain | null;
+  readonly #assigner: WindowAssigner;
+  readonly #sessions: SessionSets | null;
+  readonly #timers: WindowTimers;
+  readonly #trigger: TriggerRunner;
+  readonly #staged: StagedPrefetch;
+  /** True: a timer of the trigger stands at the time of the removal of every window, so none of our own is needed. */
+  readonly #triggerRemoves: boolean;
+
+  constructor(context: OperatorContext<Kind>, functions: WindowFunctions) {
+    super(context, functions.keyOf, functions.keyOfSecond ?? functions.keyOf);
+    const trigger = functions.trigger as AnyTrigger;
+    const newCache = () => this.newCache();
+    this.#config = generalWindowConfig(context);
+    this.#time = windowTime(functions.window);
+    this.#assigner = new WindowAssigner(functions.window);
+    this.#sessions = this.#assigner.merges ? new SessionSets(this.owner, newCache) : null;
+    this.#timers = new WindowTimers(this.owner);
+    this.#trigger = new TriggerRunner(trigger, this.owner, this.#timers, () => context.nowMs(), newCache);
+    this.#staged = new StagedPrefetch(this.prefetch);
+    this.#triggerRemoves =
+      this.#time !== null && trigger.timerAtEnd === this.#time && this.#config.allowedLatenessMs === 0;
+  }
+
+  /** What windows keep, by input. */
+  protected abstract readonly contents: readonly WindowContents[];
+  /** Emits what the window has, which is something; the scope is set. */
+  protected abstract fire(window: WindowOfKey): void;
+  /** The window is removed; contents and the trigger's state are gone already. */
+  protected abstract removed(window: WindowOfKey): void;
+  /** Declared state of the function that `fire` calls. */
+  protected abstract readonly functionStates: readonly ScopedState[];
+  /** Announces the rows of the function's state. */
+  protected abstract needFunctionRows(window: WindowOfKey): void;
+  /** False while what a firing emits waits for room. */
+  protected get emitted(): boolean {
+    return true;
+  }
+
+  emit(value: unknown): void {
+    this.#take(value, 0);
+  }
+
+  emitSecond(value: unknown): void {
+    this.#take(value, 1);
+  }
+
+  advanceWatermark(watermark: number): boolean {
+    if (watermark > this.watermark) {
+      this.watermark = watermark;
+      this.#trigger.watermark = watermark;
+    }
+    if (!this.#fireDue(this.#timers.event, 'event', watermark)) return false;
+    // At the end of all input the clock will not come to windows that wait for it: their results would be lost.
+    if (watermark < maxWatermark || this.#time !== 'processing') return true;
+    return this.#fireDue(this.#timers.processing, 'processing', Number.POSITIVE_INFINITY);
+  }
+
+  advanceProcessingTime(nowMs: number): boolean {
+    // A timer fires when its millisecond is over: records of the same millisecond still belong before it.
+    const done = this.#fireDue(this.#timers.processing, 'processing', nowMs - 1);
+    if (done) this.#askToBeWoken();
+    return done;
+  }
+
+  override async open(): Promise<void> {
+    await super.open();
+    this.#trigger.state.restored();
+    for (const state of this.functionStates) state.restored();
+    this.#askToBeWoken();
+  }
+
+  override prepare(batch: Batch, from: number, input: number): number {
+    if (this.context.backend.resident) return batch.length - from;
+    const need = (index: number, stage: number): void => {
+      this.#needRecord(batch.values[index], batch.timestamps?.[index] ?? Number.NaN, input, stage);
+    };
+    if (this.#sessions === null) return this.prefetch.prepare(batch, from, batch.length, (index) => need(index, 1));
+    return this.#staged.prepare(batch, from, batch.length, need);
+  }
+
+  protected override needRows(): void {
+    // Which rows a record needs depends on the record itself: see `prepare`.
+  }
+
+  #take(value: unknown, input: number): void {
+    const { timestamp } = this.context.scope;
+    const { nowMs, node } = this.context;
+    if (this.#time === 'event' && timestamp !== timestamp) return this.context.fail(timestampMissing(node.id));
+    let key: Key;
+    try {
+      key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
+      this.#assigner.assign(this.#time === 'processing' ? nowMs() : timestamp, value);
+      if (this.#sessions === null) this.#takeInto(key, value, input);
+      else this.#takeIntoSession(this.#sessions, key, value, input);
+    } catch (error) {
+      this.userFailed(value, error);
+    }
+    this.#afterCall();
+  }
+
+  #takeInto(key: Key, value: unknown, input: number): void {
+    const { starts, ends, count } = this.#assigner;
+    let lateness: Lateness = 'late';
+    for (let index = 0; index < count; index++) {
+      const start = starts[index] as number;
+      const end = ends[index] as number;
+      const windowLateness = this.#latenessOf(end);
+      if (windowLateness !== 'on-time') {
+        if (lateness === 'late') lateness = windowLateness;
+        continue;
+      }
+      lateness = 'on-time';
+      this.#add({ key, start, end, stateId: [key, start, end] }, value, input);
+    }
+    if (lateness !== 'on-time') this.#late(value, input, lateness);
+  }
+
+  #takeIntoSession(sessions: SessionSets, key: Key, value: unknown, input: number): void {
+    const start = this.#assigner.starts[0] as number;
+    const end = this.#assigner.ends[0] as number;
+    const lateness = this.#latenessOf(end);
+    if (lateness === 'late') return this.#late(value, input, lateness);
+    // Its own window is over by the merged watermark only, and may live on as part of a session that is not.
+    if (lateness === 'late-after-idle' && !sessions.touches(key, start, end)) return this.#late(value, input, lateness);
+    const { session, merged } = sessions.add(key, start, end);
+    const window = { key, start: session.start, end: session.end, stateId: stateIdOf(key, session) };
+    if (merged.length > 0) this.#merge(window, merged);
+    this.#add(window, value, input);
+  }
+
+  #merge(window: WindowOfKey, merged: readonly Session[]): void {
+    const { key, stateId } = window;
+    const gone = merged.filter((session) => session.start !== window.start || session.end !== window.end);
+    if (!this.#triggerRemoves) this.#setRemoval(window);
+    this.#enter(window);
+    this.#trigger.onMerge(gone);
+    for (const session of gone) {
+      this.#trigger.enter(key, session.start, session.end, this.context.scope.timestamp);
+      this.#trigger.clear();
+      if (!this.#triggerRemoves && this.#time !== null)
+        this.#timers.deleteRemoval(this.#time, this.#removalTime(session.end), key, session.start, session.end);
+    }
+    for (const session of merged.slice(1))
+      for (const contents of this.contents) this.#move(contents, stateIdOf(key, session), stateId);
+  }
+
+  #move(contents: WindowContents, from: WindowId, to: WindowId): void {
+    if (!contents.has(from)) return;
+    try {
+      contents.move(from, to);
+    } catch (error) {
+      // No session has it any more, so nobody would remove it.
+      contents.clear(from);
+      throw error;
+    }
+  }
+
+  #add(window: WindowOfKey, value: unknown, input: number): void {
+    const contents = this.contents[input] as WindowContents;
+    const isNew = this.#triggerRemoves && !this.#hasContents(window.stateId);
+    if (!this.#triggerRemoves) this.#setRemoval(window);
+    let result: TriggerResult;
+    try {
+      contents.add(window.stateId, value, this.context.scope.timestamp);
+      this.#enter(window);
+      result = this.#trigger.onElement(value);
+    } catch (error) {
+      // The trigger has perhaps not set the timer that removes the window.
+      if (isNew && this.#time !== null) this.#setRemoval(window);
+      throw error;
+    }
+    this.#act(result, window);
+  }
+
+  #act(result: TriggerResult, window: WindowOfKey): void {
+    if (result === 'continue') return;
+    if (result !== 'purge' && this.#hasContents(window.stateId)) this.#fire(window);
+    if (result !== 'fire') for (const contents of this.contents) contents.clear(window.stateId);
+  }
+
+  /** Emits with the time of the window; what is emitted after it has the time it had. */
+  #fire(window: WindowOfKey): void {
+    const { scope } = this.context;
+    const { timestamp, splitWatermark, rowKind } = scope;
+    if (this.#time !== null) {
+      scope.timestamp = this.#time === 'event' ? window.end - 1 : Number.NaN;
+      scope.splitWatermark = Number.NaN;
+    }
+    scope.rowKind = 0;
+    this.fire(window);
+    scope.timestamp = timestamp;
+    scope.splitWatermark = splitWatermark;
+    scope.rowKind = rowKind;
+  }
+
+  #remove(window: WindowOfKey): void {
+    for (const contents of this.contents) contents.clear(window.stateId);
+    this.#enter(window);
+    try {
+      this.#trigger.clear();
+      this.removed(window);
+    } finally {
+      this.#sessions?.remove(window.key, {
+        start: window.start,
+        end: window.end,
+        stateStart: window.stateId[1],
+        stateEnd: window.stateId[2],
+      });
+    }
+  }
+
+  #fireDue(timers: TimerService, domain: TimeDomain, target: number): boolean {
+    let budget = firedPerTurnMax;
+    for (;;) {
+      if (!this.emitted) return false;
+      const prepared = this.#prepareTimers(timers, target, budget);
+      if (prepared === 0) return false;
+      for (let fired = 0; fired < prepared; fired++) {
+        if (!this.emitted || !this.context.hasRoom()) return false;
+        const timer = timers.takeDue(target);
+        if (timer === null) return true;
+        this.#fireTimer(timer, domain);
+      }
+      budget -= prepared;
+      if (budget <= 0) {
+        this.context.wake();
+        return false;
+      }
+    }
+  }
+
+  #fireTimer(timer: Timer, domain: TimeDomain): void {
+    const { scope } = this.context;
+    scope.timestamp = domain === 'event' ? timer.time : Number.NaN;
+    scope.splitWatermark = Number.NaN;
+    scope.rowKind = 0;
+    const { start, end, isRemoval } = windowOfTimer(timer);
+    const window = this.#windowOf(timer.key, start, end);
+    if (window === null) return;
+    const removes = isRemoval || (this.#triggerRemoves && domain === this.#time && timer.time === end - 1);
+    try {
+      if (!isRemoval && !this.#isOver(timer.time, domain, end)) {
+        this.#enter(window);
+        this.#act(this.#trigger.onTimer(timer.time, domain), window);
+      }
+      if (removes) this.#remove(window);
+    } catch (error) {
+      this.userFailed({ key: timer.key, windowStart: start, windowEnd: end, timer: timer.time }, error);
+    }
+    this.#afterCall();
+  }
+
+  /** Null when the session of the timer has become part of another. */
+  #windowOf(key: Key, start: number, end: number): WindowOfKey | null {
+    if (this.#sessions === null) return { key, start, end, stateId: [key, start, end] };
+    const session = this.#sessions.find(key, start, end);
+    return session === undefined ? null : { key, start, end, stateId: stateIdOf(key, session) };
+  }
+
+  /** A timer that a trigger has left behind: its window has been removed. */
+  #isOver(timeMs: number, domain: TimeDomain, end: number): boolean {
+    if (this.#time === null) return false;
+    const removal = this.#removalTime(end);
+    if (domain === this.#time) return timeMs > removal;
+    return removal <= (this.#time === 'event' ? this.watermark : this.context.nowMs() - 1);
+  }
+
+  #latenessOf(end: number): Lateness {
+    if (this.#time !== 'event') return 'on-time';
+    const removal = this.#removalTime(end);
+    if (removal <= this.context.scope.splitWatermark) return 'late';
+    return removal <= this.watermark ? 'late-after-idle' : 'on-time';
+  }
+
+  #late(value: unknown, input: number, lateness: Lateness): void {
+    if (lateness === 'late-after-idle') countMetric(this.context, 'lateAfterIdle', 1);
+    this.context.metrics.lateRecords++;
+    const tag = this.#config.lateTags[input] ?? null;
+    if (tag !== null) this.context.sideOutput(tag).emit(value);
+  }
+
+  #enter(window: WindowOfKey): void {
+    this.#trigger.enter(window.key, window.start, window.end, this.context.scope.timestamp);
+  }
+
+  #hasContents(id: WindowId): boolean {
+    for (const contents of this.contents) if (contents.has(id)) return true;
+    return false;
+  }
+
+  #removalTime(end: number): number {
+    return end - 1 + this.#config.allowedLatenessMs;
+  }
+
+  #setRemoval({ key, start, end }: WindowOfKey): void {
+    if (this.#time !== null) this.#timers.setRemoval(this.#time, this.#removalTime(end), key, start, end);
+  }
+
+  #afterCall(): void {
+    if (this.#timers.processingChanged) this.#askToBeWoken();
+    this.shrinkCaches();
+  }
+
+  #askToBeWoken(): void {
+    this.#timers.processingChanged = false;
+    const { earliest } = this.#timers.processing;
+    if (earliest < Number.POSITIVE_INFINITY) this.context.wakeAt(earliest + 1);
+  }
+
+  /** How many due timers have their rows in the slot; 0 while they are being fetched. */
+  #prepareTimers(timers: TimerService, target: number, budget: number): number {
+    const { backend } = this.context;
+    if (backend.resident) return budget;
+    if (timers.earliest > target) return 1;
+    const due = timers.dueTimers(target, Math.min(budget, backend.cachedRowsMax));
+    if (due.length === 0) return 1;
+    const count = this.#staged.prepare(timers, 0, due.length, (index, stage) =>
+      this.#needTimer(due[index] as Timer, stage),
+    );
+    // What is resident now is used up at once: the next stretch is planned anew.
+    if (count > 0) this.#staged.forget();
+    return count;
+  }
+
+  #needTimer(timer: Timer, stage: number): void {
+    const { key } = timer;
+    const { start, end } = windowOfTimer(timer);
+    this.#sessions?.need(this.prefetch, key);
+    const session = this.#sessions?.findKnown(key, start, end);
+    if (this.#sessions !== null && session === undefined) return;
+    const stateId = session === undefined ? ([key, start, end] as const) : stateIdOf(key, session);
+    this.#trigger.state.need(this.prefetch, [key, start, end]);
+    for (const contents of this.contents) contents.need(this.prefetch, stateId, stage === 1);
+    this.needFunctionRows({ key, start, end, stateId });
+  }
+
+  #needRecord(value: unknown, timestamp: number, input: number, stage: number): void {
+    const key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
+    this.#sessions?.need(this.prefetch, key);
+    if (stage === 0) return;
+    this.#assigner.assign(this.#time === 'processing' ? this.context.nowMs() : timestamp, value);
+    const { starts, ends, count } = this.#assigner;
+    for (let index = 0; index < count; index++) {
+      const start = starts[index] as number;
+      const end = ends[index] as number;
+      if (this.#sessions === null) this.#needWindow({ key, start, end, stateId: [key, start, end] });
+      else
+        for (const session of this.#sessions.knownTouching(key, start, end))
+          this.#needWindow({ key, start: session.start, end: session.end, stateId: stateIdOf(key, session) });
+    }
+  }
+
+  #needWindow(window: WindowOfKey): void {
+    for (const contents of this.contents) contents.need(this.prefetch, window.stateId, this.#time === null);
+    this.#trigger.state.need(this.prefetch, [window.key, window.start, window.end]);
+    if (this.#time === null) this.needFunctionRows(window);
+  }
+
+  override restore(row: RestoredRow): void {
+    // Timers are in the slot in every backend.
+    for (const timers of [this.#timers.event, this.#timers.processing])
+      if (row.stateName === timers.stateName) return timers.restoreRow(row.key, row.keyGroup, row.value);
+    if (!this.#knowsState(row.stateName)) throw unknownState(this.context.node.id, row.stateName);
+    super.restore(row);
+  }
+
+  protected override restoreResident({ stateName, key, keyGroup, value }: RestoredRow): void {
+    if (stateName === this.#sessions?.stateName) return this.#sessions.restoreRow(key, keyGroup, value);
+    const contents = this.contents.find((candidate) => candidate.stateNames.includes(stateName));
+    if (contents !== undefined) return contents.restoreRow(stateName, key, keyGroup, value);
+    const state = [this.#trigger.state, ...this.functionStates].find((candidate) => candidate.has(stateName));
+    state?.restoreRow(stateName, key, keyGroup, value);
+  }
+
+  protected override noteRestored(row: RestoredRow): void {
+    // Rows are addressed by key first; a damaged address is noticed now, not at a read much later.
+    decodeKey(row.key);
+  }
+
+  #knowsState(stateName: string): boolean {
+    if (stateName === this.#sessions?.stateName) return true;
+    if (this.contents.some((contents) => contents.stateNames.includes(stateName))) return true;
+    return [this.#trigger.state, ...this.functionStates].some((state) => state.has(stateName));
+  }
+}
+
+/** What a record is for a window. */
+type Lateness = 'on-time' | 'late' | 'late-after-idle';
+
+function unknownState(operatorId: string, stateName: string): EngineError {
+  const message = `the checkpoint has state '${stateName}' of operator '${operatorId}', but the job no longer declares it: declare it again, or start the job fresh`;
+  return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: stateName } });
+}
