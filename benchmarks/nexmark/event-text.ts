@@ -145,7 +145,7 @@ function specialString(random: EventRandom, scratch: Buffer, max: number, specia
     scratch[at] =
       ((bits >>> 16) * specialOneIn) >>> 16 === 0 ? special : codeOfA + (((bits & 0xffff) * letters) >>> 16);
   }
-  return scratch.latin1Slice(0, length);
+  return scratch.toString('latin1', 0, length);
 }
 
 function randomLetters(seed: number): string {
@@ -153,5 +153,5 @@ function randomLetters(seed: number): string {
   random.seek(bufferId);
   const bytes = Buffer.alloc(bufferChars);
   for (let at = 0; at < bufferChars; at++) bytes[at] = codeOfA + random.below(letters);
-  return bytes.latin1Slice();
+  return bytes.toString('latin1');
 }
