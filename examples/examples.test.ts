@@ -86,6 +86,40 @@ test('routes has every route between known airports, with cities and distance', 
   expect(Math.abs((losAngelesNewYork?.kilometers ?? 0) - 3983)).toBeLessThan(10);
 });
 
+test('late data splits readings into those on time, late by their own station, and impossible', {
+  timeout: 60_000,
+}, async () => {
+  const hours = new Map<string, number>();
+  const [late, impossible]: [unknown[], unknown[]] = [[], []];
+  for (const station of ['north', 'south']) {
+    let complete = 0;
+    for (const line of lines(`examples/data/meters-${station}.jsonl`)) {
+      const entry = JSON.parse(line) as { complete?: string; meter: string; kwh: number; at: string };
+      if (entry.complete !== undefined) {
+        complete = Date.parse(entry.complete);
+        continue;
+      }
+      const at = Date.parse(entry.at);
+      const hourEnd = (Math.floor(at / 3_600_000) + 1) * 3_600_000;
+      if (!(at < Date.UTC(2030, 0))) impossible.push(entry);
+      else if (hourEnd <= complete) late.push(entry);
+      else {
+        const key = `${entry.meter.slice(0, 1)} ${new Date(hourEnd - 3_600_000).toISOString()}`;
+        hours.set(key, (hours.get(key) ?? 0) + entry.kwh);
+      }
+    }
+  }
+  run('late-data');
+  const results = (await resultsOf('late-data', 'hours')) as { station: string; hour: string; kwh: number }[];
+  expect(new Map(results.map(({ station, hour, kwh }) => [`${station} ${hour}`, kwh]))).toEqual(hours);
+  expect(results).toHaveLength(hours.size);
+  const sorted = (values: readonly unknown[]): string[] => values.map((value) => JSON.stringify(value)).sort();
+  expect(late).toHaveLength(3);
+  expect(sorted(await resultsOf('late-data', 'late'))).toEqual(sorted(late));
+  expect(impossible).toHaveLength(2);
+  expect(sorted(await resultsOf('late-data', 'impossible'))).toEqual(sorted(impossible));
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);

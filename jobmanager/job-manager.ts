@@ -8,6 +8,8 @@ import { EngineError, fromWireError, isEngineError, toWireError, type WireError 
 import type { JobGraph } from '../core/graph/job-graph.ts';
 import type {
   Acknowledgement,
+  AlignedGroup,
+  AlignmentReport,
   Manifest,
   ObjectRef,
   RegisterTaskManagerRequest,
@@ -28,6 +30,7 @@ import {
   type TimerName,
 } from './model/job-master-protocol.ts';
 import type { TerminalJobState } from './model/job-state.ts';
+import { WatermarkAlignment } from './model/watermark-alignment.ts';
 import type { JobStore } from './store/job-store.ts';
 
 export interface JobManagerOptions {
@@ -64,6 +67,7 @@ interface RunningJob {
   readonly leaderEpoch: number;
   readonly master: JobMaster;
   readonly board: MetricsBoard;
+  readonly alignment: WatermarkAlignment;
   readonly restored: RestoredPointer | null;
   /** Objects of earlier runs that nothing names; deleted when this run has a checkpoint of its own. */
   leftovers: readonly string[];
@@ -177,6 +181,7 @@ export class JobManager {
         leaderEpoch,
         master,
         board,
+        alignment: new WatermarkAlignment(),
         restored,
         leftovers,
         resolve,
@@ -238,11 +243,22 @@ export class JobManager {
       },
       reportSlotListening: (report) => forward({ kind: 'slot-listening', report }),
       reportSubtaskState: (report) => forward({ kind: 'subtask-state', report }),
-      reportSlotEnded: (report) => forward({ kind: 'slot-ended', report }),
+      reportSlotEnded: (report) => {
+        this.#job?.alignment.slotEnded(report.attempt.attempt, report.slotIndex);
+        return forward({ kind: 'slot-ended', report });
+      },
       acknowledgeCheckpoint: (report) => forward({ kind: 'checkpoint-acknowledged', report }),
       declineCheckpoint: (report) => forward({ kind: 'checkpoint-declined', report }),
       reportMerge: (report) => forward({ kind: 'merge-reported', report }),
+      reportAlignment: (report) => Promise.resolve({ groups: this.#aligned(report) }),
     };
+  }
+
+  /** How far the sources of all other slots are. An attempt of another job or leader has nobody to wait for here. */
+  #aligned({ attempt, slotIndex, groups }: AlignmentReport): readonly AlignedGroup[] {
+    const job = this.#job;
+    const known = job !== null && job.name === attempt.jobName && job.leaderEpoch === attempt.leaderEpoch;
+    return known ? job.alignment.reported({ attempt: attempt.attempt, slotIndex, groups }) : [];
   }
 
   async #register(request: RegisterTaskManagerRequest): Promise<RegisterTaskManagerResponse> {

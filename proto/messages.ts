@@ -209,6 +209,26 @@ export interface MergeReport {
   readonly error: WireError | null;
 }
 
+/** How far the sources of an alignment group are. */
+export interface AlignedGroup {
+  readonly group: string;
+  /** Of the slowest one; Infinity while none counts. */
+  readonly watermarkMs: number;
+}
+
+/** Sent by a slot again and again, so a lost one only delays. */
+export interface AlignmentReport {
+  readonly attempt: AttemptRef;
+  readonly taskManagerId: string;
+  readonly slotIndex: number;
+  readonly groups: readonly AlignedGroup[];
+}
+
+/** The same of all other slots. */
+export interface AlignmentAnswer {
+  readonly groups: readonly AlignedGroup[];
+}
+
 export interface ManifestFile {
   readonly file: StateFile;
   readonly base: boolean;

@@ -4,6 +4,8 @@
  */
 import type {
   Acknowledgement,
+  AlignmentAnswer,
+  AlignmentReport,
   CancelAttemptRequest,
   CheckpointAcknowledgement,
   CheckpointDecline,
@@ -42,4 +44,5 @@ export interface JobManagerGateway {
   acknowledgeCheckpoint(acknowledgement: CheckpointAcknowledgement): Promise<Acknowledgement>;
   declineCheckpoint(decline: CheckpointDecline): Promise<Acknowledgement>;
   reportMerge(report: MergeReport): Promise<Acknowledgement>;
+  reportAlignment(report: AlignmentReport): Promise<AlignmentAnswer>;
 }

@@ -30,6 +30,7 @@ function recordingGateway(): JobManagerGateway {
     acknowledgeCheckpoint: taken,
     declineCheckpoint: taken,
     reportMerge: taken,
+    reportAlignment: () => Promise.resolve({ groups: [] }),
   };
 }
 

@@ -11,6 +11,7 @@ import { EngineError, fromWireError, toWireError, type WireError } from '../core
 import type { JobGraph } from '../core/graph/job-graph.ts';
 import type {
   Acknowledgement,
+  AlignedGroup,
   AttemptRef,
   CancelAttemptRequest,
   ConnectSlotsRequest,
@@ -347,6 +348,9 @@ export class TaskManager implements TaskManagerGateway {
       case 'failed':
         this.#reportState(attempt, message.subtask, 'failed', false, message.error);
         return;
+      case 'alignment':
+        this.#report(this.#align(attempt, slot, message.groups));
+        return;
       case 'metrics':
         slot.metrics = message.metrics;
         return;
@@ -360,6 +364,13 @@ export class TaskManager implements TaskManagerGateway {
         this.#endSlot(attempt, slot, null);
         return;
     }
+  }
+
+  async #align(attempt: RunningAttempt, slot: RunningSlot, groups: readonly AlignedGroup[]): Promise<void> {
+    const { slotIndex } = slot.slice;
+    const report = { attempt: attempt.ref, taskManagerId: this.id, slotIndex, groups };
+    const answer = await this.#options.jobManager.reportAlignment(report);
+    if (!slot.ended) slot.control.postMessage({ type: 'aligned', groups: answer.groups } satisfies ToSlot);
   }
 
   #reportState(

@@ -2074,5 +2074,200 @@ export namespace millrace {
             /** Shape of a ManifestFile. */
             type $Shape = millrace.v1.ManifestFile.$Properties;
         }
+
+        /**
+         * Properties of an AlignmentReport.
+         * @deprecated Use millrace.v1.AlignmentReport.$Properties instead.
+         */
+        interface IAlignmentReport extends millrace.v1.AlignmentReport.$Properties {
+        }
+
+        /** Represents an AlignmentReport. */
+        class AlignmentReport {
+
+            /**
+             * Constructs a new AlignmentReport.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.AlignmentReport.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AlignmentReport attempt. */
+            attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+            /** AlignmentReport taskManagerId. */
+            taskManagerId: string;
+
+            /** AlignmentReport slotIndex. */
+            slotIndex: number;
+
+            /** AlignmentReport groups. */
+            groups: millrace.v1.AlignedGroup.$Properties[];
+
+            /**
+             * Encodes the specified AlignmentReport message. Does not implicitly {@link millrace.v1.AlignmentReport.verify|verify} messages.
+             * @param message AlignmentReport message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.AlignmentReport.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AlignmentReport message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.AlignmentReport & millrace.v1.AlignmentReport.$Shape} AlignmentReport
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.AlignmentReport & millrace.v1.AlignmentReport.$Shape;
+        }
+
+        namespace AlignmentReport {
+
+            /** Properties of an AlignmentReport. */
+            interface $Properties {
+
+                /** AlignmentReport attempt */
+                attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+                /** AlignmentReport taskManagerId */
+                taskManagerId?: (string|null);
+
+                /** AlignmentReport slotIndex */
+                slotIndex?: (number|null);
+
+                /** AlignmentReport groups */
+                groups?: (millrace.v1.AlignedGroup.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AlignmentReport. */
+            type $Shape = millrace.v1.AlignmentReport.$Properties;
+        }
+
+        /**
+         * Properties of an AlignedGroup.
+         * @deprecated Use millrace.v1.AlignedGroup.$Properties instead.
+         */
+        interface IAlignedGroup extends millrace.v1.AlignedGroup.$Properties {
+        }
+
+        /** Represents an AlignedGroup. */
+        class AlignedGroup {
+
+            /**
+             * Constructs a new AlignedGroup.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.AlignedGroup.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AlignedGroup group. */
+            group: string;
+
+            /** AlignedGroup watermarkMs. */
+            watermarkMs: number;
+
+            /**
+             * Encodes the specified AlignedGroup message. Does not implicitly {@link millrace.v1.AlignedGroup.verify|verify} messages.
+             * @param message AlignedGroup message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.AlignedGroup.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AlignedGroup message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.AlignedGroup & millrace.v1.AlignedGroup.$Shape} AlignedGroup
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.AlignedGroup & millrace.v1.AlignedGroup.$Shape;
+        }
+
+        namespace AlignedGroup {
+
+            /** Properties of an AlignedGroup. */
+            interface $Properties {
+
+                /** AlignedGroup group */
+                group?: (string|null);
+
+                /** AlignedGroup watermarkMs */
+                watermarkMs?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AlignedGroup. */
+            type $Shape = millrace.v1.AlignedGroup.$Properties;
+        }
+
+        /**
+         * Properties of an AlignmentAnswer.
+         * @deprecated Use millrace.v1.AlignmentAnswer.$Properties instead.
+         */
+        interface IAlignmentAnswer extends millrace.v1.AlignmentAnswer.$Properties {
+        }
+
+        /** Represents an AlignmentAnswer. */
+        class AlignmentAnswer {
+
+            /**
+             * Constructs a new AlignmentAnswer.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.AlignmentAnswer.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AlignmentAnswer groups. */
+            groups: millrace.v1.AlignedGroup.$Properties[];
+
+            /**
+             * Encodes the specified AlignmentAnswer message. Does not implicitly {@link millrace.v1.AlignmentAnswer.verify|verify} messages.
+             * @param message AlignmentAnswer message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.AlignmentAnswer.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AlignmentAnswer message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.AlignmentAnswer & millrace.v1.AlignmentAnswer.$Shape} AlignmentAnswer
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.AlignmentAnswer & millrace.v1.AlignmentAnswer.$Shape;
+        }
+
+        namespace AlignmentAnswer {
+
+            /** Properties of an AlignmentAnswer. */
+            interface $Properties {
+
+                /** AlignmentAnswer groups */
+                groups?: (millrace.v1.AlignedGroup.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AlignmentAnswer. */
+            type $Shape = millrace.v1.AlignmentAnswer.$Properties;
+        }
     }
 }

@@ -137,6 +137,12 @@ test('the remaining messages survive the wire', () => {
   roundTrip(codecs.slotListeningReport, { attempt: attemptRef, taskManagerId: 't', address });
   roundTrip(codecs.slotEndedReport, { attempt: attemptRef, taskManagerId: 't', slotIndex: 1, error: failure });
   roundTrip(codecs.checkpointDecline, { attempt: attemptRef, taskManagerId: 't', checkpointId: 2, error: failure });
+  const groups = [Number.NEGATIVE_INFINITY, 17.5, Number.POSITIVE_INFINITY].map((watermarkMs, index) => ({
+    group: `g${index}`,
+    watermarkMs,
+  }));
+  roundTrip(codecs.alignmentReport, { attempt: attemptRef, taskManagerId: 't', slotIndex: 0, groups });
+  roundTrip(codecs.alignmentAnswer, { groups });
   roundTrip(codecs.mergeReport, { attempt: attemptRef, taskManagerId: 't', mergeId: 2, base: null, error: failure });
 });
 

@@ -185,6 +185,20 @@ export const mergeReport = message<messages.MergeReport>('MergeReport', wire.Mer
   error: nullable(errorInfo),
 });
 
+const alignedGroup = message<messages.AlignedGroup>('AlignedGroup', wire.AlignedGroup, {
+  group: nonEmptyText,
+  watermarkMs: float,
+});
+export const alignmentReport = message<messages.AlignmentReport>('AlignmentReport', wire.AlignmentReport, {
+  attempt: attemptRef,
+  taskManagerId: nonEmptyText,
+  slotIndex: uint32,
+  groups: list(alignedGroup),
+});
+export const alignmentAnswer = message<messages.AlignmentAnswer>('AlignmentAnswer', wire.AlignmentAnswer, {
+  groups: list(alignedGroup),
+});
+
 const manifestFile = message<messages.ManifestFile>('ManifestFile', wire.ManifestFile, {
   file: stateFile,
   base: flag,

@@ -69,5 +69,7 @@ export function inProcessJobManager(gateway: JobManagerGateway): JobManagerGatew
       unary(request, codecs.checkpointAcknowledgement, (r) => gateway.acknowledgeCheckpoint(r)),
     declineCheckpoint: (decline) => unary(decline, codecs.checkpointDecline, (r) => gateway.declineCheckpoint(r)),
     reportMerge: (report) => unary(report, codecs.mergeReport, (r) => gateway.reportMerge(r)),
+    reportAlignment: (report) =>
+      call(report, codecs.alignmentReport, codecs.alignmentAnswer, (r) => gateway.reportAlignment(r)),
   };
 }

@@ -96,8 +96,8 @@ export class SourceReaderOperator implements Operator {
   /** Records of splits that have ended. */
   #endedRecords = 0;
   #planningDone = false;
-  /** Its place in an alignment group; null until the first poll, and without one. */
-  #member: AlignmentMember | null = null;
+  /** Its place in an alignment group; null without one. */
+  readonly #member: AlignmentMember | null;
   #turn = 0;
 
   constructor(context: OperatorContext<'source-reader'>, time: SourceTime) {
@@ -109,6 +109,8 @@ export class SourceReaderOperator implements Operator {
     this.#rows = new ReservedRows(context.node.id);
     this.#openSplitsMax = context.functions.source.openSplitsMax;
     this.#isUnbounded = context.functions.source.boundedness === 'unbounded';
+    // The timestamps of the chain were built before: they have said what the author wants.
+    this.#member = time.alignment === null ? null : time.slot.join(time.alignment, () => context.wake());
   }
 
   /** A split from the planner. */
@@ -268,8 +270,7 @@ export class SourceReaderOperator implements Operator {
 
   /** Tells the group how far the slowest split is that is read, or will be as soon as it is open. */
   #align(): void {
-    if (this.#time.alignment === null) return;
-    this.#member ??= this.#time.slot.join(this.#time.alignment, () => this.#context.wake());
+    if (this.#member === null) return;
     let slowestMs = Number.POSITIVE_INFINITY;
     for (const split of this.#splits) {
       const counts = !split.ended && (split.cursor !== null || split.opening) && !this.#isIdle(split);

@@ -15,6 +15,12 @@ export const encodeBudgetMs = 2;
 /** Tells a watcher in another thread which subtask is running: `[turns, running subtask + 1 or 0]`. */
 export type Pulse = Int32Array;
 
+/** Calls back after a time, unless the function it returns was called before. */
+export function alarm(delayMs: number, then: () => void): () => void {
+  const timer = setTimeout(then, delayMs);
+  return () => clearTimeout(timer);
+}
+
 interface Seat {
   readonly subtask: Subtask;
   queued: boolean;

@@ -34,7 +34,7 @@ import { SourceTime } from '../time/split-time.ts';
 import { ImmutabilityCheck } from './immutability-check.ts';
 import { channelId, LocalChannels, type RemoteChannels, sourcesOf, targetsOf } from './channels.ts';
 import { SnapshotEncoder, type SnapshotSink } from './snapshot-encoder.ts';
-import { type Pulse, SlotLoop } from './slot-loop.ts';
+import { alarm, type Pulse, SlotLoop } from './slot-loop.ts';
 
 export interface SlotPlacement {
   readonly slotIndex: number;
@@ -72,6 +72,8 @@ export interface SlotRuntimeOptions {
   readonly signal: AbortSignal;
   /** Most that one record may emit beyond the room there is; the engine's bound unless given. */
   readonly emitPerRecordMaxBytes?: number;
+  /** Longest that one operator may take to close; the engine's limit unless given. */
+  readonly closeTimeoutMs?: number;
   /** Fails the attempt when user code changes one of the first records that it was given or has emitted. */
   readonly checkImmutability?: boolean;
   nowMs(): number;
@@ -268,6 +270,7 @@ export class SlotRuntime {
       writers: writers.map(({ writer }) => writer),
       bufferTimeoutMs: graph.options.bufferTimeoutMs,
       emitPerRecordMaxBytes: this.#options.emitPerRecordMaxBytes ?? emitPerRecordMaxBytes,
+      ...(this.#options.closeTimeoutMs === undefined ? {} : { closeTimeoutMs: this.#options.closeTimeoutMs }),
     });
     builder.subtask = subtask;
     const fail = (error: unknown) => subtask.fail(error);
@@ -287,6 +290,7 @@ export class SlotRuntime {
       wake: () => this.#loop.wake(place),
       wakeAt: (timestampMs: number) => this.#loop.wakeAt(place, timestampMs),
       nowMs: this.#options.nowMs,
+      alarm,
       failed: (error: unknown) => {
         if (this.#failed) return;
         this.#failed = true;

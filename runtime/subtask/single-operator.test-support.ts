@@ -44,6 +44,13 @@ export interface SingleOperator {
   readonly output: LocalChannel;
   /** Everything written to the output since the last call. */
   takeOutput(): StreamElement[];
+  /** Alarms that are set, in order. */
+  readonly alarms: readonly Alarm[];
+}
+
+interface Alarm {
+  readonly delayMs: number;
+  readonly then: () => void;
 }
 
 /** @param wake called when the subtask has something to do */
@@ -53,6 +60,7 @@ export function singleOperator(operator: PassOn, wake: () => void): SingleOperat
   const input = new LocalChannel({ onReadable: wake, onWritable: () => undefined });
   const output = new LocalChannel({ onReadable: () => undefined, onWritable: wake });
   const id = { vertexId: 'pass-on', subtaskIndex: 0 };
+  const alarms: Alarm[] = [];
   const host = {
     wake,
     wakeAt: () => undefined,
@@ -64,6 +72,10 @@ export function singleOperator(operator: PassOn, wake: () => void): SingleOperat
     snapshot: () => undefined,
     sideRead: () => undefined,
     nowMs: () => 0,
+    alarm: (delayMs: number, then: () => void) => {
+      alarms.push({ delayMs, then });
+      return () => alarms.splice(0);
+    },
   };
   const writer = createRecordWriter(
     {
@@ -90,5 +102,5 @@ export function singleOperator(operator: PassOn, wake: () => void): SingleOperat
     for (let next = output.poll(); next !== null; next = output.poll()) elements.push(next);
     return elements;
   };
-  return { subtask, input, output, takeOutput };
+  return { subtask, input, output, takeOutput, alarms };
 }

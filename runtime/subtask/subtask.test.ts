@@ -54,6 +54,7 @@ describe('Subtask', () => {
         finished: () => void events.push('finished'),
         snapshot: ({ checkpointId }) => void events.push(`snapshot ${checkpointId}`),
         sideRead: () => {},
+        alarm: () => () => {},
         nowMs: () => 0,
       },
       scope,

@@ -17,6 +17,7 @@ import { type Barrier, type Batch, maxWatermark, minWatermark, type StreamElemen
 import { BarrierAligner, type SnapshotDecision } from '../checkpoint/barrier-aligner.ts';
 import type { DeferringHead, Operator, OperatorMetrics, RecordScope, SnapshotTask } from '../operators/operator.ts';
 import { type ValveLayout, WatermarkValve } from '../time/watermark-valve.ts';
+import { type Alarm, closeTimeoutMs, withinCloseLimit } from './close-limit.ts';
 import type { MetricsRows } from './metrics-rows.ts';
 import { type InputChannel, InputGate } from './input-gate.ts';
 import { OutputOverrun } from './output-overrun.ts';
@@ -52,6 +53,7 @@ export interface SubtaskHost {
   /** The side input has been read to its end. */
   sideRead(): void;
   nowMs(): number;
+  readonly alarm: Alarm;
 }
 
 export interface ChainedOperator {
@@ -74,6 +76,8 @@ export interface SubtaskParts {
   readonly bufferTimeoutMs: number;
   /** Most that one record may emit beyond the room there is. */
   readonly emitPerRecordMaxBytes: number;
+  /** Longest that one operator may take to close; the engine's limit unless given. */
+  readonly closeTimeoutMs?: number;
 }
 
 /** Source heads: their own watermark, and records handed on so far. */
@@ -104,6 +108,7 @@ export class Subtask {
   readonly #resumable: readonly Operator[];
   readonly #overrun: OutputOverrun;
   readonly #bufferTimeoutMs: number;
+  readonly #closeTimeoutMs: number;
   #phase: Phase = 'running';
   /** An asynchronous part (prepareSnapshot, endInput) is under way. */
   #suspended = false;
@@ -146,6 +151,7 @@ export class Subtask {
     this.#deferring = 'handOn' in this.#head ? (this.#head as unknown as DeferringHead) : null;
     this.#writers = parts.writers;
     this.#bufferTimeoutMs = parts.bufferTimeoutMs;
+    this.#closeTimeoutMs = parts.closeTimeoutMs ?? closeTimeoutMs;
     this.#roomOperators = parts.chain.map((link) => link.operator).filter((operator) => 'hasRoom' in operator);
     this.#resumable = parts.chain
       .map((link) => link.operator)
@@ -621,7 +627,7 @@ export class Subtask {
     let failure: { error: unknown } | null = null;
     for (const link of this.chain) {
       try {
-        await link.operator.close();
+        await withinCloseLimit(link.operator.close(), link.operatorId, this.#closeTimeoutMs, this.#host.alarm);
       } catch (error) {
         // The others must be closed all the same; the first error is reported below.
         failure ??= { error };

@@ -4,7 +4,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
-import type { ObjectRef, SlotAddress, SlotSlice, SubtaskMetrics, SubtaskRef } from '../../proto/messages.ts';
+import type {
+  AlignedGroup,
+  ObjectRef,
+  SlotAddress,
+  SlotSlice,
+  SubtaskMetrics,
+  SubtaskRef,
+} from '../../proto/messages.ts';
 
 /** Everything a slot is given to run one attempt. */
 export interface SlotTask {
@@ -53,6 +60,8 @@ export type ToSlot =
   | { readonly type: 'trigger'; readonly checkpointId: number; readonly triggeredAtMs: number; readonly stop: boolean }
   | { readonly type: 'completed'; readonly checkpointId: number }
   | { readonly type: 'aborted'; readonly checkpointId: number }
+  /** How far the sources of all other slots are. */
+  | { readonly type: 'aligned'; readonly groups: readonly AlignedGroup[] }
   | { readonly type: 'cancel' };
 
 export type FromSlot =
@@ -61,6 +70,8 @@ export type FromSlot =
   | { readonly type: 'inputEnded'; readonly subtask: SubtaskRef }
   | { readonly type: 'finished'; readonly subtask: SubtaskRef }
   | { readonly type: 'failed'; readonly subtask: SubtaskRef; readonly error: WireError }
+  /** How far the sources of this slot are. */
+  | { readonly type: 'alignment'; readonly groups: readonly AlignedGroup[] }
   | { readonly type: 'metrics'; readonly metrics: readonly SubtaskMetrics[] }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
   | { readonly type: 'deliver'; readonly channel: string; readonly id: string; readonly values: readonly unknown[] }

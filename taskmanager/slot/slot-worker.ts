@@ -43,6 +43,7 @@ class SlotThread {
   #runtime: SlotRuntime | null = null;
   #dataPlane: DataPlane | null = null;
   #metricsTimer: NodeJS.Timeout | null = null;
+  #alignmentTimer: NodeJS.Timeout | null = null;
   #job: PlannedJob | null = null;
   #failed = false;
   #closing = false;
@@ -85,6 +86,9 @@ class SlotThread {
         return;
       case 'aborted':
         this.#runtime?.aborted(message.checkpointId);
+        return;
+      case 'aligned':
+        this.#runtime?.alignment.others(message.groups);
         return;
       case 'cancel':
         this.#close();
@@ -163,7 +167,17 @@ class SlotThread {
     await runtime.open();
     failpoint('slot.opened');
     this.#metricsTimer = setInterval(() => this.#sendMetrics(), metricsIntervalMs);
+    if (message.slices.length > 1) this.#tellAlignment(runtime.alignment);
     if (runtime.allFinished) this.#close();
+  }
+
+  /** Other slots may have sources that wait for those here. Told again and again, also when nothing changed: one may be lost. */
+  #tellAlignment(alignment: SlotRuntime['alignment']): void {
+    const { updateIntervalMs } = alignment;
+    if (updateIntervalMs === null || this.#closing) return;
+    const tell = (): void => this.#send({ type: 'alignment', groups: alignment.report() });
+    this.#alignmentTimer = setInterval(tell, updateIntervalMs);
+    tell();
   }
 
   #events(): SlotEvents {
@@ -193,6 +207,7 @@ class SlotThread {
     this.#closing = true;
     this.#abort.abort();
     if (this.#metricsTimer !== null) clearInterval(this.#metricsTimer);
+    if (this.#alignmentTimer !== null) clearInterval(this.#alignmentTimer);
     void this.#closeAll().finally(() => this.#send({ type: 'ended' }));
   }
 
