@@ -13,3 +13,6 @@ export const q10 = (events: Stream<NexmarkEvent>) =>
     dt: dayText(dayOf(dateTime)),
     hm: minuteText(minuteOf(dateTime)),
   }));
+
+/** Where a bid is written, as Hive names partitions. */
+export const partitionOfBid = ({ dt, hm }: { readonly dt: string; readonly hm: string }): string => `dt=${dt}/hm=${hm}`;
