@@ -13,6 +13,21 @@ export {
   params,
 } from './parameters/parameter-types.ts';
 export type {
+  ChangelogStream,
+  CollectOptions,
+  DedupOptions,
+  IntervalJoinOptions,
+  IntervalJoinStream,
+  JoinedFirst,
+  JoinedSecond,
+  JoinOptions,
+  JoinType,
+  RankedRecord,
+  ToChangelogOptions,
+  UpdatingAggregateOptions,
+  UpdatingTopNOptions,
+} from './streams/changelog-types.ts';
+export type {
   FunctionObject,
   KeyedResult,
   KeyedStream,
@@ -60,6 +75,8 @@ export {
   tumbling,
 } from './streams/windows.ts';
 export { type AggregateDefinition, aggregateOf } from './aggregates/aggregate-of.ts';
+export { countDistinct } from './aggregates/count-distinct.ts';
+export { filtered } from './aggregates/filtered.ts';
 export { first, last } from './aggregates/first-last.ts';
 export { avg, count, max, min, sum } from './aggregates/numeric.ts';
 export { quantile } from './aggregates/quantile.ts';
@@ -75,6 +92,7 @@ export type {
   NumericAggregateKind,
   ObjectAggregate,
 } from '../core/aggregate.ts';
+export type { Change, ChangeKind, ChangelogMode } from '../core/changelog.ts';
 export {
   EngineError,
   type EngineErrorOptions,
@@ -112,6 +130,7 @@ export type {
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
+  IntervalJoinContext,
   Key,
   KeyedProcessFunction,
   KeyPrimitive,

@@ -3,6 +3,7 @@
  * by running the job definition; a slot runs it again and takes the functions by operator id.
  */
 import type { AggregateSet } from './aggregate.ts';
+import type { ChangeKind } from './changelog.ts';
 import type { Sink, Source } from './connector/index.ts';
 import type { StateDeclarations, StateHandles } from './state/declarations.ts';
 import type { AlignmentSettings, WatermarkStrategy } from './watermarks.ts';
@@ -77,6 +78,8 @@ export interface ProcessContext<K, Out, D extends StateDeclarations> {
   readonly key: K;
   /** Event time of the record in ms, or NaN where it has none. */
   readonly timestamp: number;
+  /** What the record says of its row where the stream is a changelog; `insert` elsewhere, and in a timer. */
+  readonly rowKind: ChangeKind;
   /** Merged watermark of this subtask, in ms. */
   readonly watermark: number;
   /** Processing time now, in ms. */
@@ -105,6 +108,16 @@ export interface KeyedProcessFunction<In, K, Out, D extends StateDeclarations> {
   onTimer?(timestampMs: number, context: TimerContext<K, Out, D>): void;
   /** Called once after the last record, also after a failure. */
   close?(): void | Promise<void>;
+}
+
+/** What the function of an interval join is told besides the two records. Valid only during the call. */
+export interface IntervalJoinContext {
+  /** Event time of the record of the first stream, in ms. */
+  readonly firstTimestamp: number;
+  /** Event time of the record of the second stream, in ms. */
+  readonly secondTimestamp: number;
+  /** Event time of the result in ms: the later of the two. */
+  readonly timestamp: number;
 }
 
 /** What happens to a record whose function threw. */
@@ -152,7 +165,13 @@ type KindFunctions =
   | { readonly kind: 'flat-map'; readonly flatMap: UserFunction<FlatMapFunction<never, unknown>> }
   | { readonly kind: 'reduce'; readonly keyOf: KeySelector<never>; readonly reduce: ReduceFunction<never> }
   | { readonly kind: 'aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
-  | { readonly kind: 'window-aggregate'; readonly keyOf: KeySelector<never>; readonly aggregates: AggregateSet<never> }
+  | {
+      readonly kind: 'window-aggregate';
+      readonly keyOf: KeySelector<never>;
+      readonly aggregates: AggregateSet<never>;
+      /** Gap of a session in ms, by its record; absent where it is in the config. */
+      readonly gapOf?: (value: never) => number;
+    }
   | {
       /** Windows with a trigger, an evictor or a window function. Without `reduce` and `aggregates` the records are kept. */
       readonly kind: 'window';
@@ -195,6 +214,43 @@ type KindFunctions =
       readonly onTimeout?: (value: never) => unknown;
       /** True for failures that are worth another try; absent: all. */
       readonly retryIf?: (error: unknown) => boolean;
+    }
+  /** Gives every record the row kind its function says: an append stream becomes a changelog. */
+  | { readonly kind: 'to-changelog'; readonly kindOf: (value: never) => ChangeKind }
+  /** Makes every change a record of its own: a changelog becomes an append stream. */
+  | { readonly kind: 'changes' }
+  /** The last row per key, from upserts: fills in what each upsert replaces. */
+  | {
+      readonly kind: 'upserts';
+      readonly keyOf: KeySelector<never>;
+      /** True for a record that deletes its row; null: the row kinds of the input say it. */
+      readonly isDelete: ((value: never) => boolean) | null;
+    }
+  | {
+      readonly kind: 'updating-aggregate';
+      readonly keyOf: KeySelector<never>;
+      readonly aggregates: AggregateSet<never>;
+    }
+  | {
+      readonly kind: 'top-n';
+      readonly keyOf: KeySelector<never>;
+      readonly by: (value: never) => number;
+      readonly ties: ((value: never) => Key) | null;
+      readonly uniqueBy: ((value: never) => Key) | null;
+    }
+  | { readonly kind: 'dedup'; readonly keyOf: KeySelector<never> }
+  /** Input 0 is the first stream, input 1 the second; a side without partner is null. */
+  | {
+      readonly kind: 'join';
+      readonly keyOf: KeySelector<never>;
+      readonly keyOfSecond: KeySelector<never>;
+      readonly join: (first: never, second: never) => unknown;
+    }
+  | {
+      readonly kind: 'interval-join';
+      readonly keyOf: KeySelector<never>;
+      readonly keyOfSecond: KeySelector<never>;
+      readonly join: (first: never, second: never, context: IntervalJoinContext) => unknown;
     }
   | { readonly kind: 'sink-writer'; readonly sink: Sink<never> }
   | { readonly kind: 'sink-committer'; readonly sink: Sink<never> };

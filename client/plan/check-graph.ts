@@ -3,6 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
+import { checkChangelogs } from './changelog-modes.ts';
 import { engineOutputsOf } from './engine-outputs.ts';
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
@@ -39,6 +40,7 @@ export function checkGraph(
     if (node.kind === 'timestamps') checkTimestamps(node, ids, parallelism, readers, invalid);
     if (node.kind === 'broadcast-input') checkSideInput(node, invalid);
   }
+  checkChangelogs(graph, ids, parallelism, invalid);
 }
 
 type Invalid = (node: LogicalNode, why: string) => never;
@@ -141,7 +143,7 @@ function countReaders(graph: LogicalGraph): number[] {
   return readers;
 }
 
-const statelessKinds: ReadonlySet<string> = new Set(['map', 'filter', 'flat-map']);
+const statelessKinds: ReadonlySet<string> = new Set(['map', 'filter', 'flat-map', 'to-changelog', 'changes']);
 
 /** True when a checkpoint restores something of an operator made of this node. */
 export function isStateful(node: LogicalNode): boolean {

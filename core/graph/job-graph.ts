@@ -45,12 +45,19 @@ export interface OperatorNode {
    *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
    * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
    * - aggregate: `{ aggregates: { name: options } }`
-   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - window-aggregate: `{ window: a definition of core/windows.ts as data (`gapMs` null: the gap is a function), allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - async-map: `{ order: 'ordered' | 'unordered', flat: boolean, onTimeout: 'fail' | 'skip' | 'call' | { sideOutput: tag } }`
    * - window: `{ window, allowedLatenessMs, trigger: { kind, states, ...options }, evictor: { kind, ...options } | null, contents:
    *   'records' | 'reduce' | 'aggregate', aggregates?, states, windowStates, lateTag: string | null }`
    * - window-co-group: `{ window, allowedLatenessMs, trigger, type?: 'inner' | 'left' | 'right' | 'full', lateTag, lateSecondTag }`
+   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - to-changelog: `{ mode: 'upsert' | 'retract' }`; changes: `{}`; upserts: `{ deletes: 'function' | 'kind' }`
+   * - updating-aggregate: `{ aggregates: { name: options }, emitBefore }`
+   * - top-n: `{ n, order: 'asc' | 'desc', rank }`; dedup: `{ keep: 'first' | 'last', by: 'time' | 'arrival', ttlMs | null }`
+   * - join: `{ type: 'inner' | 'left' | 'right' | 'full', ttlMs | null, first: mode, second: mode }`
+   * - interval-join: `{ lowerMs, upperMs }` (both inclusive), `lateTag`, `lateSecondTag: string | null`
    * - sink-writer, sink-committer: `{ sink: kind, options }`
+   * An operator with one input that is a changelog has `changelog: 'upsert' | 'retract'` as well.
    * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
    */
   readonly config: JsonObject;

@@ -5,6 +5,7 @@
  * one per operator; it is valid only during a call.
  */
 import { decodeKey } from '../../core/codec/key-codec.ts';
+import { type ChangeKind, changeKinds } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { Key, KeyedProcessFunction, OutputTag, TimerContext, TimerRegistry } from '../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
@@ -67,6 +68,9 @@ class ProcessOperator extends KeyedOperator<'process'> {
     try {
       this.#scope.key = this.keyOf(value);
       call.timestamp = scope.timestamp;
+      call.rowKind = changeKinds[scope.rowKind] as ChangeKind;
+      // What a function emits are records of its own.
+      scope.rowKind = 0;
       this.#function.onRecord(value as Readonly<unknown>, call);
     } catch (error) {
       this.userFailed(value, error);
@@ -124,6 +128,7 @@ class ProcessOperator extends KeyedOperator<'process'> {
     scope.timestamp = domain === 'event' ? timer.time : Number.NaN;
     scope.splitWatermark = Number.NaN;
     scope.rowKind = 0;
+    call.rowKind = 'insert';
     call.timestamp = scope.timestamp;
     call.timeDomain = domain;
     try {
@@ -163,6 +168,7 @@ class ProcessOperator extends KeyedOperator<'process'> {
 class CallContext implements TimerContext<Key, unknown, StateDeclarations> {
   timestamp = Number.NaN;
   watermark = Number.NEGATIVE_INFINITY;
+  rowKind: ChangeKind = 'insert';
   timeDomain: TimeDomain = 'event';
   processingTimersChanged = false;
   readonly state: StateHandles<StateDeclarations>;

@@ -33,6 +33,8 @@ export interface FileSinkWriterOptions<T> {
   /** Absolute. */
   readonly directory: string;
   readonly encoder: RecordEncoder<T>;
+  /** The encoder says what kind of change a record is; else only new records are taken. */
+  readonly acceptsChanges?: boolean;
   readonly rolling: RollingPolicy;
   /** The directory below `directory` that a record goes to; absent or null when all go to `directory` itself. */
   readonly partitionOf?: ((record: T) => string) | null;
@@ -99,10 +101,10 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   }
 
   write(value: T, _timestamp: number, rowKind: number): void {
-    if (rowKind !== insertKind) throw notAppendOnly(this.#options.directory);
+    if (rowKind !== insertKind && !this.#options.acceptsChanges) throw notAppendOnly(this.#options.directory);
     // First, because it may refuse the record: no file is started for a record that is not written.
     const { encoder, partitionOf = null } = this.#options;
-    const line = encoder.encode(value);
+    const line = encoder.encode(value, rowKind);
     const partition = partitionOf === null ? '' : partitionOf(value);
     const part = this.#last !== null && this.#last.file.partition === partition ? this.#last : this.#partOf(partition);
     part.text += line;
