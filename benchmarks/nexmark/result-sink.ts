@@ -18,6 +18,7 @@ export function resultSink<T>(capture: boolean): Sink<T> {
   return {
     type: 'sink',
     kind: 'nexmark.result',
+    accepts: 'retract',
     options: { capture },
     createWriter: (context) => new ResultWriter(capture ? context : null),
     createCommitter: null,

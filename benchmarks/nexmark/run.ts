@@ -1,5 +1,6 @@
 /** The rows of `npm run bench -- nexmark`: how fast each query is, or with `--check` whether it is right. */
 import { type BenchmarkRow, benchmarkRow } from '../row.ts';
+import { isChecked, rememberChecked } from './checked-build.ts';
 import { checkQuery } from './oracle/check-query.ts';
 import { EventTables } from './oracle/event-tables.ts';
 import { timeQuery } from './run-query.ts';
@@ -20,7 +21,7 @@ export async function timedRow(query: string, seconds: number, parallelism: numb
     seconds: result.seconds,
     cpuSeconds: result.cpuSeconds,
     checkpoints: result.checkpoints,
-    checked: false,
+    checked: isChecked(`${query} at ${parallelism}`),
   });
 }
 
@@ -35,6 +36,7 @@ export async function checkedRow(query: string, parallelism: number): Promise<Be
     const began = performance.now();
     const wrong = await checkQuery(query, run, tables);
     if (wrong !== null) throw new Error(`${query} is wrong: ${wrong}`);
+    rememberChecked(`${query} at ${parallelism}`);
     const seconds = (performance.now() - began) / 1000;
     return benchmarkRow({
       benchmark: 'nexmark',

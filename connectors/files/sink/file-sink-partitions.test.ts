@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Committable, PreparedCommit } from '../../../core/connector/index.ts';
 import { recordedContext } from '../../testing/connector-context.ts';
+import { drainSource } from '../../testing/drain.ts';
 import { temporaryDirectory } from '../../testing/temporary-directory.ts';
 import { files, readCommitted } from '../index.ts';
 import { committedFiles } from './manifest.ts';
@@ -61,6 +62,8 @@ describe('partitions of the file sink', () => {
     expect(await readFile(join(directory, 'day=a/part-0-0.csv'), 'utf8')).toBe('day,page\na,1\na,3\n');
     expect(await readFile(join(directory, 'day=b/part-0-1.csv'), 'utf8')).toBe('day,page\nb,2\nb,4\n');
     expect(await isThere(join(directory, 'day=a/_SUCCESS'))).toBe(false);
+    const { values } = await drainSource(files.csv(directory, { columns: { page: 'number' } }).source);
+    expect(values.map(({ page }) => page)).toEqual([1, 3, 2, 4]);
   });
 
   it('loses nothing when there are more partitions than a writer keeps open', async () => {
