@@ -8,11 +8,13 @@ import { parseArgs } from 'node:util';
 import type { BenchmarkRow } from './row.ts';
 import { rowsTable } from './rows-table.ts';
 
-const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|large-state|checkpoint-cost|latency|startup|all>
+const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|large-state|checkpoint-cost|latency|startup|nexmark|all>
   --case TEXT        only cases whose name contains TEXT
   --parallelism N    only cases of this parallelism
   --seconds S        about how long each case runs (default 10; micro benchmarks 1)
   --runs R           runs of each case (default 1)
+  --query Q          nexmark: only this query (q0 to q22 without q6)
+  --check            nexmark: compare results over a million events with SQL instead of timing
   --json             one JSON object a row
 `;
 
@@ -24,6 +26,8 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     runs: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    query: { type: 'string' },
+    check: { type: 'boolean', default: false },
     /** Not for people: the process that measures one case. */
     'in-process': { type: 'boolean', default: false },
   },
@@ -41,9 +45,10 @@ interface Case {
 const seconds = (defaultSeconds: number): number => Number(values.seconds ?? defaultSeconds);
 
 async function allCases(): Promise<readonly Case[]> {
-  const [{ endToEndCases, runEndToEnd }, startup] = await Promise.all([
+  const [{ endToEndCases, runEndToEnd }, startup, nexmark] = await Promise.all([
     import('./end-to-end.ts'),
     import('./startup.ts'),
+    import('./nexmark/defaults.ts'),
   ]);
   const micro = (benchmark: string, run: () => Promise<readonly BenchmarkRow[]>): Case => ({
     benchmark,
@@ -62,6 +67,17 @@ async function allCases(): Promise<readonly Case[]> {
       parallelism: chosen.parallelism,
       isolated: true,
       run: async () => [await runEndToEnd(chosen, seconds(10))],
+    })),
+    ...nexmark.queryNames.map((query) => ({
+      benchmark: 'nexmark',
+      name: query,
+      parallelism: Number(values.parallelism ?? 1),
+      isolated: true,
+      run: async () => {
+        const { checkedRow, timedRow } = await import('./nexmark/run.ts');
+        const parallelism = Number(values.parallelism ?? 1);
+        return [await (values.check ? checkedRow(query, parallelism) : timedRow(query, seconds(35), parallelism))];
+      },
     })),
     {
       benchmark: 'startup',
@@ -86,6 +102,8 @@ function isolated(chosen: Case): readonly BenchmarkRow[] {
     '--json',
   ];
   if (values.seconds !== undefined) args.push('--seconds', values.seconds);
+  if (values.check) args.push('--check');
+  if (chosen.benchmark === 'nexmark') args.push('--query', chosen.name);
   const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
@@ -116,6 +134,7 @@ async function main(): Promise<void> {
   const rows: BenchmarkRow[] = [];
   for (let run = 0; run < Number(values.runs); run++) {
     for (const one of cases) {
+      if (values.query !== undefined && (one.benchmark !== 'nexmark' || one.name !== values.query)) continue;
       if (one.name !== '' && !isWanted({ case: one.name, parallelism: one.parallelism })) continue;
       const made = one.isolated && !values['in-process'] ? isolated(one) : await one.run();
       for (const row of made.filter(isWanted)) {

@@ -6,23 +6,34 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runEmbedded } from '../cli/embedded/run-embedded.ts';
+import type { RunProgress } from '../cli/embedded/run-types.ts';
 import { prepareJob } from '../cli/job/prepare-job.ts';
 import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
+import { cpuSecondsOf } from './row.ts';
 import { reportChannel, type SinkReport } from './sink-report.ts';
 
 export interface JobRun {
-  /** Name of a file of `benchmarks/jobs`, without its ending. */
+  /** File of a job below `benchmarks/jobs`, or relative to it, without its ending. */
   readonly job: string;
-  readonly parameters: Readonly<Record<string, number>>;
+  readonly parameters: Readonly<Record<string, number | string>>;
   readonly parallelism: number;
   /** Null: no periodic checkpoints; one is taken at the end all the same. */
   readonly checkpointIntervalMs: number | null;
+  /** Values delivered on other channels than that of reports. */
+  readonly onDelivery?: (channel: string, values: readonly unknown[]) => void;
+  /** Looks at the directory in which the job ran, with what it wrote, before it is removed. */
+  readonly inspect?: (workingDirectory: string) => Promise<void>;
 }
 
 export interface JobResult {
   readonly reports: readonly SinkReport[];
   /** Completed ones, with that at the end. */
   readonly checkpoints: number;
+  readonly progress: RunProgress;
+  /** From deploying to the end, with both. */
+  readonly seconds: number;
+  /** Processor time of this process in that time. */
+  readonly cpuSeconds: number;
 }
 
 const neverMs = 86_400_000;
@@ -43,6 +54,7 @@ export async function runJob(run: JobRun): Promise<JobResult> {
     const artifactPath = join(directory, 'artifact.mjs');
     writeFileSync(artifactPath, job.artifact.code);
     const reports: SinkReport[] = [];
+    const began = { ms: performance.now(), cpuSeconds: cpuSecondsOf() };
     const outcome = await runEmbedded({
       graph: { ...job.graph, options: { ...job.graph.options, restart: { kind: 'none' } } },
       graphHash: job.graphHash,
@@ -57,11 +69,16 @@ export async function runJob(run: JobRun): Promise<JobResult> {
       onProgress: () => {},
       onDelivery: (channel, _id, values) => {
         if (channel === reportChannel) reports.push(...(values as SinkReport[]));
+        else run.onDelivery?.(channel, values);
       },
       logger: { info: () => {}, warn: (message) => process.stderr.write(`${message}\n`) },
     });
     if (outcome.state !== 'finished') throw outcome.error ?? new Error(`the job ${run.job} ended as ${outcome.state}`);
-    return { reports, checkpoints: outcome.progress.lastCheckpoint?.id ?? 0 };
+    const seconds = (performance.now() - began.ms) / 1000;
+    const cpuSeconds = cpuSecondsOf() - began.cpuSeconds;
+    await run.inspect?.(directory);
+    const { progress } = outcome;
+    return { reports, checkpoints: progress.lastCheckpoint?.id ?? 0, progress, seconds, cpuSeconds };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

@@ -4,14 +4,14 @@ import { fileFormat, sinkDirectory } from './file-format.ts';
 import type { FileFormat } from './file-format.ts';
 import { CsvEncoder } from './sink/csv-encoder.ts';
 import { fileSink } from './sink/file-sink.ts';
-import type { RollingOptions } from './sink/file-sink.ts';
+import type { PartitionOptions, RollingOptions } from './sink/file-sink.ts';
 import { CsvFormat } from './text/csv-format.ts';
 import type { CsvType } from './text/csv-format.ts';
 import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
 /** Options of `files.csv`, as a source and as a sink. */
-export interface CsvOptions<T> extends TextSourceOptions {
+export interface CsvOptions<T> extends TextSourceOptions, PartitionOptions<T> {
   /**
    * True (default): the first record of every file names its columns; the sink writes such a line. An array: these are the
    * names and files have no header line. For a sink, false leaves the line out.
@@ -35,7 +35,8 @@ export function csv<T = Record<string, string>>(
   options: CsvOptions<T> = {},
 ): FileFormat<T> {
   const all = typeof paths === 'string' ? [paths] : [...paths];
-  const { header = true, delimiter = ',', columns = {}, sinkColumns, rolling, ...sourceOptions } = options;
+  const { header = true, delimiter = ',', columns = {}, sinkColumns, rolling, ...others } = options;
+  const { partitionBy, successFile, ...sourceOptions } = others;
   if (delimiter.length !== 1 || delimiter > '~' || /["\r\n]/.test(delimiter)) {
     throw new EngineError(
       'USAGE',
@@ -64,6 +65,7 @@ export function csv<T = Record<string, string>>(
         kind,
         directory: sinkDirectory(kind, all),
         rolling,
+        partitions: { partitionBy, successFile },
         options: { delimiter, withHeader, columns: fixed },
         createEncoder: () => new CsvEncoder<T>({ delimiter, withHeader, columns: fixed }),
       });

@@ -8,7 +8,7 @@ export type { FileFormat } from './file-format.ts';
 export type { FileSplit } from './input-file.ts';
 export type { JsonLinesOptions } from './jsonl.ts';
 export type { ParquetOptions } from './parquet/parquet-source.ts';
-export type { RollingOptions } from './sink/file-sink.ts';
+export type { PartitionOptions, RollingOptions } from './sink/file-sink.ts';
 export { committedFiles, manifestName } from './sink/manifest.ts';
 export type { CommittedFile } from './sink/manifest.ts';
 export { readCommitted } from './sink/read-committed.ts';

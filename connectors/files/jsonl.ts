@@ -2,7 +2,7 @@
 import { fileFormat, sinkDirectory } from './file-format.ts';
 import type { FileFormat } from './file-format.ts';
 import { fileSink } from './sink/file-sink.ts';
-import type { RollingOptions } from './sink/file-sink.ts';
+import type { PartitionOptions, RollingOptions } from './sink/file-sink.ts';
 import { ChangeLinesEncoder } from './sink/change-lines-encoder.ts';
 import { JsonLinesEncoder } from './sink/json-lines-encoder.ts';
 import { JsonLinesFormat } from './text/json-lines-format.ts';
@@ -10,7 +10,7 @@ import { textSource } from './text/text-source.ts';
 import type { TextSourceOptions } from './text/text-source.ts';
 
 /** Options of `files.jsonl`, as a source and as a sink. */
-export interface JsonLinesOptions extends TextSourceOptions {
+export interface JsonLinesOptions<T = unknown> extends TextSourceOptions, PartitionOptions<T> {
   /** As a sink: when a file is completed. */
   readonly rolling?: RollingOptions;
   /**
@@ -23,9 +23,9 @@ export interface JsonLinesOptions extends TextSourceOptions {
 const kind = 'files.jsonl';
 
 /** JSON lines at a path: the files to read, or the directory to write to. */
-export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOptions = {}): FileFormat<T> {
+export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOptions<T> = {}): FileFormat<T> {
   const all = typeof paths === 'string' ? [paths] : [...paths];
-  const { rolling, changes = false, ...sourceOptions } = options;
+  const { rolling, changes = false, partitionBy, successFile, ...sourceOptions } = options;
   return fileFormat<T>(
     () =>
       textSource({
@@ -36,10 +36,11 @@ export function jsonl<T>(paths: string | readonly string[], options: JsonLinesOp
         createFormat: () => new JsonLinesFormat<T>(),
       }),
     () =>
-      fileSink({
+      fileSink<T>({
         kind,
         directory: sinkDirectory(kind, all),
         rolling,
+        partitions: { partitionBy, successFile },
         options: changes ? { changes } : {},
         ...(changes ? { accepts: 'retract' as const } : {}),
         createEncoder: () => (changes ? new ChangeLinesEncoder<T>() : new JsonLinesEncoder<T>()),

@@ -3,7 +3,7 @@
  * committed. A crash anywhere leaves a state from which the repeated commit ends in the same files: a file is either still under
  * its prepared name, or under its final name with the same length and hash. Anything else is damage and said loudly.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EngineError } from '../../../core/connector/index.ts';
 import type { Committable, ConnectorContext, SinkCommitter } from '../../../core/connector/index.ts';
 import { isEngineError } from '../../../core/errors.ts';
@@ -25,12 +25,15 @@ export interface FileSinkCommitterOptions {
   /** Absolute. */
   readonly directory: string;
   readonly fileSystem: SinkFileSystem;
+  /** Whether every partition with committed files has an empty file of this name; absent or null for none. */
+  readonly successFile?: string | null;
 }
 
 export class FileSinkCommitter implements SinkCommitter {
   readonly #context: ConnectorContext;
   readonly #directory: string;
   readonly #fileSystem: SinkFileSystem;
+  readonly #successFile: string | null;
   readonly #owner: string;
   #manifest: Manifest | null = null;
 
@@ -38,6 +41,7 @@ export class FileSinkCommitter implements SinkCommitter {
     this.#context = context;
     this.#directory = options.directory;
     this.#fileSystem = options.fileSystem;
+    this.#successFile = options.successFile ?? null;
     this.#owner = ownerTag(context.jobName, context.operatorId);
   }
 
@@ -81,16 +85,35 @@ export class FileSinkCommitter implements SinkCommitter {
     const files = pending.map(({ file }) => file);
     const intentBytes = await this.#append({ type: 'intent', files }, manifest.bytes);
     failpoint('file-sink.intent-noted');
+    const partitions = new Set(pending.map(({ part }) => dirname(part.to)));
+    for (const partition of partitions) await this.#makePartition(partition);
     for (const { part } of pending) {
       await this.#settle(part);
       failpoint('file-sink.part-renamed');
     }
+    for (const partition of partitions) await this.#closePartition(partition);
     await this.#fileSystem.syncDirectory(this.#directory);
     failpoint('file-sink.all-renamed');
     const bytes = await this.#append({ type: 'commit', files }, intentBytes);
     failpoint('file-sink.commit-noted');
     for (const file of files) manifest.committed.set(file.name, file);
     this.#manifest = { ...manifest, bytes };
+  }
+
+  async #makePartition(partition: string): Promise<void> {
+    if (partition !== '.') await this.#fileSystem.makeDirectory(join(this.#directory, partition));
+  }
+
+  /** Names the marker, and makes the names durable from the partition up to the output directory, which the caller syncs. */
+  async #closePartition(partition: string): Promise<void> {
+    if (partition === '.') return;
+    const directory = join(this.#directory, partition);
+    if (this.#successFile !== null) {
+      const path = join(directory, this.#successFile);
+      if ((await this.#fileSystem.length(path)) === null) await (await this.#fileSystem.openAppend(path)).close();
+    }
+    for (let path = partition; path !== '.'; path = dirname(path))
+      await this.#fileSystem.syncDirectory(join(this.#directory, path));
   }
 
   async #createManifest(): Promise<Manifest> {

@@ -13,9 +13,10 @@ import { isEngineError } from '../../../core/errors.ts';
 import { storageError } from '../storage-error.ts';
 import type { SinkFileSystem } from './file-system.ts';
 import { newPart } from './part-file.ts';
-import type { PartCommittable, PartFile, SealedPart, WriterState } from './part-file.ts';
+import type { OpenPartState, PartCommittable, PartFile, SealedPart, WriterState } from './part-file.ts';
 import { finalName, hiddenName, ownerTag, parseHiddenName } from './part-names.ts';
 import { PartQueue } from './part-queue.ts';
+import { checkPartition } from './partition-path.ts';
 import type { RecordEncoder } from './record-encoder.ts';
 import { failpoint } from '../../../core/failpoint.ts';
 
@@ -35,6 +36,8 @@ export interface FileSinkWriterOptions<T> {
   /** The encoder says what kind of change a record is; else only new records are taken. */
   readonly acceptsChanges?: boolean;
   readonly rolling: RollingPolicy;
+  /** The directory below `directory` that a record goes to; absent or null when all go to `directory` itself. */
+  readonly partitionOf?: ((record: T) => string) | null;
   readonly fileSystem: SinkFileSystem;
   readonly nowMs: () => number;
 }
@@ -45,14 +48,24 @@ const insertKind = 0;
 const pieceChars = 64 * 1024;
 /** With this many bytes waiting for the disk the writer has no room. */
 const pendingMaxBytes = 4 * 1024 * 1024;
+/** Files a writer keeps open at a time; the one begun first is completed when another partition needs a place. */
+const openPartsMax = 100;
+
+/** A file being written, and its text that has not gone to the queue yet. */
+interface OpenPart {
+  readonly file: PartFile;
+  text: string;
+}
 
 export class FileSinkWriter<T> implements SinkWriter<T> {
   readonly #context: ConnectorContext;
   readonly #options: FileSinkWriterOptions<T>;
   readonly #owner: string;
   readonly #queue: PartQueue;
-  #part: PartFile | null = null;
-  #text = '';
+  /** By partition, the one begun first at the front. */
+  readonly #parts = new Map<string, OpenPart>();
+  /** The one written to last: most records go where the one before went. */
+  #last: OpenPart | null = null;
   #nextSequence = 0;
   /** Sealed files that no `prepareCommit` has handed over. */
   #unnamed: SealedPart[] = [];
@@ -77,22 +90,26 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     for (const state of states) this.#nextSequence = Math.max(this.#nextSequence, state.nextSequence);
     const { subtaskIndex, parallelism } = this.#context;
     for (const state of states) {
-      if (state.open === null || state.subtaskIndex % parallelism !== subtaskIndex) continue;
-      const part = await this.#adopt(state.open);
-      // One file is continued; files of writers that no longer exist are completed with what they have.
-      if (this.#part === null && state.subtaskIndex === subtaskIndex) this.#part = part;
-      else this.#queue.seal(part);
+      if (state.subtaskIndex % parallelism !== subtaskIndex) continue;
+      for (const open of state.open) {
+        const file = await this.#adopt(open);
+        // Our own files are continued; those of writers that no longer exist are completed with what they have.
+        if (state.subtaskIndex === subtaskIndex) this.#parts.set(file.partition, { file, text: '' });
+        else this.#queue.seal(file);
+      }
     }
   }
 
   write(value: T, _timestamp: number, rowKind: number): void {
     if (rowKind !== insertKind && !this.#options.acceptsChanges) throw notAppendOnly(this.#options.directory);
     // First, because it may refuse the record: no file is started for a record that is not written.
-    const line = this.#options.encoder.encode(value, rowKind);
-    const part = this.#part ?? this.#startPart();
-    this.#text += line;
-    part.records++;
-    if (this.#text.length >= pieceChars) this.#flushText(part);
+    const { encoder, partitionOf = null } = this.#options;
+    const line = encoder.encode(value, rowKind);
+    const partition = partitionOf === null ? '' : partitionOf(value);
+    const part = this.#last !== null && this.#last.file.partition === partition ? this.#last : this.#partOf(partition);
+    part.text += line;
+    part.file.records++;
+    if (part.text.length >= pieceChars) this.#flushText(part);
   }
 
   get hasRoom(): boolean {
@@ -104,29 +121,28 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   }
 
   async prepareCommit(_checkpointId: number, end: boolean): Promise<PreparedCommit> {
-    const part = this.#part;
-    if (part !== null) {
+    for (const part of [...this.#parts.values()]) {
       this.#flushText(part);
-      if (this.#part !== null && (end || this.#options.rolling.onCheckpoint)) this.#sealPart(part);
+      if (this.#isOpen(part) && (end || this.#options.rolling.onCheckpoint)) this.#sealPart(part);
     }
     await this.#queue.idle();
     const sealed = this.#takeUnnamed();
     const state = await this.#durableState();
-    if (sealed.length > 0 || state.open !== null) await this.#syncDirectory();
+    if (sealed.length > 0 || state.open.length > 0) await this.#syncDirectory();
     this.#unnamed = [];
     failpoint('file-sink.prepared');
     return { committables: sealed.map((file) => this.#committable(file)), state: [state] };
   }
 
   async close(): Promise<void> {
-    const part = this.#part;
-    this.#part = null;
-    this.#text = '';
+    const parts = [...this.#parts.values()];
+    this.#parts.clear();
+    this.#last = null;
     // Best effort: what no checkpoint can name is of no use, and what stays is removed after a later commit.
     try {
       await this.#queue.stop();
-      if (part !== null && !part.named)
-        await this.#options.fileSystem.remove(join(this.#options.directory, part.openName));
+      for (const { file } of parts)
+        if (!file.named) await this.#options.fileSystem.remove(join(this.#options.directory, file.openName));
       for (const file of this.#takeUnnamed())
         if (!file.named) await this.#options.fileSystem.remove(join(this.#options.directory, file.preparedName));
     } catch (error) {
@@ -136,33 +152,52 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     }
   }
 
-  #startPart(): PartFile {
-    const { encoder, nowMs } = this.#options;
-    const { subtaskIndex, attempt } = this.#context;
-    const id = { subtaskIndex, sequence: this.#nextSequence };
-    const part = newPart(id, hiddenName(this.#owner, { ...id, attempt, stage: 'open' }), nowMs());
-    this.#nextSequence++;
-    this.#part = part;
-    this.#text = encoder.header();
+  /** The file of a partition, begun when it has none. */
+  #partOf(partition: string): OpenPart {
+    const part = this.#parts.get(partition) ?? this.#startPart(partition);
+    this.#last = part;
     return part;
   }
 
-  #flushText(part: PartFile): void {
-    if (this.#text.length > 0) {
-      const bytes = Buffer.from(this.#text, 'utf8');
-      this.#text = '';
-      part.hash.update(bytes);
-      part.bytes += bytes.length;
-      this.#queue.write(part, bytes);
+  #startPart(partition: string): OpenPart {
+    if ((this.#options.partitionOf ?? null) !== null) checkPartition(partition, this.#options.directory);
+    const [first] = this.#parts.values();
+    if (first !== undefined && this.#parts.size >= openPartsMax) {
+      this.#flushText(first);
+      if (this.#isOpen(first)) this.#sealPart(first);
+    }
+    const { encoder, nowMs } = this.#options;
+    const { subtaskIndex, attempt } = this.#context;
+    const id = { subtaskIndex, sequence: this.#nextSequence };
+    const openName = hiddenName(this.#owner, { ...id, attempt, stage: 'open' });
+    const part = { file: newPart({ ...id, partition, openName, startedMs: nowMs() }), text: encoder.header() };
+    this.#nextSequence++;
+    this.#parts.set(partition, part);
+    return part;
+  }
+
+  #isOpen(part: OpenPart): boolean {
+    return this.#parts.get(part.file.partition) === part;
+  }
+
+  #flushText(part: OpenPart): void {
+    const { file } = part;
+    if (part.text.length > 0) {
+      const bytes = Buffer.from(part.text, 'utf8');
+      part.text = '';
+      file.hash.update(bytes);
+      file.bytes += bytes.length;
+      this.#queue.write(file, bytes);
     }
     const { maxBytes, maxAgeMs } = this.#options.rolling;
-    if (part.bytes >= maxBytes || (maxAgeMs !== null && this.#options.nowMs() - part.startedMs >= maxAgeMs))
+    if (file.bytes >= maxBytes || (maxAgeMs !== null && this.#options.nowMs() - file.startedMs >= maxAgeMs))
       this.#sealPart(part);
   }
 
-  #sealPart(part: PartFile): void {
-    this.#queue.seal(part);
-    this.#part = null;
+  #sealPart(part: OpenPart): void {
+    this.#queue.seal(part.file);
+    this.#parts.delete(part.file.partition);
+    if (this.#last === part) this.#last = null;
   }
 
   #takeUnnamed(): SealedPart[] {
@@ -173,20 +208,18 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   async #durableState(): Promise<WriterState> {
     const { subtaskIndex } = this.#context;
     const nextSequence = this.#nextSequence;
-    const part = this.#part;
-    if (part === null) return { subtaskIndex, nextSequence, open: null };
-    try {
-      await part.handle?.sync();
-    } catch (error) {
-      throw storageError('syncing', join(this.#options.directory, part.openName), error);
+    const open: OpenPartState[] = [];
+    for (const { file } of this.#parts.values()) {
+      try {
+        await file.handle?.sync();
+      } catch (error) {
+        throw storageError('syncing', join(this.#options.directory, file.openName), error);
+      }
+      file.named = true;
+      const { sequence, partition, openName: name, bytes, records } = file;
+      open.push({ subtaskIndex: file.subtaskIndex, sequence, partition, name, bytes, records });
     }
-    part.named = true;
-    const { openName: name, bytes, records } = part;
-    return {
-      subtaskIndex,
-      nextSequence,
-      open: { subtaskIndex: part.subtaskIndex, sequence: part.sequence, name, bytes, records },
-    };
+    return { subtaskIndex, nextSequence, open };
   }
 
   async #syncDirectory(): Promise<void> {
@@ -210,7 +243,7 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   }
 
   /** Where the file of a checkpoint is: the try that wrote it may have completed it after the checkpoint, before it died. */
-  async #fileOf(open: NonNullable<WriterState['open']>): Promise<string> {
+  async #fileOf(open: OpenPartState): Promise<string> {
     const { directory, fileSystem } = this.#options;
     const hidden = parseHiddenName(this.#owner, open.name);
     const names =
@@ -222,11 +255,12 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
     throw missing(join(directory, open.name), open.bytes);
   }
 
-  async #adopt(open: NonNullable<WriterState['open']>): Promise<PartFile> {
+  async #adopt(open: OpenPartState): Promise<PartFile> {
     const { directory, fileSystem, nowMs } = this.#options;
     const { attempt } = this.#context;
     const id = { subtaskIndex: open.subtaskIndex, sequence: open.sequence };
-    const part = newPart(id, hiddenName(this.#owner, { ...id, attempt, stage: 'open' }), nowMs());
+    const openName = hiddenName(this.#owner, { ...id, attempt, stage: 'open' });
+    const part = newPart({ ...id, partition: open.partition, openName, startedMs: nowMs() });
     const from = await this.#fileOf(open);
     const to = join(directory, part.openName);
     try {

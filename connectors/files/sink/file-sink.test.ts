@@ -53,6 +53,8 @@ async function isCrash(attempt: Promise<void>): Promise<boolean> {
   }
 }
 
+const twoPartitions = (record: number): string => `all/half=${record % 2}`;
+
 const plans: { name: string; options: Omit<SinkRunOptions, 'directory'>; partial: boolean }[] = [
   {
     name: 'one writer, a file per checkpoint',
@@ -73,6 +75,28 @@ const plans: { name: string; options: Omit<SinkRunOptions, 'directory'>; partial
     name: 'files that go on, three writers, then one',
     partial: true,
     options: { rolling: overCheckpoints, parallelism: [3, 1], records: 20, recordsPerCheckpoint: 5 },
+  },
+  {
+    name: 'partitions, a file per checkpoint',
+    partial: false,
+    options: {
+      rolling: everyCheckpoint,
+      parallelism: [1],
+      records: 4,
+      recordsPerCheckpoint: 2,
+      partitionOf: twoPartitions,
+    },
+  },
+  {
+    name: 'partitions, files that go on, two writers, then one',
+    partial: true,
+    options: {
+      rolling: overCheckpoints,
+      parallelism: [2, 1],
+      records: 12,
+      recordsPerCheckpoint: 6,
+      partitionOf: twoPartitions,
+    },
   },
 ];
 
@@ -160,7 +184,7 @@ describe('exactly-once file sink', () => {
     first.write('kept', Number.NaN, 0);
     const { state, committables } = await first.prepareCommit(1, false);
     expect(committables).toEqual([]);
-    const { open } = state[0] as WriterState;
+    const [open] = (state[0] as WriterState).open;
     await appendFile(join(directory, open!.name), '"lost"\n"torn');
     const context = recordedContext({ attempt: 2 });
     const second = new FileSinkWriter<string>(context, options);
@@ -187,7 +211,7 @@ describe('exactly-once file sink', () => {
     const state: WriterState = {
       subtaskIndex: 0,
       nextSequence: 1,
-      open: { subtaskIndex: 0, sequence: 0, name: '.x.open', bytes: 5, records: 1 },
+      open: [{ subtaskIndex: 0, sequence: 0, partition: '', name: '.x.open', bytes: 5, records: 1 }],
     };
     await writeFile(join(directory, '.x.open'), 'abc');
     const writer = new FileSinkWriter<string>(recordedContext({ attempt: 2 }), options);

@@ -19,12 +19,29 @@ export interface RollingOptions {
   readonly onCheckpoint?: boolean;
 }
 
+/** Options of a sink that spreads its records over directories. */
+export interface PartitionOptions<T> {
+  /**
+   * The directory below the output directory that a record goes to, for example `dt=2026-03-01/hour=23`. A pure function. Each
+   * has files of its own; a writer keeps a hundred open at a time. A path that leaves the output directory fails the record.
+   */
+  readonly partitionBy?: (record: Readonly<T>) => string;
+  /**
+   * With `partitionBy`: every partition that has committed files gets an empty file `_SUCCESS`, before these count as committed.
+   * More files may follow. Default false.
+   */
+  readonly successFile?: boolean;
+}
+
+/** Name of the empty file that says a partition has committed files. */
+const successFileName = '_SUCCESS';
 const defaultMaxBytes = 128 * 1024 * 1024;
 
 export interface FileSinkParts<T> {
   readonly kind: string;
   readonly directory: string;
   readonly rolling: RollingOptions | undefined;
+  readonly partitions: PartitionOptions<T>;
   /** Options of the format, part of the graph hash. */
   readonly options: JsonObject;
   /** Default `append`. */
@@ -43,14 +60,24 @@ function rollingPolicy(rolling: RollingOptions = {}): RollingPolicy {
   return { maxBytes, maxAgeMs, onCheckpoint };
 }
 
+function checkPartitions<T>(kind: string, { partitionBy, successFile }: PartitionOptions<T>): void {
+  if (partitionBy !== undefined && typeof partitionBy !== 'function')
+    throw new EngineError('USAGE', `${kind}: the option partitionBy is a function, not a ${typeof partitionBy}.`);
+  if (successFile === true && partitionBy === undefined)
+    throw new EngineError('USAGE', `${kind}: the option successFile marks partitions; set partitionBy as well.`);
+}
+
 /** The sink that writes committed files into a directory. */
 export function fileSink<T>(parts: FileSinkParts<T>): Sink<T> {
   const rolling = rollingPolicy(parts.rolling);
+  checkPartitions(parts.kind, parts.partitions);
+  const { partitionBy = null, successFile = false } = parts.partitions;
+  const partitioned: JsonObject = partitionBy === null ? {} : { partitioned: true, successFile };
   const directoryIn = (workingDirectory: string): string => resolve(workingDirectory, parts.directory);
   return {
     type: 'sink',
     kind: parts.kind,
-    options: { directory: parts.directory, rolling: { ...rolling }, ...parts.options },
+    options: { directory: parts.directory, rolling: { ...rolling }, ...partitioned, ...parts.options },
     ...(parts.accepts === undefined ? {} : { accepts: parts.accepts }),
     destination: parts.directory,
     createWriter: (context) =>
@@ -59,11 +86,16 @@ export function fileSink<T>(parts: FileSinkParts<T>): Sink<T> {
         encoder: parts.createEncoder(),
         acceptsChanges: parts.accepts === 'retract',
         rolling,
+        partitionOf: partitionBy,
         fileSystem: localFileSystem,
         nowMs: Date.now,
       }),
     createCommitter: (context) =>
-      new FileSinkCommitter(context, { directory: directoryIn(context.workingDirectory), fileSystem: localFileSystem }),
+      new FileSinkCommitter(context, {
+        directory: directoryIn(context.workingDirectory),
+        fileSystem: localFileSystem,
+        successFile: successFile ? successFileName : null,
+      }),
     occupation: (workingDirectory) => directoryOccupation(directoryIn(workingDirectory), localFileSystem),
   };
 }

@@ -7,6 +7,8 @@ import type { PartId } from './part-names.ts';
 export interface PartFile extends PartId {
   /** Hidden name while it is open. */
   readonly openName: string;
+  /** Directory below the output directory it belongs to; empty for that directory itself. */
+  readonly partition: string;
   readonly startedMs: number;
   readonly hash: Hash;
   /** Bytes handed over for writing. */
@@ -20,6 +22,7 @@ export interface PartFile extends PartId {
 /** A file that is complete and durable under its prepared name. */
 export interface SealedPart extends PartId {
   readonly preparedName: string;
+  readonly partition: string;
   readonly bytes: number;
   readonly records: number;
   readonly sha256: string;
@@ -30,6 +33,7 @@ export interface SealedPart extends PartId {
 /** What the committer needs of a file; plain data. */
 export interface PartCommittable {
   readonly from: string;
+  /** Final name, below the output directory; with a slash when it goes to a partition. */
   readonly to: string;
   readonly bytes: number;
   readonly sha256: string;
@@ -42,10 +46,24 @@ export interface WriterState {
   readonly subtaskIndex: number;
   /** First sequence number no file of this writer has; the same or higher for every later writer. */
   readonly nextSequence: number;
-  /** The file that goes on over the checkpoint, with its durable length. */
-  readonly open: (PartId & { readonly name: string; readonly bytes: number; readonly records: number }) | null;
+  /** The files that go on over the checkpoint, with their durable lengths. */
+  readonly open: readonly OpenPartState[];
 }
 
-export function newPart(part: PartId, openName: string, startedMs: number): PartFile {
-  return { ...part, openName, startedMs, hash: createHash('sha256'), bytes: 0, records: 0, handle: null, named: false };
+/** A file that goes on over a checkpoint; plain data. */
+export interface OpenPartState extends PartId {
+  readonly partition: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly records: number;
+}
+
+export interface NewPart extends PartId {
+  readonly partition: string;
+  readonly openName: string;
+  readonly startedMs: number;
+}
+
+export function newPart(part: NewPart): PartFile {
+  return { ...part, hash: createHash('sha256'), bytes: 0, records: 0, handle: null, named: false };
 }

@@ -3,7 +3,7 @@
  *
  *     .<owner>-<subtask>-<sequence>-<attempt>.open       being written by that attempt
  *     .<owner>-<subtask>-<sequence>-<attempt>.prepared   complete and durable, waits for its checkpoint
- *     part-<subtask>-<sequence>.<extension>              committed
+ *     part-<subtask>-<sequence>.<extension>              committed, in the directory of its partition if it has one
  *
  * The owner is a hash of job and operator: a sink never touches hidden files of another. The attempt keeps two tries apart that
  * write the same part; the final name lacks it, so a part is the same file whichever try wrote it.
@@ -27,8 +27,9 @@ export function ownerTag(jobName: string, operatorId: string): string {
   return createHash('sha256').update(`${jobName}\0${operatorId}`).digest('hex').slice(0, 10);
 }
 
-export function finalName(part: PartId, extension: string): string {
-  return `part-${part.subtaskIndex}-${part.sequence}.${extension}`;
+export function finalName(part: PartId & { readonly partition: string }, extension: string): string {
+  const name = `part-${part.subtaskIndex}-${part.sequence}.${extension}`;
+  return part.partition === '' ? name : `${part.partition}/${name}`;
 }
 
 export function hiddenName(owner: string, part: HiddenPart): string {

@@ -128,8 +128,9 @@ export class PartQueue {
       throw storageError('completing', path, error);
     }
     failpoint('file-sink.part-sealed');
-    const { subtaskIndex, sequence, bytes, records, named } = part;
-    this.#sealed.push({ subtaskIndex, sequence, bytes, records, named, preparedName, sha256: part.hash.digest('hex') });
+    const { subtaskIndex, sequence, partition, bytes, records, named } = part;
+    const sha256 = part.hash.digest('hex');
+    this.#sealed.push({ subtaskIndex, sequence, partition, bytes, records, named, preparedName, sha256 });
   }
 }
 

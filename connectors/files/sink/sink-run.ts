@@ -17,6 +17,8 @@ export interface SinkRunOptions {
   readonly parallelism: readonly number[];
   readonly records: number;
   readonly recordsPerCheckpoint: number;
+  /** Partition of each record; none when absent. */
+  readonly partitionOf?: (record: number) => string;
 }
 
 interface Checkpoint {
@@ -46,7 +48,7 @@ export class SinkRun {
   /** One try at running to the end; rejects when the file system stops. */
   async attempt(fileSystem: SinkFileSystem): Promise<void> {
     this.#attempt++;
-    const { directory, rolling, parallelism } = this.#options;
+    const { directory, rolling, parallelism, partitionOf } = this.#options;
     const count = parallelism[this.#attempt - 1] ?? parallelism.at(-1) ?? 1;
     const context = (subtaskIndex: number) =>
       recordedContext({ attempt: this.#attempt, subtaskIndex, parallelism: count });
@@ -56,12 +58,17 @@ export class SinkRun {
         new FileSinkWriter<number>(context(subtaskIndex), {
           directory,
           rolling,
+          partitionOf: partitionOf ?? null,
           fileSystem,
           nowMs: () => 0,
           encoder: new JsonLinesEncoder(),
         }),
     );
-    const committer = new FileSinkCommitter(context(0), { directory, fileSystem });
+    const committer = new FileSinkCommitter(context(0), {
+      directory,
+      fileSystem,
+      successFile: partitionOf === undefined ? null : '_SUCCESS',
+    });
     try {
       await committer.open();
       await allDone(writers.map((writer) => writer.open(structuredClone(this.#completed.states))));
