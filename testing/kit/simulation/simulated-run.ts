@@ -96,6 +96,8 @@ class SimulatedRun {
   /** Sources that said that nothing was at hand. */
   #withheld: (() => void)[] = [];
   #clockReads = 0;
+  /** The attempt whose last checkpoint was triggered. */
+  #finalFor: VirtualAttempt | null = null;
   #crashes = 0;
   #turns = 0;
   #crashAtTurn: number;
@@ -151,8 +153,10 @@ class SimulatedRun {
       attempt.complete();
       return true;
     }
-    const triggers = attempt.allEnded || (!isCalm && random.chance(0.05));
+    // One checkpoint after the end: it lets every subtask finish.
+    const triggers = attempt.allEnded ? this.#finalFor !== attempt : !isCalm && random.chance(0.05);
     if (triggers && attempt.allRunning && !attempt.checkpointPending) {
+      if (attempt.allEnded) this.#finalFor = attempt;
       attempt.trigger();
       return true;
     }
