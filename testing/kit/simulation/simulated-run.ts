@@ -127,8 +127,8 @@ class SimulatedRun {
           continue;
         }
         quiet = this.#turn(attempt) ? 0 : quiet + 1;
-        if (quiet > 0 || this.#turns % 16 === 0) await (quiet <= 3 ? nextTurn() : nextMillisecond());
-        if (quiet > 20 && this.#scheduler.nextWakeMs < Number.POSITIVE_INFINITY)
+        if (quiet > 0 || this.#turns % 16 === 0) await (quiet <= 50 ? nextTurn() : nextMillisecond());
+        if (quiet > 60 && this.#scheduler.nextWakeMs < Number.POSITIVE_INFINITY)
           this.#scheduler.advanceTo(this.#scheduler.nextWakeMs);
         if (quiet > stuckTurns)
           throw new EngineError(
