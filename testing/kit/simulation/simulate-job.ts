@@ -143,7 +143,7 @@ class Simulation {
     const { seeds = 100, firstSeed = 1, violationsMax = 1, sinks = {} } = this.#options;
     const calm = await watchedRun(this.#job, undisturbed, 1, new FunctionRecord(), this.#noteOutside);
     const expected = calm.outcome;
-    if (expected.failure !== null) throw expected.failure;
+    if (expected.failure !== null) throw expected.failure as Error;
     comparisonsOf(expected.planned, sinks);
     const calibration = { ...this.#schedule(firstSeed), crashes: 0 };
     this.#horizon = Math.max(1, (await this.#simulate(calibration)).turns);
