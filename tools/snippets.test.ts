@@ -1,6 +1,7 @@
 /**
  * The guides are true. Every `ts` block is a whole file and compiles against the public entries; a block that follows
- * `<!-- from: path -->` is an excerpt and stands in that file word for word; the connector that a guide builds is run.
+ * `<!-- from: path -->` is an excerpt and stands in that file word for word; one that follows `<!-- run -->` is also run, and so is
+ * the connector that a guide builds.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,13 +20,13 @@ afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 interface Block {
   readonly guide: string;
-  /** What the comment before the block says: `from` a file of the repository, or the `file` it would be. */
-  readonly marker: 'from' | 'file' | null;
+  /** What the comment before the block says: `from` a file of the repository, the `file` it would be, or to be `run`. */
+  readonly marker: 'from' | 'file' | 'run' | null;
   readonly path: string | null;
   readonly text: string;
 }
 
-const blockPattern = /(?:<!-- (from|file): (\S+) -->\n)?```ts\n(.*?)```/gs;
+const blockPattern = /(?:<!-- (from|file|run)(?:: (\S+))? -->\n)?```ts\n(.*?)```/gs;
 
 function blocksOf(guide: string): readonly Block[] {
   const text = readFileSync(join(guideDirectory, guide), 'utf8');
@@ -104,6 +105,23 @@ test('every excerpt in the guides stands in the file it names', () => {
   for (const { guide, path, text } of excerpts) {
     expect(readFileSync(join(root, path as string), 'utf8'), `${guide}: ${path}`).toContain(text.trim());
   }
+});
+
+test('every snippet that is marked to be run does what it asserts', { timeout: 120_000 }, () => {
+  const runnable = blocks.filter((block) => block.marker === 'run');
+  expect(runnable.length).toBeGreaterThan(4);
+  runnable.forEach(({ guide, text }, index) => {
+    // Inside the repository, where `millrace` is this package: snippets see what users get.
+    const path = join(root, 'dist', `.snippet-${process.pid}-${index}.mjs`);
+    writeFileSync(path, ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2023 } }).outputText);
+    try {
+      execFileSync(process.execPath, [path], { cwd: temporary, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    } catch (error) {
+      expect.fail(`${guide}, snippet ${index}: ${String((error as { stderr?: string }).stderr ?? error)}`);
+    } finally {
+      rmSync(path, { force: true });
+    }
+  });
 });
 
 test('the connector of the guide delivers every line once', { timeout: 60_000 }, () => {

@@ -20,6 +20,7 @@ import { countEvictor } from '../windows/evictors.ts';
 import { countTrigger, eventTimeTrigger, processingTimeTrigger, purging } from '../windows/triggers.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
 import { checkDuration, checkFunction, checkId } from './checks.ts';
+import { checkLateness } from './window-checks.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
 type AnyWindowFunction = WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations>;
@@ -151,20 +152,6 @@ export function planCoGroup(
   };
   const functions = { kind: 'window-co-group', keyOf, keyOfSecond, window, trigger, coGroup, join } as const;
   return { functions, config };
-}
-
-/** @throws EngineError JOB_INVALID when windows of this kind have no lateness */
-export function checkLateness(window: WindowDefinition<never>, duration: number): number {
-  const allowedLatenessMs = checkDuration(duration, 0, 'allowedLateness');
-  if (allowedLatenessMs === 0) return 0;
-  if (window.kind === 'global' || window.kind === 'count')
-    throw invalid(`allowedLateness: a ${window.kind} window has no end, so nothing comes late; remove it`);
-  if (window.time === 'processing') {
-    throw invalid(
-      'allowedLateness: nothing is late by the clock; remove it, or use an event-time window (the default of `time`)',
-    );
-  }
-  return allowedLatenessMs;
 }
 
 /** Trigger and evictor as they run: defaults filled in. */

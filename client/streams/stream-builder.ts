@@ -47,7 +47,6 @@ import { checkFunction, checkId, checkUserFunction } from './checks.ts';
 import { type LogicalGraph, type LogicalNode, lateSecondTag, lateTag, type StreamEnd } from '../plan/logical-graph.ts';
 import {
   checkEvictor,
-  checkLateness,
   checkTrigger,
   isIncremental,
   type PlannedOperator,
@@ -113,7 +112,7 @@ import type {
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
 import { planTime, type TimestampOptions } from './watermarks.ts';
-import { checkLateOutput, gapFunction } from './window-checks.ts';
+import { checkLateOutput, checkLateness, gapFunction } from './window-checks.ts';
 import type { CoGroupedStream, WindowJoinOptions } from './window-types.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 

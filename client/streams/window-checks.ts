@@ -2,10 +2,24 @@
 import { EngineError } from '../../core/errors.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import type { LogicalNode } from '../plan/logical-graph.ts';
+import { checkDuration } from './checks.ts';
 
 /** True for windows that place records by their timestamps: only they know late records. */
 export function isEventTime(window: WindowDefinition<never>): boolean {
   return window.kind !== 'global' && window.kind !== 'count' && window.time === 'event';
+}
+
+/**
+ * Allowed lateness in ms.
+ * @throws EngineError JOB_INVALID when it is no duration, or means nothing to the window
+ */
+export function checkLateness(window: WindowDefinition<never>, duration: number): number {
+  const allowedLatenessMs = checkDuration(duration, 0, 'allowedLateness');
+  if (allowedLatenessMs === 0 || isEventTime(window)) return allowedLatenessMs;
+  throw new EngineError(
+    'JOB_INVALID',
+    `allowedLateness(${allowedLatenessMs}) on ${described(window)}: only event-time windows know late records; remove it, or use event time`,
+  );
 }
 
 /** @throws EngineError JOB_INVALID when the window never has late records */

@@ -22,11 +22,10 @@ function fireAll(timers: TimerService, target: number): Timer[] {
 }
 
 describe('timer service', () => {
-  test('fires what is registered and due, in the order of time, key bytes and namespace', () => {
+  test('fires what is registered and due, in the order of time and key bytes', () => {
     const timer = fc.record({
       time: fc.integer({ min: -5, max: 20 }),
       key: fc.constantFrom<Key>('a', 'b', 3, -3, '\uffee', '\ud83d\ude00', true, ['a', 1]),
-      namespaces: fc.constantFrom<readonly Key[]>([], [-1], [5], [['w', 5]]),
       remove: fc.boolean(),
     });
     fc.assert(
@@ -35,19 +34,18 @@ describe('timer service', () => {
         fc.integer({ min: -5, max: 20 }),
         (steps, target) => {
           const timers = newTimers();
-          const model = new Map<string, Timer & { bytes: Uint8Array }>();
-          for (const { time, key, namespaces, remove } of steps) {
-            const [namespace = null] = namespaces;
-            const bytes = Buffer.concat([key, ...namespaces].map(encodeKeyToBytes));
+          const model = new Map<string, { time: number; key: Key; bytes: Uint8Array }>();
+          for (const { time, key, remove } of steps) {
+            const bytes = encodeKeyToBytes(key);
             const id = `${time} ${Buffer.from(bytes).toString('hex')}`;
-            if (remove) timers.delete(time, key, namespace);
-            else timers.register(time, key, namespace);
+            if (remove) timers.delete(time, key);
+            else timers.register(time, key);
             if (remove) model.delete(id);
-            else model.set(id, { time, key, namespace, bytes });
+            else model.set(id, { time, key, bytes });
           }
           const due = [...model.values()].filter(({ time }) => time <= target);
           due.sort((left, right) => left.time - right.time || compareBytes(left.bytes, right.bytes));
-          expect(fireAll(timers, target)).toEqual(due.map(({ time, key, namespace }) => ({ time, key, namespace })));
+          expect(fireAll(timers, target)).toEqual(due.map(({ time, key }) => ({ time, key })));
           expect(fireAll(timers, 100)).toHaveLength(model.size - due.length);
           expect(timers.size).toBe(0);
         },
@@ -62,22 +60,22 @@ describe('timer service', () => {
       if (time < 49_999) timers.delete(time, 'session');
     }
     expect(timers.size).toBe(1);
-    expect(fireAll(timers, 100_000)).toEqual([{ time: 49_999, key: 'session', namespace: null }]);
+    expect(fireAll(timers, 100_000)).toEqual([{ time: 49_999, key: 'session' }]);
   });
 
   test('holds what a callback registers at its own time until the next advance, deleted or not', () => {
     const timers = newTimers();
     for (const key of ['a', 'b']) timers.register(5, key);
-    expect(timers.takeDue(10)).toEqual({ time: 5, key: 'a', namespace: null });
+    expect(timers.takeDue(10)).toEqual({ time: 5, key: 'a' });
     timers.delete(5, 'b');
     for (const key of ['a', 'b', 'c']) timers.register(5, key);
     timers.register(6, 'a');
     timers.delete(5, 'c');
     expect(timers.earliest).toBe(5);
-    expect(fireAll(timers, 10)).toEqual([{ time: 6, key: 'a', namespace: null }]);
+    expect(fireAll(timers, 10)).toEqual([{ time: 6, key: 'a' }]);
     expect(fireAll(timers, 10)).toEqual([
-      { time: 5, key: 'a', namespace: null },
-      { time: 5, key: 'b', namespace: null },
+      { time: 5, key: 'a' },
+      { time: 5, key: 'b' },
     ]);
     expect(timers.earliest).toBe(Number.POSITIVE_INFINITY);
   });

@@ -9,7 +9,9 @@ const elementBrand: unique symbol = Symbol('millrace.testing.element');
 
 /** An element of an input that is more than its value; made by {@link at}, {@link watermark}, {@link advanceTime}, … */
 export interface InputElement<T = never> {
-  readonly [elementBrand]: Element<T>;
+  readonly [elementBrand]: unknown;
+  /** Marker for inference only; never set. */
+  readonly recordType?: T;
 }
 
 type Control =
@@ -111,7 +113,7 @@ function splitOf(name: string, input: readonly unknown[]): { elements: ScriptEle
 
 function brandOf(item: unknown): Element<unknown> | null {
   if (typeof item !== 'object' || item === null) return null;
-  return (item as Partial<InputElement<unknown>>)[elementBrand] ?? null;
+  return ((item as Partial<InputElement<unknown>>)[elementBrand] ?? null) as Element<unknown> | null;
 }
 
 function finite(what: string, value: number): number {

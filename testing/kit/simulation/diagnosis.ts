@@ -1,6 +1,6 @@
 /**
- * Who is at fault for a difference: the undisturbed run and the run that differs are repeated with a watch on every function and
- * every input. A function that went on differently in the same circumstances is at fault, with what it called outside as the
+ * Who is at fault for a difference: the undisturbed run is watched, every function and every input, and so is the run that differs
+ * when it is repeated. A function that went on differently in the same circumstances is at fault, with what it called outside as the
  * probable cause. When all functions are deterministic, the fault is with the order in which records came: the first operator,
  * in the direction of the stream, that got the same records and gave others.
  */
@@ -9,12 +9,12 @@ import type { PlannedJob } from '../../../core/graph/job-definition.ts';
 import type { JobEdge, JobVertex } from '../../../core/graph/job-graph.ts';
 import {
   type SimulatedJob,
+  type RunWatch,
   type SimulatedOutcome,
   type SimulationSchedule,
   simulateRun,
-  undisturbed,
 } from './simulated-run.ts';
-import { type FunctionDeviation, FunctionRecord } from './watched-functions.ts';
+import type { FunctionDeviation, FunctionRecord } from './watched-functions.ts';
 
 /** Why two runs can differ. */
 export type DivergenceCause =
@@ -39,30 +39,49 @@ export interface Diagnosis {
 
 type Inputs = Map<string, Map<string, number>>;
 
-/** Repeats both runs with a watch. */
-export async function diagnose(job: SimulatedJob, schedule: SimulationSchedule, horizon: number): Promise<Diagnosis> {
-  const record = new FunctionRecord();
-  const calm = await watchedRun(job, undisturbed, horizon, record);
-  const disturbed = await watchedRun(job, schedule, horizon, record);
-  const { planned } = calm.outcome;
-  const order = planned.graph.vertices.flatMap((vertex) => vertex.operators.map(({ id }) => id));
-  const [deviation] = [...record.deviations].sort((a, b) => order.indexOf(a.operatorId) - order.indexOf(b.operatorId));
-  if (deviation !== undefined) return ofDeviation(deviation);
-  if (disturbed.outcome.failure !== null) return ofFailure(disturbed.outcome);
-  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule.crashes > 0);
+/** The undisturbed run as it was seen: the first one, before anything outside of the job could have changed. */
+export interface WatchedRun {
+  readonly outcome: SimulatedOutcome;
+  readonly inputs: Inputs;
+  readonly record: FunctionRecord;
 }
 
-async function watchedRun(job: SimulatedJob, schedule: SimulationSchedule, horizon: number, record: FunctionRecord) {
+/** Runs with a watch on every function and every input. */
+export async function watchedRun(
+  job: SimulatedJob,
+  schedule: SimulationSchedule,
+  horizon: number,
+  record: FunctionRecord,
+  onOutside: RunWatch['onOutside'] = () => {},
+): Promise<WatchedRun> {
   const inputs: Inputs = new Map();
   const outcome = await simulateRun(job, schedule, horizon, {
     record,
-    onOutside: () => {},
+    onOutside,
     onInput: (operatorId, value) => {
       const seen = inputs.get(operatorId) ?? new Map<string, number>();
       inputs.set(operatorId, seen.set(value, (seen.get(value) ?? 0) + 1));
     },
   });
-  return { outcome, inputs };
+  return { outcome, inputs, record };
+}
+
+/** Repeats a run that differs from the undisturbed one, with a watch. */
+export async function diagnose(
+  job: SimulatedJob,
+  calm: WatchedRun,
+  schedule: SimulationSchedule,
+  horizon: number,
+): Promise<Diagnosis> {
+  const { record } = calm;
+  const disturbed = await watchedRun(job, schedule, horizon, record);
+  const { planned } = calm.outcome;
+  const nodes = planned.graph.vertices.flatMap((vertex) => vertex.operators);
+  const order = nodes.filter(({ kind }) => kind !== 'sink-committer').map(({ id }) => id);
+  const [deviation] = [...record.deviations].sort((a, b) => order.indexOf(a.operatorId) - order.indexOf(b.operatorId));
+  if (deviation !== undefined) return ofDeviation(deviation);
+  if (disturbed.outcome.failure !== null) return ofFailure(disturbed.outcome);
+  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule.crashes > 0);
 }
 
 function ofDeviation({ operatorId, member, record, before, now, notes }: FunctionDeviation): Diagnosis {
@@ -99,6 +118,13 @@ function ofOrder(
 ): Diagnosis {
   const changed = order.find((id) => !sameInputs(calm.get(id), disturbed.get(id), repeats));
   const upstream = changed === undefined ? [] : upstreamOf(planned, changed);
+  if (changed === undefined)
+    return {
+      operator: null,
+      cause: 'order of two inputs',
+      explanation:
+        'every operator got and gave the same records in another order; keep a key in one subtask, or compare without order',
+    };
   const culprit = upstream.find((id) => inputEdges(planned, id).length > 1) ?? upstream[0];
   if (culprit === undefined)
     return {

@@ -35,7 +35,6 @@ const externals: readonly (readonly [string, object, readonly string[]])[] = [
   ['child_process', childProcess, ['spawn', 'spawnSync', 'exec', 'execSync', 'execFile', 'execFileSync', 'fork']],
   ['fs', fs, functionNames(fs, /^(read|write|append|open|stat|exists|readdir|unlink|rm|rename|copy|create)/)],
   ['fs.promises', fs.promises, functionNames(fs.promises, /./)],
-  ['process', process, ['hrtime']],
 ];
 
 let installations = 0;
@@ -88,8 +87,7 @@ function install(): () => void {
   replace(globalThis, 'Date', (original) => watchedDate(original as unknown as DateConstructor));
   replace(globalThis, 'fetch', noting('fetch()', 'external'));
   for (const [module, owner, names] of externals)
-    for (const name of names)
-      replace(owner, name, noting(`${module}.${name}()`, name === 'hrtime' ? 'clock' : 'external'));
+    for (const name of names) replace(owner, name, noting(`${module}.${name}()`, 'external'));
   syncBuiltinESMExports();
   return () => {
     for (const step of undo.reverse()) step();

@@ -69,7 +69,6 @@ describe('simulateJob', () => {
     const result = await simulateJob(job, {
       inputs: { readings },
       seeds: 200,
-      sinks: { totals: { orderedBy: (line: string) => line.split(' ')[0] } },
     });
     expect(formatSimulation(result)).toMatch(/^same results in 200 runs with \d+ crashes$/);
     expect(result.crashes).toBeGreaterThan(100);

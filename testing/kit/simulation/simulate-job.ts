@@ -9,7 +9,8 @@ import { inspect } from 'node:util';
 import type { JobInput } from '../inputs.ts';
 import { scriptOf } from '../inputs.ts';
 import type { JobParameters } from '../job-parts.ts';
-import { type Diagnosis, diagnose, type DivergenceCause } from './diagnosis.ts';
+import { type Diagnosis, diagnose, type DivergenceCause, watchedRun, type WatchedRun } from './diagnosis.ts';
+import { FunctionRecord } from './watched-functions.ts';
 import { type OutsideKind, watchOutside } from './outside-calls.ts';
 import {
   comparisonsOf,
@@ -128,6 +129,9 @@ class Simulation {
   readonly #outside = new Map<string, OutsideCall>();
   readonly #violations: SimulationViolation[] = [];
   #horizon = 1;
+  readonly #noteOutside = (operator: string, call: string, kind: OutsideKind): void => {
+    this.#outside.set(`${operator} ${call}`, { operator, call, kind });
+  };
   #crashes = 0;
 
   constructor(job: SimulatedJob, options: SimulateJobOptions) {
@@ -137,8 +141,9 @@ class Simulation {
 
   async run(): Promise<SimulationResult> {
     const { seeds = 100, firstSeed = 1, violationsMax = 1, sinks = {} } = this.#options;
-    const expected = await this.#simulate(undisturbed);
-    if (expected.failure !== null) throw expected.failure;
+    const calm = await watchedRun(this.#job, undisturbed, 1, new FunctionRecord(), this.#noteOutside);
+    const expected = calm.outcome;
+    if (expected.failure !== null) throw expected.failure as Error;
     comparisonsOf(expected.planned, sinks);
     const calibration = { ...this.#schedule(firstSeed), crashes: 0 };
     this.#horizon = Math.max(1, (await this.#simulate(calibration)).turns);
@@ -147,7 +152,7 @@ class Simulation {
       const schedule = this.#schedule(firstSeed + runs++);
       const outcome = await this.#simulate(schedule);
       this.#crashes += outcome.crashes;
-      if (this.#differs(expected, outcome)) this.#violations.push(await this.#lookInto(expected, schedule, outcome));
+      if (this.#differs(expected, outcome)) this.#violations.push(await this.#lookInto(calm, schedule, outcome));
     }
     const violations = this.#violations;
     const outsideCalls = [...this.#outside.values()];
@@ -168,7 +173,7 @@ class Simulation {
   #simulate(schedule: SimulationSchedule): Promise<SimulatedOutcome> {
     return simulateRun(this.#job, schedule, this.#horizon, {
       record: null,
-      onOutside: (operator, call, kind) => this.#outside.set(`${operator} ${call}`, { operator, call, kind }),
+      onOutside: this.#noteOutside,
     });
   }
 
@@ -182,12 +187,13 @@ class Simulation {
   }
 
   async #lookInto(
-    expected: SimulatedOutcome,
+    calm: WatchedRun,
     schedule: SimulationSchedule,
     outcome: SimulatedOutcome,
   ): Promise<SimulationViolation> {
+    const expected = calm.outcome;
     const shrunk = await this.#shrink(expected, schedule, outcome);
-    const found: Diagnosis = await diagnose(this.#job, shrunk.schedule, this.#horizon);
+    const found: Diagnosis = await diagnose(this.#job, calm, shrunk.schedule, this.#horizon);
     const difference = shrunk.outcome.failure === null ? this.#difference(expected, shrunk.outcome) : null;
     return { seed: schedule.seed, ...found, difference, schedule: shrunk.schedule };
   }

@@ -96,6 +96,8 @@ class SimulatedRun {
   /** Sources that said that nothing was at hand. */
   #withheld: (() => void)[] = [];
   #clockReads = 0;
+  /** The attempt whose last checkpoint was triggered. */
+  #finalFor: VirtualAttempt | null = null;
   #crashes = 0;
   #turns = 0;
   #crashAtTurn: number;
@@ -125,8 +127,8 @@ class SimulatedRun {
           continue;
         }
         quiet = this.#turn(attempt) ? 0 : quiet + 1;
-        if (quiet > 0 || this.#turns % 16 === 0) await (quiet <= 3 ? nextTurn() : nextMillisecond());
-        if (quiet > 20 && this.#scheduler.nextWakeMs < Number.POSITIVE_INFINITY)
+        if (quiet > 0 || this.#turns % 16 === 0) await (quiet <= 50 ? nextTurn() : nextMillisecond());
+        if (quiet > 60 && this.#scheduler.nextWakeMs < Number.POSITIVE_INFINITY)
           this.#scheduler.advanceTo(this.#scheduler.nextWakeMs);
         if (quiet > stuckTurns)
           throw new EngineError(
@@ -151,8 +153,10 @@ class SimulatedRun {
       attempt.complete();
       return true;
     }
-    const triggers = attempt.allEnded || (!isCalm && random.chance(0.05));
+    // One checkpoint after the end: it lets every subtask finish.
+    const triggers = attempt.allEnded ? this.#finalFor !== attempt : !isCalm && random.chance(0.05);
     if (triggers && attempt.allRunning && !attempt.checkpointPending) {
+      if (attempt.allEnded) this.#finalFor = attempt;
       attempt.trigger();
       return true;
     }
