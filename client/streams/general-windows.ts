@@ -19,7 +19,7 @@ import type { WindowDefinition } from '../../core/windows.ts';
 import { countEvictor } from '../windows/evictors.ts';
 import { countTrigger, eventTimeTrigger, processingTimeTrigger, purging } from '../windows/triggers.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
-import { checkDuration, checkFunction, checkId } from './checks.ts';
+import { checkFunction, checkId } from './checks.ts';
 import { checkLateness } from './window-checks.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
