@@ -46,6 +46,7 @@ export interface ListStateDeclaration<T> {
 export interface ReducingStateDeclaration<T> {
   readonly kind: 'reducing';
   readonly valueType?: T;
+  /** Combines what there is with the next value. */
   readonly reduce: (left: never, right: never) => unknown;
   readonly options?: StateOptions;
 }
