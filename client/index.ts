@@ -13,6 +13,21 @@ export {
   params,
 } from './parameters/parameter-types.ts';
 export type {
+  ChangelogStream,
+  CollectOptions,
+  DedupOptions,
+  IntervalJoinOptions,
+  IntervalJoinStream,
+  JoinedFirst,
+  JoinedSecond,
+  JoinOptions,
+  JoinType,
+  RankedRecord,
+  ToChangelogOptions,
+  UpdatingAggregateOptions,
+  UpdatingTopNOptions,
+} from './streams/changelog-types.ts';
+export type {
   FunctionObject,
   KeyedResult,
   KeyedStream,
@@ -50,6 +65,14 @@ export {
   processingTimeTrigger,
   purging,
 } from './windows/triggers.ts';
+export type {
+  BroadcastConnectedStream,
+  BroadcastStream,
+  ConnectedStream,
+  KeyedBroadcastConnectedStream,
+  KeyedConnectedStream,
+  NoState,
+} from './streams/connected-types.ts';
 export { emits, type FailedRecord, outputTag, type RecordType, sideOutput } from './streams/tags.ts';
 export {
   type AlignedWindowOptions,
@@ -61,6 +84,8 @@ export {
   tumbling,
 } from './streams/windows.ts';
 export { type AggregateDefinition, aggregateOf } from './aggregates/aggregate-of.ts';
+export { countDistinct } from './aggregates/count-distinct.ts';
+export { filtered } from './aggregates/filtered.ts';
 export { first, last } from './aggregates/first-last.ts';
 export { avg, count, max, min, sum } from './aggregates/numeric.ts';
 export { quantile } from './aggregates/quantile.ts';
@@ -76,6 +101,7 @@ export type {
   NumericAggregateKind,
   ObjectAggregate,
 } from '../core/aggregate.ts';
+export type { Change, ChangeKind, ChangelogMode } from '../core/changelog.ts';
 export {
   EngineError,
   type EngineErrorOptions,
@@ -110,10 +136,19 @@ export type {
 export type {
   AsyncCallContext,
   AsyncFunction,
+  BroadcastContext,
+  BroadcastProcessFunction,
+  CoProcessFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
+  IntervalJoinContext,
   Key,
+  KeyedBroadcastContext,
+  KeyedBroadcastProcessFunction,
+  KeyedBroadcastTimerContext,
+  KeyedBroadcastWriteContext,
+  KeyedCoProcessFunction,
   KeyedProcessFunction,
   KeyPrimitive,
   MapFunction,
@@ -121,7 +156,10 @@ export type {
   OperatorKind,
   OutputTag,
   PartitionFunction,
+  PlainBroadcastContext,
+  PlainProcessContext,
   ProcessContext,
+  ProcessFunction,
   ReduceFunction,
   TimerContext,
   TimerRegistry,
@@ -158,13 +196,40 @@ export type {
   WindowDefinition,
   WindowTime,
 } from '../core/windows.ts';
+export type {
+  BroadcastState,
+  BroadcastStateDeclarations,
+  BroadcastStates,
+  ReadonlyBroadcastState,
+  ReadonlyBroadcastStates,
+} from '../core/state/broadcast-state.ts';
 export {
+  type OperatorListState,
+  type OperatorListStateDeclaration,
+  operatorListState,
+  type OperatorStateDeclarations,
+  type OperatorStateHandles,
+  type OperatorStateMode,
+} from '../core/state/operator-state.ts';
+export {
+  type AggregatingState,
+  type AggregatingStateDeclaration,
+  aggregatingState,
+  type ListState,
+  type ListStateDeclaration,
+  listState,
   type MapState,
   type MapStateDeclaration,
   mapState,
+  type ReducingState,
+  type ReducingStateDeclaration,
+  reducingState,
   type StateDeclaration,
   type StateDeclarations,
+  type StateHandle,
   type StateHandles,
+  type StateKind,
+  type StateOptions,
   type ValueState,
   type ValueStateDeclaration,
   valueState,

@@ -13,6 +13,8 @@ export interface NumericAggregate<In> {
   readonly options: JsonObject;
   /** The number of one record; null for `count`. */
   readonly select: ((value: Readonly<In>) => number) | null;
+  /** Records it takes at all; absent: every one. */
+  readonly filter?: (value: Readonly<In>) => boolean;
 }
 
 /** Everything else: an object accumulator per key, encoded by the stored-value codec. */
@@ -24,6 +26,8 @@ export interface ObjectAggregate<In, Accumulator, Out> {
   create(): Accumulator;
   /** Adds one record; may change and return the same accumulator. */
   add(accumulator: Accumulator, value: Readonly<In>): Accumulator;
+  /** Takes one record back that `add` took before; absent: the aggregate cannot forget, and its input must not either. */
+  retract?(accumulator: Accumulator, value: Readonly<In>): Accumulator;
   /** Merges two accumulators (merging windows, two-phase aggregation). */
   merge(left: Accumulator, right: Accumulator): Accumulator;
   /** The result; must not change the accumulator. */

@@ -166,6 +166,42 @@ test('late data splits readings into those on time, late by their own station, a
   expect(sorted(await resultsOf('late-data', 'impossible'))).toEqual(sorted(impossible));
 });
 
+test('orders and payments are matched by event time, whichever stream is read first', { timeout: 60_000 }, async () => {
+  run('orders-and-payments');
+  const results = (await resultsOf('orders-and-payments')) as { order: string; result: string }[];
+  expect([...results].sort((a, b) => `${a.order} ${a.result}`.localeCompare(`${b.order} ${b.result}`))).toEqual([
+    { order: 'o1', result: 'paid', payments: 2 },
+    { order: 'o2', result: 'unpaid', missing: 500 },
+    { order: 'o3', result: 'stray', payment: 'p5' },
+    { order: 'o3', result: 'unpaid', missing: 700 },
+    { order: 'o4', result: 'unpaid', missing: 4200 },
+    { order: 'o5', result: 'paid', payments: 1 },
+    { order: 'o9', result: 'stray', payment: 'p2' },
+  ]);
+});
+
+test('fraud rules find every account above a rule once, whether payments or rules come first', {
+  timeout: 60_000,
+}, async () => {
+  const rows = <T>(path: string): T[] => lines(path).map((line) => JSON.parse(line) as T);
+  const spent = new Map<string, number>();
+  for (const { account, country, cents } of rows<{ account: string; country: string; cents: number }>(
+    'examples/data/card-payments.jsonl',
+  ))
+    spent.set(`${account} ${country}`, (spent.get(`${account} ${country}`) ?? 0) + cents);
+  const expected: string[] = [];
+  for (const { rule, country, cents } of rows<{ rule: string; country: string; cents: number }>(
+    'examples/data/fraud-rules.jsonl',
+  )) {
+    for (const [key, total] of spent)
+      if (key.endsWith(` ${country}`) && total > cents) expected.push(`${key.split(' ')[0]} ${rule}`);
+  }
+  run('fraud-rules');
+  const alerts = (await resultsOf('fraud-rules')) as { account: string; rule: string }[];
+  expect(expected.length).toBeGreaterThan(5);
+  expect(alerts.map(({ account, rule }) => `${account} ${rule}`).sort()).toEqual(expected.sort());
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);

@@ -3,6 +3,7 @@
  * where JSON can say them, else as Node's inspector writes them.
  */
 import { inspect } from 'node:util';
+import { type TableChange, tableDeliveryPrefix } from '../../client/sinks/collect-table.ts';
 
 /** Values of one channel kept for `--json`; more would grow without bound on a job that never ends. */
 export const keptPerChannelMax = 10_000;
@@ -16,6 +17,8 @@ export class CollectedResults {
   readonly #print: ((line: string) => void) | null;
   readonly #channels = new Map<string, Channel>();
   readonly #seen = new Set<string>();
+  /** Rows by key of the channels that are tables. */
+  readonly #tables = new Map<string, Map<string, unknown>>();
 
   /** @param print takes a line for each value; null to keep values instead */
   constructor(print: ((line: string) => void) | null) {
@@ -27,7 +30,17 @@ export class CollectedResults {
     const key = `${channel}\u0000${id}`;
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
-    for (const value of values) this.#addValue(channel, value);
+    if (id.startsWith(tableDeliveryPrefix)) for (const value of values) this.#change(channel, value as TableChange);
+    else for (const value of values) this.#addValue(channel, value);
+  }
+
+  #change(channel: string, { op, key, row }: TableChange): void {
+    const table = this.#tables.get(channel) ?? new Map<string, unknown>();
+    this.#tables.set(channel, table);
+    const shown = row ?? table.get(key) ?? null;
+    if (op === '-D') table.delete(key);
+    else table.set(key, row);
+    if (this.#print !== null) this.#print(`${channel}: ${op} ${valueText(shown)}`);
   }
 
   #addValue(channel: string, value: unknown): void {
@@ -47,6 +60,7 @@ export class CollectedResults {
       name,
       dropped === 0 ? values : { values, dropped },
     ]);
+    for (const [name, table] of this.#tables) entries.push([name, [...table.values()].map(jsonValue)]);
     return Object.fromEntries(entries);
   }
 }

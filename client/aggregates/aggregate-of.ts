@@ -16,6 +16,11 @@ export interface AggregateDefinition<In, Accumulator, Out> {
   create(): Accumulator;
   /** Adds one record; may change and return the same accumulator. */
   add(accumulator: Accumulator, value: In): Accumulator;
+  /**
+   * Takes back one record that `add` took before: what an aggregation over a changelog needs. May change and return the same
+   * accumulator. Without it the aggregate is refused there.
+   */
+  retract?(accumulator: Accumulator, value: In): Accumulator;
   /** `merge(add*(create(), xs), add*(create(), ys))` is `add*(create(), xs ++ ys)`; may change and return `left`. */
   merge(left: Accumulator, right: Accumulator): Accumulator;
   /** Must not change the accumulator: it is called again after later records. */
@@ -42,11 +47,11 @@ export function aggregateOf<In, Accumulator, Out>(
     if (typeof definition[name] !== 'function')
       throw new EngineError('JOB_INVALID', `aggregateOf({ ... }) lacks the function '${name}'`);
   }
-  const { create, add, merge, result } = definition;
+  const { create, add, retract, merge, result } = definition;
   return objectAggregate(
     definition,
     { ...definition.options, aggregate: definition.name ?? 'custom' },
-    { create, add, merge, result },
+    { create, add, merge, result, ...(retract === undefined ? {} : { retract }) },
   );
 }
 
@@ -60,12 +65,15 @@ export function objectAggregate<In, Accumulator, Out>(
   options: JsonObject,
   functions: object,
 ): Aggregate<In, Out> {
-  const { sizeOf, codec } = definition;
+  const { sizeOf, codec, retract } = definition;
   const aggregate: ObjectAggregate<In, Accumulator, Out> = {
     kind: 'object',
     options,
     create: () => definition.create(),
     add: (accumulator, value) => definition.add(accumulator, value as In),
+    ...(retract === undefined
+      ? {}
+      : { retract: (accumulator, value) => retract.call(definition, accumulator, value as In) }),
     merge: (left, right) => definition.merge(left, right),
     result: (accumulator) => definition.result(accumulator),
     sizeOf: sizeOf === undefined ? null : (accumulator) => sizeOf.call(definition, accumulator),

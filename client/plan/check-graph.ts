@@ -3,6 +3,7 @@
  * the remedy.
  */
 import { EngineError } from '../../core/errors.ts';
+import { checkChangelogs } from './changelog-modes.ts';
 import { engineOutputsOf } from './engine-outputs.ts';
 import type { LogicalGraph, LogicalNode } from './logical-graph.ts';
 import { describeNode } from './operator-ids.ts';
@@ -39,14 +40,25 @@ export function checkGraph(
     if (node.kind === 'timestamps') checkTimestamps(node, ids, parallelism, readers, invalid);
     if (node.kind === 'broadcast-input') checkSideInput(node, invalid);
   }
+  checkChangelogs(graph, ids, parallelism, invalid);
 }
 
 type Invalid = (node: LogicalNode, why: string) => never;
 
+/** Operators whose functions send to side outputs of their choice. */
+const processKinds: ReadonlySet<string> = new Set([
+  'process',
+  'co-process',
+  'plain-process',
+  'plain-co-process',
+  'broadcast-process',
+  'plain-broadcast-process',
+]);
+
 /** A side output must be one its operator can send to, and the error output of a window must not be its late output. */
 function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid): void {
   for (const { node: from, tag } of node.inputs) {
-    if (tag === null || from.kind === 'process') continue;
+    if (tag === null || processKinds.has(from.kind)) continue;
     // A window function sends to tags of its own.
     if (from.functions.kind === 'window' && from.functions.windowFunction !== null) continue;
     if (engineOutputsOf(from).some((output) => output.tag === tag)) continue;
@@ -141,10 +153,20 @@ function countReaders(graph: LogicalGraph): number[] {
   return readers;
 }
 
-const statelessKinds: ReadonlySet<string> = new Set(['map', 'filter', 'flat-map']);
+const statelessKinds: ReadonlySet<string> = new Set([
+  'map',
+  'filter',
+  'flat-map',
+  'co-flat-map',
+  'to-changelog',
+  'changes',
+]);
+/** These keep what they declare and nothing else. */
+const declaredStateKinds: ReadonlySet<string> = new Set(['plain-process', 'plain-co-process']);
 
 /** True when a checkpoint restores something of an operator made of this node. */
 export function isStateful(node: LogicalNode): boolean {
+  if (declaredStateKinds.has(node.kind)) return Object.keys(node.config['states'] ?? {}).length > 0;
   return !statelessKinds.has(node.kind);
 }
 

@@ -3,7 +3,7 @@
  * Planning refuses a reader of any other, and warns of records that nobody would see.
  */
 import type { JsonObject, JsonValue } from '../../core/plain-data.ts';
-import { lateSecondTag, lateTag, type LogicalNode } from './logical-graph.ts';
+import type { LogicalNode } from './logical-graph.ts';
 
 export interface EngineOutput {
   readonly tag: string;
@@ -14,12 +14,11 @@ export interface EngineOutput {
 /** The side outputs of a node, without those its function may name; two may have one tag. */
 export function engineOutputsOf(node: LogicalNode): EngineOutput[] {
   const { config, kind } = node;
-  const candidates: readonly [string | null, string | null][] = [
+  const candidates: readonly (readonly [string | null, string | null])[] = [
     [tagOf(node.onError as JsonValue), `failed records of`],
     [tagOf(config['onTimeout']), 'records not answered in time by'],
     [kind === 'timestamps' ? tagOf(config['onBadTimestamp']) : null, 'records with bad timestamps of'],
-    [node.lateOutput ? lateTag : null, null],
-    [node.lateSecondOutput ? lateSecondTag : null, null],
+    ...[...node.lateTags].map((tag) => [tag, null] as const),
   ];
   return candidates.flatMap(([tag, records]) => (tag === null ? [] : [{ tag, records }]));
 }

@@ -3,10 +3,12 @@
  * `to`), in the order of the calls, so that every node follows its inputs. Ids, chains and vertices come later, in
  * `plan-job.ts`, because `.uid()`, `.name()` and `.parallelism()` are called after the node exists.
  */
+import type { ChangelogMode } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { ChainingHint } from '../../core/graph/job-graph.ts';
 import type { CustomPartition, OnError, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
+import { outputMode } from './changelog-modes.ts';
 
 /** A source and a sink are one node here and up to two operators in the job graph. */
 export type LogicalKind = 'source' | 'sink' | Exclude<OperatorKind, `source-${string}` | `sink-${string}`>;
@@ -65,14 +67,14 @@ export class LogicalNode {
   /** Null: as its inputs. */
   slotSharingGroup: string | null = null;
   chaining: ChainingHint | null = null;
+  /** What its main output is: new records only, or changes of rows. */
+  readonly changelog: ChangelogMode;
   uid: string | null = null;
   name: string | null = null;
   parallelism: number | null = null;
   onError: OnError = 'fail';
-  /** True once somebody asked for the late records of this window. */
-  lateOutput = false;
-  /** The same for its second stream. */
-  lateSecondOutput = false;
+  /** Side outputs of late records that somebody asked for: {@link lateTag}, {@link lateSecondTag}. */
+  readonly lateTags = new Set<string>();
   readonly #graph: LogicalGraph;
 
   constructor(graph: LogicalGraph, ordinal: number, options: LogicalNodeOptions) {
@@ -84,6 +86,7 @@ export class LogicalNode {
     this.config = options.config;
     this.tuning = options.tuning ?? null;
     this.defaultName = options.defaultName ?? null;
+    this.changelog = outputMode(options);
   }
 
   /** Guards every later change: what is set after the definition returned would be lost silently. */

@@ -20,6 +20,7 @@ import {
 import type { CustomPartition, OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import { checkGraph, graphWarnings, isStateful, isWindow } from './check-graph.ts';
+import { modeOfInputs } from './changelog-modes.ts';
 import { type LogicalGraph, type LogicalInput, type LogicalNode, lateSecondTag, lateTag } from './logical-graph.ts';
 import { assignIds, committerId, plannerId } from './operator-ids.ts';
 import { checkPlacement } from './check-placement.ts';
@@ -216,10 +217,19 @@ function configOf(node: LogicalNode): JsonObject {
 function completeConfig(node: LogicalNode): JsonObject {
   if (node.kind === 'source' || node.kind === 'sink') return node.config;
   const onError = typeof node.onError === 'string' ? node.onError : { sideOutput: node.onError.sideOutput };
-  if (!isWindow(node)) return { ...node.config, onError };
-  const late = { lateTag: node.lateOutput ? lateTag : null };
-  if (node.kind !== 'window-co-group') return { ...node.config, ...late, onError };
-  return { ...node.config, ...late, lateSecondTag: node.lateSecondOutput ? lateSecondTag : null, onError };
+  if (node.kind === 'join')
+    return { ...node.config, first: modeOfInputs(node.inputs), second: modeOfInputs(node.inputs, 1), onError };
+  const changelog = modeOfInputs(node.inputs);
+  if (changelog !== 'append') return { ...node.config, changelog, onError };
+  return { ...node.config, ...lateConfig(node), onError };
+}
+
+/** Side outputs for late records, null where nobody asked for one; of operators that know late records. */
+function lateConfig(node: LogicalNode): JsonObject {
+  const asked = (tag: string): string | null => (node.lateTags.has(tag) ? tag : null);
+  if (node.kind === 'window-co-group' || node.kind === 'interval-join')
+    return { lateTag: asked(lateTag), lateSecondTag: asked(lateSecondTag) };
+  return isWindow(node) ? { lateTag: asked(lateTag) } : {};
 }
 
 function partitionerOf(input: LogicalInput, fromParallelism: number, toParallelism: number): Partitioner {

@@ -2,15 +2,20 @@
  * `stream.print()`: a line of JSON per record on standard output. At least once: a record printed after the last
  * checkpoint is printed again after a recovery, since a terminal takes nothing back.
  */
+import { changeSigns } from '../../core/changelog.ts';
 import type { Sink, SinkWriter } from '../../core/connector/index.ts';
 
-/** @param prefix put before each line, followed by a space when not empty */
-export function printSink<T>(prefix: string): Sink<T> {
+/**
+ * @param prefix  put before each line, followed by a space when not empty
+ * @param changes the stream is a changelog: each line begins with `+I`, `-U`, `+U` or `-D`
+ */
+export function printSink<T>(prefix: string, changes: boolean = false): Sink<T> {
   return Object.freeze({
     type: 'sink' as const,
     kind: 'print',
-    options: { prefix },
-    createWriter: (): SinkWriter<T> => new PrintWriter<T>(prefix === '' ? '' : `${prefix} `),
+    options: { prefix, ...(changes ? { changes } : {}) },
+    accepts: 'retract' as const,
+    createWriter: (): SinkWriter<T> => new PrintWriter<T>(prefix === '' ? '' : `${prefix} `, changes),
     createCommitter: null,
     destination: null,
     occupation: () => Promise.resolve(null),
@@ -22,20 +27,22 @@ const bufferMaxCharacters = 64 * 1024;
 
 class PrintWriter<T> implements SinkWriter<T> {
   readonly #prefix: string;
+  readonly #changes: boolean;
   #buffer = '';
   #pending: Promise<void> | null = null;
   #error: Error | null = null;
 
-  constructor(prefix: string) {
+  constructor(prefix: string, changes: boolean) {
     this.#prefix = prefix;
+    this.#changes = changes;
   }
 
   open(): Promise<void> {
     return Promise.resolve();
   }
 
-  write(value: T): void {
-    this.#buffer += `${this.#prefix}${lineOf(value)}\n`;
+  write(value: T, _timestamp: number, rowKind: number): void {
+    this.#buffer += `${this.#prefix}${this.#changes ? `${changeSigns[rowKind]} ` : ''}${lineOf(value)}\n`;
     if (this.#buffer.length >= bufferMaxCharacters && this.#pending === null) void this.#flush();
   }
 

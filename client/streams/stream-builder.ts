@@ -3,12 +3,14 @@
  * the classes make each other. Nothing here decides anything about chains or ids.
  */
 import type { AggregateSet } from '../../core/aggregate.ts';
+import { type Change, type ChangeKind, mergedMode } from '../../core/changelog.ts';
 import type { Sink, SinkLike } from '../../core/connector/index.ts';
 import { EngineError } from '../../core/errors.ts';
 import type {
   AsyncFunction,
   FilterFunction,
   FlatMapFunction,
+  IntervalJoinContext,
   Key,
   KeyedProcessFunction,
   KeySelector,
@@ -17,12 +19,14 @@ import type {
   OperatorFunctions,
   OutputTag,
   PartitionFunction,
+  ProcessFunction,
   ReduceFunction,
   SideFlatMapFunction,
   UserFunction,
 } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { OperatorStateDeclarations } from '../../core/state/operator-state.ts';
 import type {
   CoGroupFunction,
   WindowEvictor,
@@ -33,7 +37,9 @@ import type {
 } from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import { collectSink } from '../sinks/collect.ts';
+import { collectTableSink } from '../sinks/collect-table.ts';
 import { printSink } from '../sinks/print.ts';
+import { modeOfEnd } from '../plan/changelog-modes.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
 import { type AsyncNode, asyncNode } from './async-config.ts';
 import type { AsyncOptions } from './async-types.ts';
@@ -60,7 +66,38 @@ import {
   startNewChain,
 } from './node-settings.ts';
 import { customPartition, keyedEnds, spreadEnds } from './partitioners.ts';
-import { processConfig } from './process-config.ts';
+import {
+  dedupParts,
+  intervalJoinParts,
+  joinParts,
+  type NodeParts,
+  toChangelogParts,
+  topNParts,
+  updatingAggregateParts,
+  upsertsParts,
+} from './changelog-builder.ts';
+import type {
+  ChangelogStream,
+  CollectOptions,
+  DedupOptions,
+  IntervalJoinOptions,
+  IntervalJoinStream,
+  JoinOptions,
+  JoinType,
+  RankedRecord,
+  ToChangelogOptions,
+  UpdatingAggregateOptions,
+  UpdatingTopNOptions,
+} from './changelog-types.ts';
+import {
+  type ConnectedEnds,
+  connectBroadcast,
+  connectKeyed,
+  connectKeyedBroadcast,
+  connectStreams,
+} from './connected-builder.ts';
+import type { BroadcastStream } from './connected-types.ts';
+import { plainProcessConfig, processConfig } from './process-config.ts';
 import { type SideMap, sideFilter, sideMap } from './side-functions.ts';
 import type {
   KeyedResult,
@@ -76,6 +113,7 @@ import type {
 } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
 import { planTime, type TimestampOptions } from './watermarks.ts';
+import { checkLateOutput, gapFunction } from './window-checks.ts';
 import type { CoGroupedStream, WindowJoinOptions } from './window-types.ts';
 import { checkWindow, windowConfig } from './windows.ts';
 
@@ -106,15 +144,15 @@ class StreamOfEnds<T> implements Stream<T> {
     this.ends = ends;
   }
 
-  map<Out>(map: UserFunction<MapFunction<T, Out>>): OperatorStream<Out> {
+  map<Out>(map: UserFunction<MapFunction<T, Out>>): ChangelogStream<Out> {
     return this.#operator({ kind: 'map', map: checkUserFunction(map, 'map') });
   }
 
-  filter<Kept extends T>(predicate: UserFunction<FilterFunction<T>>): OperatorStream<Kept> {
+  filter<Kept extends T>(predicate: UserFunction<FilterFunction<T>>): ChangelogStream<Kept> {
     return this.#operator({ kind: 'filter', filter: checkUserFunction(predicate, 'filter') });
   }
 
-  flatMap<Out>(flatMap: UserFunction<FlatMapFunction<T, Out>>): OperatorStream<Out> {
+  flatMap<Out>(flatMap: UserFunction<FlatMapFunction<T, Out>>): ChangelogStream<Out> {
     return this.#operator({ kind: 'flat-map', flatMap: checkUserFunction(flatMap, 'flatMap') });
   }
 
@@ -151,8 +189,22 @@ class StreamOfEnds<T> implements Stream<T> {
     return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'rebalance'));
   }
 
-  broadcast(): Stream<T> {
-    return new StreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  broadcast(): BroadcastStream<T> {
+    return new BroadcastStreamOfEnds(this.graph, spreadEnds(this.ends, 'broadcast'));
+  }
+
+  // The overloads of the interface say what is connected to what; here the argument itself does.
+  connect(other: unknown): never {
+    const ends = connectedEnds(this.graph, this.ends, endsOf(other, 'connect'));
+    return (other instanceof BroadcastStreamOfEnds ? connectBroadcast(ends) : connectStreams(ends)) as never;
+  }
+
+  process<Out, D extends OperatorStateDeclarations>(
+    first: RecordType<Out> | ProcessFunction<T, Out, D>,
+    second?: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out> {
+    const process = (second ?? first) as ProcessFunction<never, unknown, OperatorStateDeclarations>;
+    return this.#operator({ kind: 'plain-process', process }, plainProcessConfig(process));
   }
 
   rescale(): Stream<T> {
@@ -186,6 +238,22 @@ class StreamOfEnds<T> implements Stream<T> {
     return this.#asyncOperator<Out>(asyncNode(call, options, true));
   }
 
+  toChangelog(kindOf: (value: Readonly<T>) => ChangeKind, options?: ToChangelogOptions): ChangelogStream<T> {
+    return this.#ofParts(toChangelogParts(kindOf, options));
+  }
+
+  changes(): OperatorStream<Change<T>> {
+    return this.#operator({ kind: 'changes' });
+  }
+
+  fromUpserts<K extends Key>(
+    keyOf: (value: Readonly<T>) => K,
+    isDelete?: (value: Readonly<T>) => boolean,
+  ): ChangelogStream<T> {
+    const { functions, config } = upsertsParts(keyOf, isDelete, this.#isChangelog);
+    return new StreamOfNode<T, T>(this.graph, addNode(this.graph, keyedEnds(this.ends), functions, config));
+  }
+
   to(sinkLike: SinkLike<T>): SinkHandle {
     const candidate: unknown =
       typeof sinkLike === 'object' && sinkLike !== null && 'sink' in sinkLike ? sinkLike.sink : sinkLike;
@@ -203,12 +271,15 @@ class StreamOfEnds<T> implements Stream<T> {
     return new NodeSettings(node);
   }
 
-  collect(name: string): SinkHandle {
-    return this.to(collectSink<T>(checkId(name, 'collect: name')));
+  collect(name: string, { key }: CollectOptions<T> = {}): SinkHandle {
+    const id = checkId(name, 'collect: name');
+    return this.to(
+      key === undefined ? collectSink<T>(id) : collectTableSink<T>(id, checkFunction(key, 'collect: key')),
+    );
   }
 
   print(prefix = ''): SinkHandle {
-    return this.to(printSink<T>(prefix));
+    return this.to(printSink<T>(prefix, this.#isChangelog));
   }
 
   #asyncOperator<Out>({ functions, config, tuning }: AsyncNode): OperatorStream<Out> {
@@ -219,9 +290,26 @@ class StreamOfEnds<T> implements Stream<T> {
     );
   }
 
-  #operator<Out>(functions: OperatorFunctions, config?: JsonObject): OperatorStream<Out> {
+  get #isChangelog(): boolean {
+    return mergedMode(this.ends.map(modeOfEnd)) !== 'append';
+  }
+
+  #ofParts<Out>({ functions, config }: NodeParts): ChangelogStream<Out> {
+    return this.#operator(functions, config);
+  }
+
+  #operator<Out>(functions: OperatorFunctions, config?: JsonObject): ChangelogStream<Out> {
     return new StreamOfNode<Out, T>(this.graph, addNode(this.graph, this.ends, functions, config));
   }
+}
+
+/** A stream for every subtask of what follows. */
+class BroadcastStreamOfEnds<T> extends StreamOfEnds<T> implements BroadcastStream<T> {
+  readonly broadcasts = true;
+}
+
+function connectedEnds(graph: LogicalGraph, first: readonly StreamEnd[], second: readonly StreamEnd[]): ConnectedEnds {
+  return { graph, first, second, streamOf: <Out>(node: LogicalNode) => new StreamOfNode<Out, never>(graph, node) };
 }
 
 /** Settings of a node without an output: a sink. */
@@ -266,7 +354,12 @@ class NodeSettings implements SinkHandle {
 /** Main output of one operator, of a source and of a window alike: the interfaces say which calls make sense. */
 class StreamOfNode<T, In, Second = never>
   extends StreamOfEnds<T>
-  implements WindowStream<T, In>, CoGroupedStream<T, In, Second>, SourceStream<T>
+  implements
+    WindowStream<T, In>,
+    CoGroupedStream<T, In, Second>,
+    IntervalJoinStream<T, In, Second>,
+    SourceStream<T>,
+    ChangelogStream<T>
 {
   readonly #node: LogicalNode;
 
@@ -320,13 +413,21 @@ class StreamOfNode<T, In, Second = never>
   }
 
   late(): Stream<In> {
-    this.#node.change().lateOutput = true;
-    return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateTag, partitioner: 'auto' }]);
+    return this.#lateOf(lateTag);
+  }
+
+  lateFirst(): Stream<In> {
+    return this.#lateOf(lateTag);
   }
 
   lateSecond(): Stream<Second> {
-    this.#node.change().lateSecondOutput = true;
-    return new StreamOfEnds(this.graph, [{ node: this.#node, tag: lateSecondTag, partitioner: 'auto' }]);
+    return this.#lateOf(lateSecondTag);
+  }
+
+  #lateOf<Late>(tag: string): Stream<Late> {
+    checkLateOutput(this.#node);
+    this.#node.change().lateTags.add(tag);
+    return new StreamOfEnds(this.graph, [{ node: this.#node, tag, partitioner: 'auto' }]);
   }
 }
 
@@ -350,12 +451,60 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     );
   }
 
-  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>> {
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(
+    aggregates: Set,
+    options?: UpdatingAggregateOptions,
+  ): ChangelogStream<KeyedResult<K, Set>> {
+    if (options !== undefined) return this.#ofParts(updatingAggregateParts(this.#keyOf, aggregates, options));
     const config = { aggregates: aggregatesConfig(aggregates, ['key']) };
     return new StreamOfNode(
       this.#graph,
       addNode(this.#graph, this.#ends, { kind: 'aggregate', keyOf: this.#keyOf, aggregates }, config),
     );
+  }
+
+  topN(n: number, options: UpdatingTopNOptions<T> & { readonly rank: false }): ChangelogStream<T>;
+  topN(n: number, options: UpdatingTopNOptions<T> & { readonly rank?: true }): ChangelogStream<RankedRecord<T>>;
+  topN<Out>(n: number, options: UpdatingTopNOptions<T> & { readonly rank?: boolean }): ChangelogStream<Out> {
+    return this.#ofParts(topNParts(this.#keyOf, n, options));
+  }
+
+  dedup(options: DedupOptions): ChangelogStream<T> {
+    return this.#ofParts(dedupParts(this.#keyOf, options));
+  }
+
+  join<B, Out, const Type extends JoinType>(
+    other: KeyedStream<B, K>,
+    options: JoinOptions<Type>,
+    join: (first: never, second: never) => Out,
+  ): ChangelogStream<Out> {
+    const second = keyedOf<B, K>(other, 'join');
+    return this.#ofTwo(second, joinParts(this.#keyOf, second.#keyOf, options, join));
+  }
+
+  intervalJoin<B, Out>(
+    other: KeyedStream<B, K>,
+    options: IntervalJoinOptions,
+    join: (first: Readonly<T>, second: Readonly<B>, context: IntervalJoinContext) => Out,
+  ): IntervalJoinStream<Out, T, B> {
+    const second = keyedOf<B, K>(other, 'intervalJoin');
+    return this.#ofTwo<Out, B>(second, intervalJoinParts(this.#keyOf, second.#keyOf, options, join));
+  }
+
+  #ofParts<Out>({ functions, config }: NodeParts): ChangelogStream<Out> {
+    return new StreamOfNode<Out, T>(this.#graph, addNode(this.#graph, this.#ends, functions, config));
+  }
+
+  #ofTwo<Out, B>(
+    second: KeyedStreamOfEnds<B, K>,
+    { functions, config }: NodeParts,
+  ): ChangelogStream<Out> & IntervalJoinStream<Out, T, B> {
+    const inputs = [
+      ...this.#ends.map((end) => ({ ...end, input: 0 })),
+      ...second.#ends.map((end) => ({ ...end, input: 1 })),
+    ];
+    const kind = functions.kind as 'join' | 'interval-join';
+    return new StreamOfNode<Out, T>(this.#graph, this.#graph.add({ kind, inputs, functions, config }));
   }
 
   window(window: WindowDefinition<T>): WindowedStream<T, K> {
@@ -410,6 +559,21 @@ class KeyedStreamOfEnds<T, K extends Key> implements KeyedStream<T, K> {
     return new StreamOfNode(
       this.#graph,
       addNode(this.#graph, this.#ends, { kind: 'process', keyOf: this.#keyOf, process }, config),
+    );
+  }
+
+  connect(other: unknown): never {
+    if (other instanceof BroadcastStreamOfEnds) {
+      const ends = connectedEnds(this.#graph, this.#ends, other.ends);
+      return connectKeyedBroadcast(ends, this.#keyOf) as never;
+    }
+    if (other instanceof KeyedStreamOfEnds) {
+      const ends = connectedEnds(this.#graph, this.#ends, other.#ends);
+      return connectKeyed(ends, this.#keyOf, other.#keyOf as KeySelector<never, K>) as never;
+    }
+    throw new EngineError(
+      'JOB_INVALID',
+      'connect of a keyed stream needs another keyed stream or a broadcast one; call keyBy(...) or broadcast() on it',
     );
   }
 }
@@ -474,7 +638,8 @@ class WindowedStreamOfEnds<T, K extends Key> implements WindowedStream<T, K> {
       allowedLatenessMs: this.#settings.allowedLatenessMs,
       aggregates: aggregatesConfig(aggregates, ['key', 'windowStart', 'windowEnd']),
     };
-    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates }, config });
+    const gap = gapFunction(this.#settings.window);
+    return this.#add({ functions: { kind: 'window-aggregate', keyOf: this.#keyOf, aggregates, ...gap }, config });
   }
 
   process<Out>(
@@ -555,6 +720,14 @@ function endsOf(stream: unknown, what: string): readonly StreamEnd[] {
   throw new EngineError(
     'JOB_INVALID',
     `${what} needs a stream of this job, got ${stream === null ? 'null' : typeof stream}`,
+  );
+}
+
+function keyedOf<T, K extends Key>(stream: unknown, what: string): KeyedStreamOfEnds<T, K> {
+  if (stream instanceof KeyedStreamOfEnds) return stream as KeyedStreamOfEnds<T, K>;
+  throw new EngineError(
+    'JOB_INVALID',
+    `${what} needs a keyed stream of this job as its other side: give it .keyBy(...)`,
   );
 }
 

@@ -7,26 +7,52 @@
  * and when it comes after the definition has returned.
  */
 import type { AggregateResults, AggregateSet } from '../../core/aggregate.ts';
+import type { Change, ChangeKind } from '../../core/changelog.ts';
 import type { SinkLike } from '../../core/connector/index.ts';
 import type {
   AsyncFunction,
   FilterFunction,
   FlatMapFunction,
   FunctionContext,
+  IntervalJoinContext,
   Key,
   KeyedProcessFunction,
   MapFunction,
   OnError,
   OutputTag,
   PartitionFunction,
+  ProcessFunction,
   ReduceFunction,
 } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import type { OperatorStateDeclarations } from '../../core/state/operator-state.ts';
 import type { CoGroupFunction, WindowFunction, WindowInfo, WindowJoinType } from '../../core/window-functions.ts';
 import type { WindowDefinition } from '../../core/windows.ts';
 import type { Duration } from '../durations.ts';
 import type { AsyncOptions } from './async-types.ts';
 import type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './window-types.ts';
+import type {
+  ChangelogStream,
+  CollectOptions,
+  DedupOptions,
+  IntervalJoinOptions,
+  IntervalJoinStream,
+  JoinedFirst,
+  JoinedSecond,
+  JoinOptions,
+  JoinType,
+  RankedRecord,
+  ToChangelogOptions,
+  UpdatingAggregateOptions,
+  UpdatingTopNOptions,
+} from './changelog-types.ts';
+import type {
+  BroadcastConnectedStream,
+  BroadcastStream,
+  ConnectedStream,
+  KeyedBroadcastConnectedStream,
+  KeyedConnectedStream,
+} from './connected-types.ts';
 import type { RecordType } from './tags.ts';
 import type { TimestampOptions } from './watermarks.ts';
 
@@ -152,20 +178,46 @@ export interface Stream<T> {
   /** Spreads the records at random over the subtasks of what follows. */
   shuffle(): Stream<T>;
   /** Gives every record to every subtask of what follows. */
-  broadcast(): Stream<T>;
+  broadcast(): BroadcastStream<T>;
+  /** A function beside a broadcast stream, with broadcast state: `stream.connect(rules.broadcast()).process({...})`. */
+  connect<Broadcast>(other: BroadcastStream<Broadcast>): BroadcastConnectedStream<T, Broadcast>;
+  /** Reads two streams by one operator; `keyBy` or functions for each follow. Records are handled as they come. */
+  connect<Second>(other: Stream<Second>): ConnectedStream<T, Second>;
+  /** State of the subtask (`operatorListState`), side outputs, `open` and `close`. Timers and state per key need `keyBy`. */
+  process<D extends OperatorStateDeclarations = Record<never, never>, Out = never>(
+    process: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out>;
+  /** The same with the type of the main output said first: `process(emits<Alert>(), { onRecord ... })`. */
+  process<Out, D extends OperatorStateDeclarations = Record<never, never>>(
+    out: RecordType<Out>,
+    process: ProcessFunction<T, Out, D>,
+  ): OperatorStream<Out>;
   /** Gives every record to the first subtask of what follows. */
   global(): Stream<T>;
   /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
   forward(): Stream<T>;
   /**
-   * Gives each record to the subtask that `partition(key, partitionCount)` says: a whole number of 0 to `partitionCount - 1`. Both functions must
-   * be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
+   * Gives each record to the subtask that `partition(key, partitionCount)` says: a whole number of 0 to
+   * `partitionCount - 1`. Both functions must be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
    */
   partitionCustom<K>(keyOf: (value: Readonly<T>) => K, partition: PartitionFunction<K>): Stream<T>;
+  /** Records that are changes become a stream of changes: `kindOf` says of each what it is. */
+  toChangelog(kindOf: (value: Readonly<T>) => ChangeKind, options?: ToChangelogOptions): ChangelogStream<T>;
+  /** Every change becomes a record `{ kind, value }` of its own: a stream of changes becomes one of new records. */
+  changes(): OperatorStream<Change<T>>;
+  /**
+   * The table that these records describe, each the newest row of its key: a stream of changes that tells the rows they replace.
+   * The last row of each key is kept as state.
+   * @param isDelete true for a record that deletes its row; default: no record does, or the kinds of a stream of upserts say it
+   */
+  fromUpserts<K extends Key>(
+    keyOf: (value: Readonly<T>) => K,
+    isDelete?: (value: Readonly<T>) => boolean,
+  ): ChangelogStream<T>;
   /** Writes to a sink. */
   to(sink: SinkLike<T>): SinkHandle;
   /** Hands the records to the client that waits for the job, under a name. Exactly once; for results that fit in memory. */
-  collect(name: string): SinkHandle;
+  collect(name: string, options?: CollectOptions<T>): SinkHandle;
   /** Writes each record as a line of JSON to standard output of the process that runs the subtask. At least once. */
   print(prefix?: string): SinkHandle;
 }
@@ -192,6 +244,37 @@ export interface KeyedStream<T, K extends Key> {
   reduce(reduce: ReduceObject<T>): OperatorStream<T>;
   /** Rolling aggregates: emits `{ key, ...results }` for each record. */
   aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): OperatorStream<KeyedResult<K, Set>>;
+  /** One row `{ key, ...results }` a key, kept up to date: emits its changes. Takes streams of changes too. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(
+    aggregates: Set,
+    options: UpdatingAggregateOptions,
+  ): ChangelogStream<KeyedResult<K, Set>>;
+  /** The n best records of each key, kept up to date: emits which leaves and which enters. Takes streams of changes too. */
+  topN(n: number, options: UpdatingTopNOptions<T> & { readonly rank: false }): ChangelogStream<T>;
+  /** The same with the place of each: emits every row that moves as `{ rank, record }`. */
+  topN(n: number, options: UpdatingTopNOptions<T> & { readonly rank?: true }): ChangelogStream<RankedRecord<T>>;
+  /** One record a key: the first, as a stream of new records. */
+  dedup(options: DedupOptions & { readonly keep: 'first' }): OperatorStream<T>;
+  /** One record a key: the last, as a stream of changes. */
+  dedup(options: DedupOptions): ChangelogStream<T>;
+  /**
+   * Joins with all rows of the same key of another stream, without a bound in time: both sides are kept. Takes streams of
+   * changes too; the result is a stream of changes, but for an inner join of new records. `join` must be pure.
+   */
+  join<B, Out, const Type extends JoinType>(
+    other: KeyedStream<B, K>,
+    options: JoinOptions<Type>,
+    join: (first: JoinedFirst<T, Type>, second: JoinedSecond<B, Type>) => Out,
+  ): ChangelogStream<Out>;
+  /**
+   * Joins with the records of the same key of another stream whose event time is in `[time + lower, time + upper]`. The result has
+   * the later of the two times.
+   */
+  intervalJoin<B, Out>(
+    other: KeyedStream<B, K>,
+    options: IntervalJoinOptions,
+    join: (first: Readonly<T>, second: Readonly<B>, context: IntervalJoinContext) => Out,
+  ): IntervalJoinStream<Out, T, B>;
   /** Groups by window as well. */
   window(window: WindowDefinition<T>): WindowedStream<T, K>;
   /**
@@ -223,6 +306,10 @@ export interface KeyedStream<T, K extends Key> {
     out: RecordType<Out>,
     process: KeyedProcessFunction<T, K, Out, D>,
   ): OperatorStream<Out>;
+  /** Keyed state and timers beside a broadcast stream: `keyed.connect(rules.broadcast()).process({...})`. */
+  connect<Broadcast>(other: BroadcastStream<Broadcast>): KeyedBroadcastConnectedStream<T, Broadcast, K>;
+  /** Reads two keyed streams by one operator: one state and one set of timers per key. */
+  connect<Second>(other: KeyedStream<Second, K>): KeyedConnectedStream<T, Second, K>;
 }
 
 /** Records grouped by key and window. */

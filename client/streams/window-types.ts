@@ -57,7 +57,7 @@ export interface WindowJoinOptions<In, Type extends WindowJoinType = WindowJoinT
 /** Results of two streams in windows. */
 export interface CoGroupedStream<T, A, B> extends OperatorStream<T> {
   /** Records of the first stream that came after their window was over; without this call they are dropped and counted. */
-  late(): Stream<A>;
+  lateFirst(): Stream<A>;
   /** The same for the second stream. */
   lateSecond(): Stream<B>;
 }

@@ -113,14 +113,14 @@ describe('key codec', () => {
   });
 
   test.each([
-    ['undefined', undefined, '$', 'undefined'],
-    ['null', null, '$', 'null'],
-    ['an object', { a: 1 }, '$', 'an object'],
-    ['a symbol', ['a', [1, Symbol('s')]], '$[1][1]', 'a symbol'],
-    ['a hole', [1, , 2], '$[1]', 'undefined'],
-    ['a map', [new Map()], '$[0]', 'an instance of Map'],
-    ['a function', () => 1, '$', 'a function'],
-    ['a typed array', new Float64Array(1), '$', 'an instance of Float64Array'],
+    ['undefined', undefined, 'key', 'undefined'],
+    ['null', null, 'key', 'null'],
+    ['an object', { a: 1 }, 'key', 'an object'],
+    ['a symbol', ['a', [1, Symbol('s')]], 'key[1][1]', 'a symbol'],
+    ['a hole', [1, , 2], 'key[1]', 'undefined'],
+    ['a map', [new Map()], 'key[0]', 'an instance of Map'],
+    ['a function', () => 1, 'key', 'a function'],
+    ['a typed array', new Float64Array(1), 'key', 'an instance of Float64Array'],
   ])('key is refused naming the part when it is or contains %s', (_name, key, path, what) => {
     const sink = new ByteWriter(16);
     const error = thrownBy(() => encodeKey(key as Key, sink));

@@ -197,11 +197,10 @@ function writeBytes(value: Uint8Array, sink: ByteSink): void {
 }
 
 function keyNotSupported(key: unknown): EngineError {
-  const found = findRefused(key, '$', 0) ?? { path: '$', what: 'an unknown value' };
-  const where = found.path === '$' ? 'A key' : `Part ${found.path} of a key`;
+  const found = findRefused(key, 'key', 0) ?? { path: 'key', what: 'an unknown value' };
   return new EngineError(
     'KEY_NOT_SUPPORTED',
-    `${where} is ${found.what}. Keys are strings, numbers, bigints, booleans, Dates, bytes (Uint8Array) and arrays of ` +
+    `${found.path} is ${found.what}. Keys are strings, numbers, bigints, booleans, Dates, bytes (Uint8Array) and arrays of ` +
       'these: return one of them from the key function, for example [record.a, record.b].',
     { ids: { path: found.path } },
   );

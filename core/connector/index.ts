@@ -12,6 +12,7 @@
 import type { JsonObject, PlainData } from '../plain-data.ts';
 
 export type { JsonObject, JsonValue, PlainData } from '../plain-data.ts';
+export { type ChangeSign, changeSigns } from '../changelog.ts';
 export { EngineError } from '../errors.ts';
 
 /** Lines for the person who runs the job; `ids` say which file, partition or table is meant. */
@@ -189,11 +190,19 @@ export interface SinkOccupation {
   clear(): Promise<void>;
 }
 
+/**
+ * Which streams a sink takes: `append` only inserts; `upsert` what changes a table by key (it may ignore `updateBefore`);
+ * `retract` every change as it comes.
+ */
+export type SinkAccepts = 'append' | 'upsert' | 'retract';
+
 /** A sink as used in `stream.to(...)`. */
 export interface Sink<T> {
   readonly type: 'sink';
   readonly kind: string;
   readonly options: JsonObject;
+  /** Which streams it takes. Default `append`: an updating stream is refused when the job is planned. */
+  readonly accepts?: SinkAccepts;
   /** A writer that has not been opened. Called in a slot, once for each subtask of an attempt. */
   createWriter(context: ConnectorContext): SinkWriter<T>;
   /** Null for a sink without commits (print, blackhole). */

@@ -43,14 +43,24 @@ export interface OperatorNode {
    * - source-planner, source-reader: `{ source: kind, options, boundedness }`
    * - timestamps: `{ outOfOrdernessMs (bounded) or watermarks: kind of strategy, idleTimeoutMs | null, onBadTimestamp: 'fail' | 'skip' |
    *   { sideOutput: tag }, minTimestampMs?, maxTimestampMs?, maxAheadOfClockMs? }`
-   * - reduce: `{}`; process: `{ states: { name: 'value' | 'map' } }`
+   * - reduce: `{}`
+   * - process, co-process: `{ states: { name: 'value' | 'map' | 'list' | 'reducing' | { kind: 'aggregating', aggregate: { kind, ...options } } } }`
+   * - plain-process, plain-co-process: `{ states: { name: { kind: 'operator-list', mode: 'split' | 'union' } } }`; co-flat-map: `{}`
+   * - broadcast-process: `{ states, broadcastStates: { name: 'map' } }`; plain-broadcast-process without `states`
    * - aggregate: `{ aggregates: { name: options } }`
-   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - window-aggregate: `{ window: a definition of core/windows.ts as data (`gapMs` null: the gap is a function), allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - async-map: `{ order: 'ordered' | 'unordered', flat: boolean, onTimeout: 'fail' | 'skip' | 'call' | { sideOutput: tag } }`
    * - window: `{ window, allowedLatenessMs, trigger: { kind, states, ...options }, evictor: { kind, ...options } | null, contents:
    *   'records' | 'reduce' | 'aggregate', aggregates?, states, windowStates, lateTag: string | null }`
    * - window-co-group: `{ window, allowedLatenessMs, trigger, type?: 'inner' | 'left' | 'right' | 'full', lateTag, lateSecondTag }`
+   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
+   * - to-changelog: `{ mode: 'upsert' | 'retract' }`; changes: `{}`; upserts: `{ deletes: 'function' | 'kind' }`
+   * - updating-aggregate: `{ aggregates: { name: options }, emitBefore }`
+   * - top-n: `{ n, order: 'asc' | 'desc', rank }`; dedup: `{ keep: 'first' | 'last', by: 'time' | 'arrival', ttlMs | null }`
+   * - join: `{ type: 'inner' | 'left' | 'right' | 'full', ttlMs | null, first: mode, second: mode }`
+   * - interval-join: `{ lowerMs, upperMs }` (both inclusive), `lateTag`, `lateSecondTag: string | null`
    * - sink-writer, sink-committer: `{ sink: kind, options }`
+   * An operator with one input that is a changelog has `changelog: 'upsert' | 'retract'` as well.
    * Every kind with a user function also has `onError: 'fail' | 'skip' | { sideOutput: tag }`.
    */
   readonly config: JsonObject;

@@ -11,6 +11,7 @@ import { ItemCursor } from './item-cursor.ts';
 import type { Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
 import type { SideFlatMapFunction } from '../../core/operators.ts';
 import { handleUserError, UserCode, userError } from './user-code.ts';
+import { unpaired } from './row-kinds.ts';
 
 const stateName = 'side';
 
@@ -58,6 +59,9 @@ export class BroadcastInputOperator implements Operator {
       handleUserError(this.#context, value, error);
       return;
     }
+    const { scope } = this.#context;
+    // The halves of an update may become different numbers of rows: each is a change of its own.
+    scope.rowKind = unpaired(scope.rowKind);
     this.#items.start(value, items);
   }
 

@@ -5,6 +5,7 @@
 import type { FlatMapFunction } from '../../core/operators.ts';
 import { ItemCursor } from './item-cursor.ts';
 import type { OperatorContext } from './operator.ts';
+import { unpaired } from './row-kinds.ts';
 import { StatelessOperator } from './stateless.ts';
 import { handleUserError, UserCode } from './user-code.ts';
 
@@ -32,7 +33,12 @@ export class FlatMapOperator extends StatelessOperator {
       handleUserError(this.#context, value, error);
       return;
     }
+    const { scope } = this.#context;
+    const { rowKind } = scope;
+    // The halves of an update may become different numbers of rows: each is a change of its own.
+    scope.rowKind = unpaired(rowKind);
     this.#items.start(value, items);
+    scope.rowKind = rowKind;
   }
 
   get pending(): boolean {

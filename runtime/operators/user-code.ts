@@ -106,10 +106,14 @@ export function handleUserError(context: AnyOperatorContext, record: unknown, ca
   }
   countMetric(context, 'sideOutputErrors', 1);
   const error = cause instanceof Error ? cause : new Error(String(cause));
+  const { rowKind } = context.scope;
+  // A failure is a record of its own, whatever change it befell.
+  context.scope.rowKind = 0;
   context.sideOutput(policy.sideOutput).emit({
     record,
     operator: context.node.id,
     message: error.message,
     stack: error.stack ?? error.message,
   });
+  context.scope.rowKind = rowKind;
 }

@@ -29,6 +29,12 @@ const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
   'window',
   'window-co-group',
   'process',
+  'co-process',
+  'plain-process',
+  'plain-co-process',
+  'co-flat-map',
+  'broadcast-process',
+  'plain-broadcast-process',
   'broadcast-input',
   'async-map',
 ]);

@@ -16,6 +16,8 @@ export interface AdderTable {
   upsert(key: Key): number;
   /** As `upsert`, and adds the record to the object accumulators; leaves no new row behind when that throws. */
   addObjects(key: Key, value: unknown): number;
+  /** As `addObjects`, but takes the record back. Only of tables whose layout retracts. */
+  retractObjects?(key: Key, value: unknown): number;
 }
 
 /** Adds one record and returns the slot of its row. */
@@ -24,23 +26,41 @@ export type Adder = (table: AdderTable, key: Key, value: unknown) => number;
 /** Kinds of float64 parts. */
 export const partKind = { count: 0, sum: 1, min: 2, max: 3 } as const;
 
-/** @param refuse the error for a selector that returned something else than a number */
-export function compileAdder(layout: AggregateLayout, refuse: (part: number, value: unknown) => Error): Adder {
-  const { partKinds, selects, objects } = layout;
-  const parameters = selects.map((_, part) => `select${part}`);
-  const lines: string[] = [];
+/**
+ * @param refuse  the error for a selector that returned something else than a number
+ * @param retract takes the record back instead of adding it; of counts and sums only
+ */
+export function compileAdder(
+  layout: AggregateLayout,
+  refuse: (part: number, value: unknown) => Error,
+  retract: boolean = false,
+): Adder {
+  const { partKinds, selects, filters, objects } = layout;
+  // One predicate is asked once, however many aggregates share it.
+  const predicates = [...new Set(filters.filter((filter) => filter !== null))];
+  const parameters = [...selects.map((_, part) => `select${part}`), ...predicates.map((_, index) => `filter${index}`)];
+  const lines: string[] = predicates.map((_, index) => `const passes${index} = filter${index}(value);`);
+  const guards = filters.map((filter) => (filter === null ? '' : `if (passes${predicates.indexOf(filter)}) `));
   selects.forEach((select, part) => {
     if (select === null) return;
-    lines.push(`const number${part} = select${part}(value);`);
-    lines.push(`if (typeof number${part} !== 'number') throw refuse(${part}, number${part});`);
+    lines.push(`let number${part} = 0;`, `${guards[part]}{`, `number${part} = select${part}(value);`);
+    lines.push(`if (typeof number${part} !== 'number') throw refuse(${part}, number${part});`, '}');
   });
-  lines.push(`const slot = table.${objects.length > 0 ? 'addObjects(key, value)' : 'upsert(key)'};`);
+  const withObjects = retract ? 'retractObjects(key, value)' : 'addObjects(key, value)';
+  lines.push(`const slot = table.${objects.length > 0 ? withObjects : 'upsert(key)'};`);
   lines.push(`const parts = table.parts;`, `const first = slot * ${partKinds.length};`);
-  partKinds.forEach((kind, part) => lines.push(updateOf(kind, part)));
+  partKinds.forEach((kind, part) =>
+    lines.push(guards[part] + (retract ? downdateOf(kind, part) : updateOf(kind, part))),
+  );
   lines.push('return slot;');
   const body = `return (table, key, value) => {\n${lines.join('\n')}\n};`;
   const compile = new Function('refuse', ...parameters, body) as (...captured: unknown[]) => Adder;
-  return compile(refuse, ...selects);
+  return compile(refuse, ...selects, ...predicates);
+}
+
+function downdateOf(kind: number, part: number): string {
+  const cell = `parts[first + ${part}]`;
+  return kind === partKind.count ? `${cell} -= 1;` : `${cell} -= number${part};`;
 }
 
 /** A comparison with NaN is false, so NaN is let in by name and stays. */

@@ -7,9 +7,12 @@
 import type { AggregateSet, NumericAggregate, ObjectAggregate } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
 import { type Adder, compileAdder, partKind } from './aggregate-adder.ts';
+import { compileMerger, type PartsMerger } from './aggregate-merger.ts';
 import { compileResults, type ResultField, type ResultMaker } from './aggregate-results.ts';
+import { extremeAggregate } from './extreme-aggregate.ts';
 
 type Select = (value: unknown) => number;
+type Filter = (value: unknown) => boolean;
 export type AnyObjectAggregate = ObjectAggregate<unknown, unknown, unknown>;
 
 export class AggregateLayout {
@@ -17,34 +20,74 @@ export class AggregateLayout {
   readonly partKinds: Int8Array;
   /** What each part reads from a record; null for counts. */
   readonly selects: readonly (Select | null)[];
+  /** Which records each part takes; null: all. */
+  readonly filters: readonly (Filter | null)[];
   readonly objects: readonly AnyObjectAggregate[];
+  /** How results are read from a row, in order of the aggregates. */
+  readonly fields: readonly ResultField[];
+  /** The part that counts the records of a row, without a field of its own; -1 where nothing is ever taken back. */
+  readonly countPart: number;
   /** Adds one record to the row of a key, see {@link compileAdder}. */
   readonly add: Adder;
+  /** Merges the numeric parts of two rows, see {@link compileMerger}. */
+  readonly mergeParts: PartsMerger;
+  /** Takes one record back; null where the layout cannot. */
+  readonly retract: Adder | null;
   /** Makes what is emitted of a row, see {@link compileResults}. */
   readonly makeResult: ResultMaker;
   readonly #partNames: string[] = [];
 
-  /** @param leadCount leading fields of results: 1, the key; or 3, with start and end of the window */
-  constructor(set: AggregateSet<never>, leadCount: 1 | 3 = 1) {
+  /**
+   * @param leadCount leading fields of results: 1, the key; or 3, with start and end of the window
+   * @param retracting records can be taken back: `min` and `max` keep all numbers, and the records of a row are counted
+   */
+  constructor(set: AggregateSet<never>, leadCount: 1 | 3 = 1, retracting: boolean = false) {
     const fields: ResultField[] = [];
     const kinds: number[] = [];
     const selects: (Select | null)[] = [];
+    const filters: (Filter | null)[] = [];
     const objects: AnyObjectAggregate[] = [];
     for (const [name, aggregate] of Object.entries(set)) {
-      if (aggregate.kind === 'object') {
+      const object = objectFormOf(name, aggregate as NumericAggregate<unknown> | AnyObjectAggregate, retracting);
+      if (object !== null) {
         fields.push({ name, kind: 'object', index: objects.length });
-        objects.push(aggregate as AnyObjectAggregate);
+        objects.push(object);
         continue;
       }
-      fields.push({ name, kind: aggregate.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
-      addParts(name, aggregate as NumericAggregate<unknown>, kinds, selects, this.#partNames);
+      const numeric = aggregate as NumericAggregate<unknown>;
+      fields.push({ name, kind: numeric.kind === 'avg' ? 'avg' : 'part', index: kinds.length });
+      addParts(name, numeric, kinds, selects, this.#partNames);
+      while (filters.length < kinds.length) filters.push((numeric.filter as Filter | undefined) ?? null);
+    }
+    this.countPart = retracting ? kinds.length : -1;
+    if (retracting) {
+      kinds.push(partKind.count);
+      selects.push(null);
+      filters.push(null);
+      this.#partNames.push('records');
     }
     this.partKinds = Int8Array.from(kinds);
     this.selects = selects;
+    this.filters = filters;
+    this.fields = fields;
     this.objects = objects;
+    this.mergeParts = compileMerger(this.partKinds);
     this.makeResult = compileResults(leadCount, fields, objects);
-    this.add = compileAdder(this, (part, value) => notANumber(this.#partNames[part] as string, value));
+    const refuse = (part: number, value: unknown): Error => notANumber(this.#partNames[part] as string, value);
+    this.add = compileAdder(this, refuse);
+    this.retract = retracting ? compileAdder(this, refuse, true) : null;
   }
+}
+
+/** The aggregate where its accumulator is an object; null where it is columns of numbers. */
+function objectFormOf(
+  name: string,
+  aggregate: NumericAggregate<unknown> | AnyObjectAggregate,
+  retracting: boolean,
+): AnyObjectAggregate | null {
+  if (aggregate.kind === 'object') return aggregate;
+  if (!retracting || (aggregate.kind !== 'min' && aggregate.kind !== 'max')) return null;
+  return extremeAggregate(name, aggregate) as AnyObjectAggregate;
 }
 
 /** Value of a part before the first record. */

@@ -4,18 +4,22 @@
  *
  * An emptied or cleared head keeps its object while tombstones of its entries wait for a checkpoint, so that an entry that
  * comes back takes its own slot: one checkpoint never has two rows of one address.
+ *
+ * With a time to live the kept value of every entry is a `Timed`; who calls knows.
  */
-import { type ByteSink, ByteWriter } from '../../core/codec/byte-sink.ts';
-import { decodeKey, encodeKey } from '../../core/codec/key-codec.ts';
+import type { ByteSink } from '../../core/codec/byte-sink.ts';
+import { decodeKey } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
+import { type EntryPlace, EntryTable, unreadEntry } from './entry-table.ts';
 import { bytesOfText, encodedText, textOfBytes } from './key-index.ts';
-import { describeKey, KeyedTable } from './keyed-table.ts';
-import { checkRowVersion, rowValueVersion } from './object-table.ts';
+import { KeyedTable } from './keyed-table.ts';
 import type { EvictableTable } from './row-cache.ts';
-import { rowFlag, RowTable, type RowWrite, type TableOwner } from './row-table.ts';
+import { plainLayout, rowVersion, type Timed, timedLayout, unknownRowVersion } from './row-layout.ts';
+import type { RowWrite, TableOwner } from './row-table.ts';
+import type { Ttl } from './ttl.ts';
 
 /** Entries of a map that is stored as one row. */
 export const inlineEntriesMax = 64;
@@ -26,21 +30,30 @@ interface InlineEntry {
 }
 
 /** The live form of one key's map. */
-class MapHead {
+export class MapHead {
   spilled = false;
   /** Entries by encoded map key, while not spilled. */
   readonly inline = new Map<string, InlineEntry>();
   /** Slots of entry rows in the table by encoded map key: present, or remembered as deleted. */
   readonly slots = new Map<string, number>();
+  /** Entry rows that exist; counted in the memory backend only, elsewhere nobody knows. */
+  rowCount = 0;
 }
 
 class HeadTable extends KeyedTable {
-  readonly entries: EntryTable;
+  readonly entries: EntryTable<MapHead>;
+  readonly #timed: boolean;
   readonly #heads: (MapHead | undefined)[] = [];
 
-  constructor(owner: TableOwner, stateName: string, entries: EntryTable) {
+  constructor(owner: TableOwner, stateName: string, entries: EntryTable<MapHead>, timed: boolean) {
     super(owner, stateName, null);
     this.entries = entries;
+    this.#timed = timed;
+  }
+
+  /** To be called before the head of a slot is changed. */
+  beforeChange(slot: number): void {
+    if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
   }
 
   headAt(slot: number): MapHead {
@@ -63,6 +76,7 @@ class HeadTable extends KeyedTable {
     if (head === undefined) return;
     head.inline.clear();
     head.spilled = false;
+    head.rowCount = 0;
   }
 
   protected override dropKey(slot: number): void {
@@ -73,149 +87,62 @@ class HeadTable extends KeyedTable {
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
     const head = this.headAt(slot);
     sink.ensure(2);
-    sink.buffer[sink.position++] = rowValueVersion;
+    sink.buffer[sink.position++] = this.#timed ? rowVersion.timedMap : rowVersion.plain;
     sink.buffer[sink.position++] = head.spilled ? 1 : 0;
-    if (!head.spilled)
+    if (head.spilled) return;
+    const entries = sortedEntries(head);
+    if (this.#timed) encodeValue(entries.flatMap(timedParts), sink);
+    else
       encodeValue(
-        sortedEntries(head).flatMap((entry) => [entry.key, entry.value]),
+        entries.flatMap((entry) => [entry.key, entry.value]),
         sink,
       );
   }
 
   protected override decodeRowValue(slot: number, bytes: Uint8Array): void {
-    checkRowVersion(bytes, this.stateName);
+    const hasTimes = bytes[0] === rowVersion.timedMap;
+    if (!hasTimes && bytes[0] !== rowVersion.plain) throw unknownRowVersion(bytes, this.stateName);
     this.createValue(slot);
     const head = this.headAt(slot);
     head.inline.clear();
     head.spilled = bytes[1] === 1;
     if (head.spilled) return;
     const flat = decodeValue(bytes, 2) as unknown[];
-    for (let index = 0; index < flat.length; index += 2) {
+    for (let index = 0; index < flat.length; index += hasTimes ? 3 : 2) {
       const key = flat[index] as Key;
-      head.inline.set(encodedText(key), { key, value: flat[index + 1] });
+      const value = flat[index + 1];
+      const at = hasTimes ? (flat[index + 2] as number) : Number.NaN;
+      head.inline.set(encodedText(key), { key, value: this.#timed ? ({ at, value } satisfies Timed) : value });
     }
   }
+}
+
+function timedParts({ key, value }: InlineEntry): unknown[] {
+  const timed = value as Timed;
+  return [key, timed.value, timed.at];
 }
 
 function sortedEntries(head: MapHead): InlineEntry[] {
   return [...head.inline.keys()].sort().map((text) => head.inline.get(text) as InlineEntry);
 }
 
-/** Where an entry row belongs. */
-interface EntryPlace {
-  readonly head: MapHead;
-  readonly key: Key;
-  readonly text: string;
-}
-
-class EntryTable extends RowTable {
-  slotCount = 0;
-  readonly #places: (EntryPlace | undefined)[] = [];
-  readonly #values: unknown[] = [];
-  readonly #free: number[] = [];
-  #evictionHand = 0;
-
-  valueAt(slot: number): unknown {
-    return this.#values[slot];
-  }
-
-  put(place: EntryPlace, keyGroup: number, value: unknown): void {
-    const known = place.head.slots.get(place.text);
-    const slot = known ?? this.#insert(place);
-    this.putRow(slot, keyGroup);
-    this.#values[slot] = value;
-  }
-
-  /** A row as the checkpoint (`adopted`) or the database has it; undefined: it has none. */
-  load(place: EntryPlace, keyGroup: number, bytes: Uint8Array | undefined, adopted: boolean): number {
-    const slot = this.#insert(place);
-    if (adopted) this.adoptRow(slot, keyGroup);
-    else this.cacheRow(slot, keyGroup, bytes !== undefined);
-    if (bytes !== undefined && bytes.length > 0) this.#values[slot] = decodeEntry(bytes, this.stateName);
-    return slot;
-  }
-
-  rowKey(place: EntryPlace): Uint8Array {
-    scratch.reset();
-    this.#encode(place, scratch);
-    return scratch.take();
-  }
-
-  evictSome(count: number, writes: RowWrite[]): number {
-    let evicted = 0;
-    for (let step = 0; step < this.slotCount && evicted < count; step++) {
-      this.#evictionHand = this.#evictionHand + 1 >= this.slotCount ? 0 : this.#evictionHand + 1;
-      if (((this.flags[this.#evictionHand] as number) & rowFlag.used) === 0) continue;
-      this.evictRow(this.#evictionHand, writes);
-      evicted++;
-    }
-    return evicted;
-  }
-
-  protected override encodeRowKey(slot: number, sink: ByteSink): void {
-    this.#encode(this.#places[slot] as EntryPlace, sink);
-  }
-
-  protected override encodeRowValue(slot: number, sink: ByteSink): void {
-    sink.ensure(1);
-    sink.buffer[sink.position++] = rowValueVersion;
-    encodeValue(this.#values[slot], sink);
-  }
-
-  protected override dropValue(slot: number): void {
-    this.#values[slot] = undefined;
-  }
-
-  protected override dropKey(slot: number): void {
-    const place = this.#places[slot] as EntryPlace;
-    place.head.slots.delete(place.text);
-    this.#places[slot] = undefined;
-    this.#free.push(slot);
-  }
-
-  protected override describeKey(slot: number): string {
-    const place = this.#places[slot] as EntryPlace;
-    return `${describeKey(place.key)}, map key ${describeKey(decodeKey(bytesOfText(place.text)).key)}`;
-  }
-
-  #insert(place: EntryPlace): number {
-    const slot = this.#free.pop() ?? this.slotCount++;
-    while (slot >= this.capacity) this.growRows();
-    while (this.#places.length <= slot) {
-      this.#places.push(undefined);
-      this.#values.push(undefined);
-    }
-    this.#places[slot] = place;
-    place.head.slots.set(place.text, slot);
-    return slot;
-  }
-
-  #encode(place: EntryPlace, sink: ByteSink): void {
-    encodeKey(place.key, sink);
-    const { text } = place;
-    sink.ensure(text.length);
-    for (let index = 0; index < text.length; index++) sink.buffer[sink.position++] = text.charCodeAt(index);
-  }
-}
-
-const scratch = new ByteWriter(256);
-
-function decodeEntry(bytes: Uint8Array, stateName: string): unknown {
-  checkRowVersion(bytes, stateName);
-  return decodeValue(bytes, 1);
-}
-
 export class MapTable implements EvictableTable {
   readonly heads: HeadTable;
-  readonly #entries: EntryTable;
+  readonly #entries: EntryTable<MapHead>;
   readonly #owner: TableOwner;
   /** Restored entry rows wait for their heads. */
   readonly #restored = new Map<string, { key: Key; text: string; keyGroup: number; value: Uint8Array }>();
 
-  constructor(owner: TableOwner, stateName: string) {
+  /** @param timed true where values are kept with the time of their last access */
+  constructor(owner: TableOwner, stateName: string, timed: boolean = false) {
     this.#owner = owner;
-    this.#entries = new EntryTable(owner, stateName);
-    this.heads = new HeadTable(owner, stateName, this.#entries);
+    this.#entries = new EntryTable<MapHead>(owner, stateName, timed ? timedLayout : plainLayout, 'map key');
+    this.heads = new HeadTable(owner, stateName, this.#entries, timed);
+  }
+
+  /** Rows of entries of large maps. */
+  get entryRows(): EntryTable<MapHead> {
+    return this.#entries;
   }
 
   get usedCount(): number {
@@ -264,6 +191,76 @@ export class MapTable implements EvictableTable {
     if (head.inline.size === 0) this.heads.deleteRow(headSlot);
   }
 
+  /** The kept value of an entry that exists, which may be changed in place. */
+  change(key: Key, mapKey: Key): unknown {
+    const text = encodedText(mapKey);
+    const headSlot = this.heads.find(key);
+    const head = this.heads.headAt(headSlot);
+    if (!head.spilled) {
+      this.heads.upsert(key);
+      return head.inline.get(text)?.value;
+    }
+    const slot = this.#entrySlot(headSlot, head, text);
+    this.#entries.beforeChange(slot);
+    return this.#entries.valueAt(slot);
+  }
+
+  /** The slot of the row of an entry of a large map, by the address of the row; -1 where there is none. */
+  entrySlotOf(address: string): number {
+    const bytes = bytesOfText(address);
+    const { key, end } = decodeKey(bytes);
+    const headSlot = this.heads.find(key);
+    if (headSlot < 0 || end === bytes.length) return -1;
+    const head = this.heads.headAt(headSlot);
+    if (!head.spilled) return -1;
+    const slot = this.#entrySlot(headSlot, head, address.slice(end));
+    return slot >= 0 && this.#entries.isPresent(slot) ? slot : -1;
+  }
+
+  /** True when the entries of a key's map are rows of their own. */
+  isSpilled(key: Key): boolean {
+    const headSlot = this.heads.find(key);
+    return headSlot >= 0 && this.heads.headAt(headSlot).spilled;
+  }
+
+  /** Address of the row that an entry has, or would have, in a large map. */
+  entryAddress(key: Key, mapKey: Key): string {
+    return textOfBytes(this.heads.keyBytes(key)) + encodedText(mapKey);
+  }
+
+  /** Removes the entries in the row of a map that have expired; see `ExpiringRows.expireSlot`. */
+  expireInline(headSlot: number, ttl: Ttl): number {
+    const head = this.heads.headAt(headSlot);
+    if (head.spilled) return this.#expireSpilled(headSlot, head, ttl);
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const [text, entry] of head.inline) {
+      const kept = entry.value as Timed;
+      if (ttl.isExpired(kept.at)) {
+        this.heads.beforeChange(headSlot);
+        head.inline.delete(text);
+        continue;
+      }
+      if (kept.at !== kept.at) {
+        this.heads.beforeChange(headSlot);
+        kept.at = ttl.stamp();
+      }
+      if (kept.at < earliest) earliest = kept.at;
+    }
+    if (head.inline.size === 0) this.heads.deleteRow(headSlot);
+    return earliest + ttl.durationMs;
+  }
+
+  /** The entries of a large map go by themselves; beside a database nobody counts them, so now and then they are looked for. */
+  #expireSpilled(headSlot: number, head: MapHead, ttl: Ttl): number {
+    if (this.#owner.backend.resident) return Number.POSITIVE_INFINITY;
+    let left = false;
+    for (const slot of head.slots.values()) left ||= this.#entries.isPresent(slot);
+    if (!left) for (const text of this.#scan(headSlot).keys()) left ||= !head.slots.has(text);
+    if (left) return ttl.now + ttl.durationMs;
+    this.heads.deleteRow(headSlot);
+    return Number.POSITIVE_INFINITY;
+  }
+
   clear(key: Key): void {
     const headSlot = this.heads.find(key);
     if (headSlot < 0) return;
@@ -288,7 +285,7 @@ export class MapTable implements EvictableTable {
       const bytes = stored.get(text);
       // A row that nobody has touched is decoded from the scan instead of filling the cache.
       const unread = bytes !== undefined && head.spilled && !head.slots.has(text);
-      if (unread) yield [decodeKey(bytesOfText(text)).key, decodeEntry(bytes, this.#entries.stateName)];
+      if (unread) yield [decodeKey(bytesOfText(text)).key, this.#entries.decode(bytes)];
       else if (this.#hasEntry(slot, text)) yield [decodeKey(bytesOfText(text)).key, this.#valueOf(slot, text)];
     }
   }
@@ -309,7 +306,9 @@ export class MapTable implements EvictableTable {
         headSlot >= 0 && this.heads.headAt(headSlot).spilled,
         `entries of state '${this.heads.stateName}' have their head`,
       );
-      this.#entries.load({ head: this.heads.headAt(headSlot), key, text }, keyGroup, value, true);
+      const head = this.heads.headAt(headSlot);
+      this.#entries.load({ head, key, text }, keyGroup, value, true);
+      head.rowCount++;
     }
     this.#restored.clear();
   }
@@ -350,14 +349,14 @@ export class MapTable implements EvictableTable {
     const place = this.#place(headSlot, head, text);
     // Beside a database a row not in the table may exist there: it counts as such, so that deleting it leaves a tombstone.
     if (!this.#owner.backend.resident && !head.slots.has(text)) this.#entries.load(place, keyGroup, unreadEntry, false);
+    const known = head.slots.get(text);
+    if (known === undefined || !this.#entries.isPresent(known)) head.rowCount++;
     this.#entries.put(place, keyGroup, ownValue(value));
   }
 
   #deleteEntry(headSlot: number, head: MapHead, text: string): void {
     this.#deleteUnread(headSlot, head, text);
-    if (!this.#owner.backend.resident) return;
-    for (const slot of head.slots.values()) if (this.#entries.isPresent(slot)) return;
-    this.heads.deleteRow(headSlot);
+    if (this.#owner.backend.resident && head.rowCount === 0) this.heads.deleteRow(headSlot);
   }
 
   #deleteUnread(headSlot: number, head: MapHead, text: string): void {
@@ -371,6 +370,7 @@ export class MapTable implements EvictableTable {
         false,
       );
     }
+    if (this.#entries.isPresent(slot)) head.rowCount--;
     this.#entries.deleteRow(slot);
   }
 
@@ -392,10 +392,7 @@ export class MapTable implements EvictableTable {
     head.inline.clear();
   }
 
-  #place(headSlot: number, head: MapHead, text: string): EntryPlace {
+  #place(headSlot: number, head: MapHead, text: string): EntryPlace<MapHead> {
     return { head, key: this.heads.index.keyAt(headSlot), text };
   }
 }
-
-/** Stands for a stored value nobody has read; only for a row that is put or deleted at once. */
-const unreadEntry = new Uint8Array(0);

@@ -6,33 +6,21 @@
  */
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { ownValue } from '../../core/codec/own.ts';
-import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
-import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import { KeyedTable } from './keyed-table.ts';
+import { plainLayout, type ValueLayout } from './row-layout.ts';
 import type { TableOwner } from './row-table.ts';
 
-/** Version of the layout of a stored row value. */
-export const rowValueVersion = 1;
-
-/** @throws EngineError CHECKPOINT_UNREADABLE when a row was written by another version */
-export function checkRowVersion(bytes: Uint8Array, stateName: string): void {
-  if (bytes.length > 0 && bytes[0] === rowValueVersion) return;
-  throw new EngineError(
-    'CHECKPOINT_UNREADABLE',
-    `a row of state '${stateName}' has layout version ${bytes[0]}, this release reads ${rowValueVersion}`,
-    {
-      domain: 'internal',
-      ids: { state: stateName },
-    },
-  );
-}
+export { checkRowVersion, rowValueVersion } from './row-layout.ts';
 
 export class ObjectTable extends KeyedTable {
   readonly #values: unknown[] = [];
+  readonly #layout: ValueLayout;
 
-  constructor(owner: TableOwner, stateName: string) {
+  /** @param layout how values are stored: as they are, or with the time of their last access */
+  constructor(owner: TableOwner, stateName: string, layout: ValueLayout = plainLayout) {
     super(owner, stateName, null);
+    this.#layout = layout;
   }
 
   /** The live value of a key, undefined where there is none. */
@@ -60,6 +48,11 @@ export class ObjectTable extends KeyedTable {
     return this.#values[slot];
   }
 
+  /** To be called before the kept object of a slot is changed in place. */
+  beforeChange(slot: number): void {
+    if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
+  }
+
   delete(key: Key): void {
     const slot = this.find(key);
     if (slot >= 0) this.deleteRow(slot);
@@ -74,14 +67,11 @@ export class ObjectTable extends KeyedTable {
   }
 
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
-    sink.ensure(1);
-    sink.buffer[sink.position++] = rowValueVersion;
-    encodeValue(this.#values[slot], sink);
+    this.#layout.encode(this.#values[slot], sink);
   }
 
   protected override decodeRowValue(slot: number, bytes: Uint8Array): void {
-    checkRowVersion(bytes, this.stateName);
-    this.#keep(slot, decodeValue(bytes, 1));
+    this.#keep(slot, this.#layout.decode(bytes, this.stateName));
   }
 
   #keep(slot: number, value: unknown): void {

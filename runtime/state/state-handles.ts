@@ -1,139 +1,143 @@
 /** Handles of declared state, bound to the key of the current call, and the tables behind them. */
 import { decodeKey } from '../../core/codec/key-codec.ts';
-import { assert, assertNever } from '../../core/errors.ts';
+import { assertNever, EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
-import type { MapState, StateDeclarations, StateHandles, ValueState } from '../../core/state/declarations.ts';
+import type { StateDeclaration, StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
+import type { ExpiryCleaner } from './expiry.ts';
+import { createAggregatingState } from './handles/aggregating-state.ts';
+import { createListState } from './handles/list-state.ts';
+import { createMapState } from './handles/map-state.ts';
+import type { DeclaredState, KeyScope, StateParts } from './handles/state-kind.ts';
+import { createValueState } from './handles/value-state.ts';
 import type { KeyedTable } from './keyed-table.ts';
-import { MapTable } from './map-table.ts';
-import { ObjectTable } from './object-table.ts';
 import type { RowCache } from './row-cache.ts';
+import { type RowKind, rowKindOf } from './row-layout.ts';
 import type { TableOwner } from './row-table.ts';
+import { type StateClock, ttlOf } from './ttl.ts';
 
-/** The key whose state the handles show. */
-export interface KeyScope {
-  key: Key;
-}
-
-class ValueHandle implements ValueState<unknown> {
-  readonly #table: ObjectTable;
-  readonly #scope: KeyScope;
-
-  constructor(table: ObjectTable, scope: KeyScope) {
-    this.#table = table;
-    this.#scope = scope;
-  }
-
-  value(): unknown {
-    return this.#table.get(this.#scope.key);
-  }
-
-  /** `update(undefined)` is `clear()`: undefined means "no value". */
-  update(value: unknown): void {
-    if (value === undefined) this.#table.delete(this.#scope.key);
-    else this.#table.set(this.#scope.key, value);
-  }
-
-  clear(): void {
-    this.#table.delete(this.#scope.key);
-  }
-}
-
-class MapHandle implements MapState<Key, unknown> {
-  readonly #table: MapTable;
-  readonly #scope: KeyScope;
-
-  constructor(table: MapTable, scope: KeyScope) {
-    this.#table = table;
-    this.#scope = scope;
-  }
-
-  get(key: Key): unknown {
-    return this.#table.get(this.#scope.key, key);
-  }
-
-  has(key: Key): boolean {
-    return this.#table.has(this.#scope.key, key);
-  }
-
-  set(key: Key, value: unknown): void {
-    this.#table.set(this.#scope.key, key, value);
-  }
-
-  delete(key: Key): void {
-    this.#table.delete(this.#scope.key, key);
-  }
-
-  entries(): IterableIterator<[Key, unknown]> {
-    return this.#table.entries(this.#scope.key);
-  }
-
-  clear(): void {
-    this.#table.clear(this.#scope.key);
-  }
-}
+export type { KeyScope } from './handles/state-kind.ts';
 
 /** The tables of all declared states of an operator. */
 export class StateTables {
   /** Tables with one row per key, known before a record is processed. */
   readonly keyedTables: KeyedTable[] = [];
-  readonly #values = new Map<string, ObjectTable>();
-  readonly #maps = new Map<string, MapTable>();
+  readonly #operatorId: string;
+  readonly #states = new Map<string, DeclaredState>();
+  /** Of states with a time to live. */
+  readonly #cleaners: { readonly table: KeyedTable; readonly cleaner: ExpiryCleaner }[] = [];
 
-  addValue(name: string, table: ObjectTable): void {
-    this.#values.set(name, table);
-    this.keyedTables.push(table);
+  constructor(operatorId: string) {
+    this.#operatorId = operatorId;
   }
 
-  addMap(name: string, table: MapTable): void {
-    this.#maps.set(name, table);
-    this.keyedTables.push(table.heads);
+  add(name: string, state: DeclaredState): void {
+    this.#states.set(name, state);
+    this.keyedTables.push(state.keyedTable);
+    for (const cleaner of state.cleaners) this.#cleaners.push({ table: state.keyedTable, cleaner });
   }
 
   has(name: string): boolean {
-    return this.#values.has(name) || this.#maps.has(name);
+    return this.#states.has(name);
+  }
+
+  /** The table that has a row for every key with this state; null when it is not declared. */
+  tableOf(name: string): KeyedTable | null {
+    return this.#states.get(name)?.keyedTable ?? null;
+  }
+
+  handleOf(name: string): object | null {
+    return this.#states.get(name)?.handle ?? null;
   }
 
   restoreRow(name: string, key: Uint8Array, keyGroup: number, value: Uint8Array | null): void {
-    const map = this.#maps.get(name);
-    if (map !== undefined) return map.restoreRow(key, keyGroup, value);
-    const decoded = decodeKey(key);
-    assert(decoded.end === key.length, `rows of value state '${name}' are addressed by their key alone`);
-    this.#values.get(name)?.restoreRow(decoded.key, keyGroup, value);
+    const state = this.#states.get(name);
+    if (state === undefined) return;
+    if (value !== null) this.#checkKind(name, state, key, value);
+    state.restoreRow(key, keyGroup, value);
+  }
+
+  /** A row of the restored checkpoint that went to the database. */
+  noteStored(name: string, key: Uint8Array, value: Uint8Array | null): void {
+    const state = this.#states.get(name);
+    if (state === undefined || value === null) return;
+    this.#checkKind(name, state, key, value);
+    state.noteStored(key, value);
   }
 
   /** All rows were restored. */
   restored(): void {
-    for (const map of this.#maps.values()) map.linkRestored();
+    for (const state of this.#states.values()) state.restored();
+  }
+
+  /** Beside a database: announces rows that may have expired, with those of a record. */
+  planExpiry(need: (table: KeyedTable, key: Key) => void): void {
+    for (const { table, cleaner } of this.#cleaners) cleaner.plan((key) => need(table, key));
+  }
+
+  /** Between records: removes some of what has expired. */
+  expireSome(): void {
+    for (const { cleaner } of this.#cleaners) cleaner.step();
+  }
+
+  #checkKind(name: string, state: DeclaredState, key: Uint8Array, value: Uint8Array): void {
+    const kind = rowKindOf(value, decodeKey(key).end < key.length);
+    // A version nobody knows is the table's to refuse.
+    if (kind === null || kind === state.rowKind) return;
+    throw changedKind(this.#operatorId, name, kind, state.rowKind);
   }
 }
 
+const kindInWords: Readonly<Record<RowKind, string>> = {
+  value: 'valueState or reducingState',
+  map: 'mapState',
+  list: 'listState',
+  aggregating: 'aggregatingState',
+};
+
+function changedKind(operatorId: string, name: string, before: RowKind, now: RowKind): EngineError {
+  const message = `changed state types: state '${name}' of operator '${operatorId}' is ${kindInWords[before]} in the checkpoint and is now declared as ${kindInWords[now]}: give the new state another name, or start the job fresh`;
+  return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: name } });
+}
+
+/** @param clock null where nothing moves it and removes what has expired: a time to live is refused then */
 export function createStateHandles(
   declarations: StateDeclarations,
   owner: TableOwner,
   scope: KeyScope,
   newCache: () => RowCache,
+  clock: StateClock | null = null,
 ): { handles: StateHandles<StateDeclarations>; tables: StateTables } {
-  const tables = new StateTables();
-  const handles: Record<string, ValueState<unknown> | MapState<Key, unknown>> = {};
+  const tables = new StateTables(owner.operatorId);
+  const handles: Record<string, object> = {};
   for (const [name, declaration] of Object.entries(declarations)) {
-    switch (declaration.kind) {
-      case 'value': {
-        const table = new ObjectTable(owner, name);
-        newCache().add(table);
-        tables.addValue(name, table);
-        handles[name] = new ValueHandle(table, scope);
-        break;
-      }
-      case 'map': {
-        const table = new MapTable(owner, name);
-        newCache().add(table);
-        tables.addMap(name, table);
-        handles[name] = new MapHandle(table, scope);
-        break;
-      }
-      default:
-        assertNever(declaration, 'state declaration');
-    }
+    if (clock === null && declaration.options?.ttl !== undefined) throw ttlNotSupported(owner.operatorId, name);
+    const ttl = clock === null ? null : ttlOf(declaration.options, clock);
+    const state = createState(declaration, { owner, name, scope, ttl });
+    newCache().add(state.evictable);
+    tables.add(name, state);
+    handles[name] = state.handle;
   }
   return { handles: handles as unknown as StateHandles<StateDeclarations>, tables };
+}
+
+function ttlNotSupported(operatorId: string, name: string): EngineError {
+  const message = `state '${name}' of operator '${operatorId}' has a ttl, which state of windows does not take: it is removed with its window; leave the ttl out`;
+  return new EngineError('NOT_SUPPORTED', message, { ids: { operator: operatorId, state: name } });
+}
+
+function createState(declaration: StateDeclaration, parts: StateParts): DeclaredState {
+  switch (declaration.kind) {
+    case 'value':
+      return createValueState(parts, null);
+    case 'reducing':
+      return createValueState(parts, declaration.reduce as (left: unknown, right: unknown) => unknown);
+    case 'map':
+      return createMapState(parts);
+    case 'list':
+      return createListState(parts);
+    case 'aggregating':
+      return createAggregatingState(parts, declaration.aggregate);
+    default:
+      return assertNever(declaration, 'state declaration');
+  }
 }

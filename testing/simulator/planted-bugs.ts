@@ -18,8 +18,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: 'FLINK-38454',
     what: 'the watermark of all-idle inputs depends on the order in which they became idle',
     file: 'runtime/time/watermark-valve.ts',
-    find: 'if (watermark > maxIdle) maxIdle = watermark;',
-    replace: 'maxIdle = watermark;',
+    find: 'if (watermark > group.maxIdle) group.maxIdle = watermark;',
+    replace: 'group.maxIdle = watermark;',
   },
   {
     id: 'FLINK-4984',

@@ -32,6 +32,8 @@ export interface FileSinkWriterOptions<T> {
   /** Absolute. */
   readonly directory: string;
   readonly encoder: RecordEncoder<T>;
+  /** The encoder says what kind of change a record is; else only new records are taken. */
+  readonly acceptsChanges?: boolean;
   readonly rolling: RollingPolicy;
   readonly fileSystem: SinkFileSystem;
   readonly nowMs: () => number;
@@ -84,9 +86,9 @@ export class FileSinkWriter<T> implements SinkWriter<T> {
   }
 
   write(value: T, _timestamp: number, rowKind: number): void {
-    if (rowKind !== insertKind) throw notAppendOnly(this.#options.directory);
+    if (rowKind !== insertKind && !this.#options.acceptsChanges) throw notAppendOnly(this.#options.directory);
     // First, because it may refuse the record: no file is started for a record that is not written.
-    const line = this.#options.encoder.encode(value);
+    const line = this.#options.encoder.encode(value, rowKind);
     const part = this.#part ?? this.#startPart();
     this.#text += line;
     part.records++;

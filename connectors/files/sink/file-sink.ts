@@ -1,7 +1,7 @@
 /** The exactly-once sink that `files.jsonl` and `files.csv` share. */
 import { resolve } from 'node:path';
 import { EngineError } from '../../../core/connector/index.ts';
-import type { JsonObject, Sink } from '../../../core/connector/index.ts';
+import type { JsonObject, Sink, SinkAccepts } from '../../../core/connector/index.ts';
 import { FileSinkCommitter } from './file-sink-committer.ts';
 import { FileSinkWriter } from './file-sink-writer.ts';
 import type { RollingPolicy } from './file-sink-writer.ts';
@@ -27,6 +27,8 @@ export interface FileSinkParts<T> {
   readonly rolling: RollingOptions | undefined;
   /** Options of the format, part of the graph hash. */
   readonly options: JsonObject;
+  /** Default `append`. */
+  readonly accepts?: SinkAccepts;
   createEncoder(): RecordEncoder<T>;
 }
 
@@ -49,11 +51,13 @@ export function fileSink<T>(parts: FileSinkParts<T>): Sink<T> {
     type: 'sink',
     kind: parts.kind,
     options: { directory: parts.directory, rolling: { ...rolling }, ...parts.options },
+    ...(parts.accepts === undefined ? {} : { accepts: parts.accepts }),
     destination: parts.directory,
     createWriter: (context) =>
       new FileSinkWriter<T>(context, {
         directory: directoryIn(context.workingDirectory),
         encoder: parts.createEncoder(),
+        acceptsChanges: parts.accepts === 'retract',
         rolling,
         fileSystem: localFileSystem,
         nowMs: Date.now,

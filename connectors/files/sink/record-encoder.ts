@@ -4,6 +4,6 @@ export interface RecordEncoder<T> {
   readonly extension: string;
   /** Text at the start of every file, asked for after its first record was encoded; empty for none. */
   header(): string;
-  /** A record as text with its line end. Throws `VALUE_NOT_ENCODABLE`. */
-  encode(value: T): string;
+  /** A record as text with its line end; `rowKind` is that of `SinkWriter.write`. Throws `VALUE_NOT_ENCODABLE`. */
+  encode(value: T, rowKind: number): string;
 }

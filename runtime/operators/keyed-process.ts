@@ -1,0 +1,260 @@
+/**
+ * What keyed process functions share, with one input or two: declared state, timers, and the context of a call.
+ *
+ * State: each declared state under its own name, timers under `timers-event` and `timers-processing`. The context object is
+ * one per operator; it is valid only during a call.
+ */
+import { decodeKey } from '../../core/codec/key-codec.ts';
+import { type ChangeKind, changeKinds } from '../../core/changelog.ts';
+import { EngineError } from '../../core/errors.ts';
+import type {
+  FunctionContext,
+  Key,
+  OperatorKind,
+  OutputTag,
+  TimerContext,
+  TimerRegistry,
+} from '../../core/operators.ts';
+import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
+import { createStateHandles, type KeyScope, type StateTables } from '../state/state-handles.ts';
+import type { RowCache } from '../state/row-cache.ts';
+import { StateClock } from '../state/ttl.ts';
+import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
+import { KeyedOperator } from './keyed-operator.ts';
+import type { AnyOperatorContext, OperatorContext, RestoredRow } from './operator.ts';
+import { callUser, functionContext } from './user-code.ts';
+
+/** Timers fired before other subtasks of the slot get their turn. */
+const firedPerTurnMax = 1024;
+
+/** The parts of a process function that do not depend on what it reads. */
+export interface ProcessLifecycle {
+  readonly state?: StateDeclarations;
+  open?(context: FunctionContext): void | Promise<void>;
+  onTimer?(timestampMs: number, context: never): void;
+  close?(): void | Promise<void>;
+}
+
+export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends KeyedOperator<Kind> {
+  protected readonly states: StateTables;
+  protected readonly keyScope: KeyScope = { key: 0 };
+  protected readonly call: CallContext;
+  readonly #function: ProcessLifecycle;
+  readonly #clock: StateClock;
+  readonly #eventTimers: TimerService;
+  readonly #processingTimers: TimerService;
+
+  /** @param makeCall the context of calls, where functions are given more than usual */
+  constructor(
+    context: OperatorContext<Kind>,
+    process: ProcessLifecycle,
+    keyOf: (value: never) => Key,
+    keyOfSecond: (value: never) => Key = keyOf,
+    makeCall: (parts: CallParts) => CallContext = (parts) => new CallContext(parts),
+  ) {
+    super(context, keyOf, keyOfSecond);
+    this.#function = process;
+    refuseReservedNames(context.node.id, process.state ?? {});
+    this.#clock = new StateClock(context.scope, () => context.nowMs());
+    const newCache = (): RowCache => this.newCache();
+    const created = createStateHandles(process.state ?? {}, this.owner, this.keyScope, newCache, this.#clock);
+    this.states = created.tables;
+    this.#eventTimers = new TimerService(this.owner, 'event');
+    this.#processingTimers = new TimerService(this.owner, 'processing');
+    this.call = makeCall({
+      context,
+      scope: this.keyScope,
+      state: created.handles,
+      eventTimers: this.#eventTimers,
+      processingTimers: this.#processingTimers,
+    });
+  }
+
+  override restore(row: RestoredRow): void {
+    // Timers are in the slot in every backend.
+    if (row.stateName === this.#eventTimers.stateName)
+      return this.#eventTimers.restoreRow(row.key, row.keyGroup, row.value);
+    if (row.stateName === this.#processingTimers.stateName)
+      return this.#processingTimers.restoreRow(row.key, row.keyGroup, row.value);
+    if (!this.states.has(row.stateName)) throw unknownState(this.context.node.id, row.stateName);
+    super.restore(row);
+  }
+
+  override async open(): Promise<void> {
+    await super.open();
+    this.states.restored();
+    this.#askToBeWoken();
+    const { context } = this;
+    await callUser(context, 'open', () => this.#function.open?.(functionContext(context)));
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    await callUser(this.context, 'close', () => this.#function.close?.());
+  }
+
+  advanceWatermark(watermark: number): boolean {
+    if (watermark > this.call.watermark) this.call.watermark = watermark;
+    if (!this.#fireDue(this.#eventTimers, 'event', watermark)) return false;
+    this.#clock.advance(watermark);
+    return true;
+  }
+
+  advanceProcessingTime(nowMs: number): boolean {
+    const done = this.#fireDue(this.#processingTimers, 'processing', nowMs);
+    if (done) this.#askToBeWoken();
+    return done;
+  }
+
+  #fireDue(timers: TimerService, domain: TimeDomain, target: number): boolean {
+    let budget = firedPerTurnMax;
+    for (;;) {
+      const resident = this.#prepareTimers(timers, target, budget);
+      if (resident === 0) return false;
+      for (let fired = 0; fired < resident; fired++) {
+        if (!this.context.hasRoom()) return false;
+        const timer = timers.takeDue(target);
+        if (timer === null) return true;
+        this.#fire(timer, domain);
+      }
+      budget -= resident;
+      if (budget <= 0) {
+        this.context.wake();
+        return false;
+      }
+    }
+  }
+
+  /** How many due timers have their rows in the slot; 0 while they are being fetched. */
+  #prepareTimers(timers: TimerService, target: number, budget: number): number {
+    const { backend } = this.context;
+    if (backend.resident) return budget;
+    if (timers.earliest > target) return 1;
+    const keys = timers.dueKeys(target, Math.min(budget, backend.cachedRowsMax));
+    if (keys.length === 0) return 1;
+    const count = this.prefetch.prepare(timers, 0, keys.length, (index) => this.needRows(keys[index] as Key));
+    // What is resident now is used up at once: the next stretch is planned anew.
+    if (count > 0) this.prefetch.forgetStretch();
+    return count;
+  }
+
+  #fire(timer: Timer, domain: TimeDomain): void {
+    const { scope } = this.context;
+    const { call } = this;
+    if (domain === 'event') this.#clock.advance(timer.time);
+    this.keyScope.key = timer.key;
+    scope.timestamp = domain === 'event' ? timer.time : Number.NaN;
+    scope.splitWatermark = Number.NaN;
+    scope.rowKind = 0;
+    call.rowKind = 'insert';
+    call.timestamp = scope.timestamp;
+    call.timeDomain = domain;
+    try {
+      this.#function.onTimer?.(timer.time, call as never);
+    } catch (error) {
+      this.userFailed({ key: timer.key, timer: timer.time, timeDomain: domain }, error);
+    }
+    this.afterCall();
+  }
+
+  /** The next call is about the record in the scope; what its function emits are records of its own. */
+  protected beginRecord(): void {
+    const { scope } = this.context;
+    this.call.timestamp = scope.timestamp;
+    this.call.rowKind = changeKinds[scope.rowKind] as ChangeKind;
+    scope.rowKind = 0;
+  }
+
+  /** After each call of user code. */
+  protected afterCall(): void {
+    if (this.call.processingTimersChanged) this.#askToBeWoken();
+    this.states.expireSome();
+    this.shrinkCaches();
+  }
+
+  #askToBeWoken(): void {
+    this.call.processingTimersChanged = false;
+    const { earliest } = this.#processingTimers;
+    if (earliest < Number.POSITIVE_INFINITY) this.context.wakeAt(earliest);
+  }
+
+  protected override restoreResident(row: RestoredRow): void {
+    this.states.restoreRow(row.stateName, row.key, row.keyGroup, row.value);
+  }
+
+  protected override noteRestored(row: RestoredRow): void {
+    // Rows are addressed by key first; a damaged address is noticed now, not at a read much later.
+    decodeKey(row.key);
+    this.states.noteStored(row.stateName, row.key, row.value);
+  }
+
+  protected override needRows(key: Key): void {
+    for (const table of this.states.keyedTables) this.prefetch.need(table, key);
+    this.states.planExpiry((table, due) => this.prefetch.need(table, due));
+  }
+}
+
+/** What a {@link CallContext} is made of. */
+export interface CallParts {
+  readonly context: AnyOperatorContext;
+  readonly scope: KeyScope;
+  readonly state: StateHandles<StateDeclarations>;
+  readonly eventTimers: TimerService;
+  readonly processingTimers: TimerService;
+}
+
+/** What user functions are given; one object, set before each call. */
+export class CallContext implements TimerContext<Key, unknown, StateDeclarations> {
+  timestamp = Number.NaN;
+  watermark = Number.NEGATIVE_INFINITY;
+  rowKind: ChangeKind = 'insert';
+  timeDomain: TimeDomain = 'event';
+  processingTimersChanged = false;
+  readonly state: StateHandles<StateDeclarations>;
+  readonly timers: TimerRegistry;
+  readonly #context: AnyOperatorContext;
+  readonly #scope: KeyScope;
+
+  constructor({ context, scope, state, eventTimers, processingTimers }: CallParts) {
+    this.#context = context;
+    this.#scope = scope;
+    this.state = state;
+    this.timers = {
+      registerEventTime: (timestampMs) => eventTimers.register(timestampMs, scope.key),
+      deleteEventTime: (timestampMs) => eventTimers.delete(timestampMs, scope.key),
+      registerProcessingTime: (timestampMs) => {
+        this.processingTimersChanged = true;
+        processingTimers.register(timestampMs, scope.key);
+      },
+      deleteProcessingTime: (timestampMs) => processingTimers.delete(timestampMs, scope.key),
+    };
+  }
+
+  get key(): Key {
+    return this.#scope.key;
+  }
+
+  get processingTimeMs(): number {
+    return this.#context.nowMs();
+  }
+
+  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
+  readonly emit = (value: unknown): void => this.#context.output.emit(value);
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+}
+
+function refuseReservedNames(operatorId: string, declarations: StateDeclarations): void {
+  for (const name of [timerStateName('event'), timerStateName('processing')]) {
+    if (!(name in declarations)) continue;
+    throw new EngineError(
+      'JOB_INVALID',
+      `operator '${operatorId}' declares a state '${name}': the name is taken by its timers, choose another`,
+    );
+  }
+}
+
+/** The refusal of rows of a state that is not declared (any more). */
+export function unknownState(operatorId: string, stateName: string): EngineError {
+  const message = `the checkpoint has state '${stateName}' of operator '${operatorId}', but the job no longer declares it: declare it again, or start the job fresh`;
+  return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: stateName } });
+}

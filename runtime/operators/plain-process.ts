@@ -1,0 +1,195 @@
+/**
+ * Process functions of streams without a key: with one input, two, or a main and a broadcast one. State belongs to the
+ * subtask (operator lists) or to all subtasks alike (broadcast maps), and is in reserved rows. There are no timers: they
+ * belong to a key.
+ */
+import type {
+  BroadcastProcessFunction,
+  CoProcessFunction,
+  FunctionContext,
+  OperatorKind,
+  OutputTag,
+  ProcessFunction,
+} from '../../core/operators.ts';
+import { BroadcastMaps } from '../state/broadcast-maps.ts';
+import { OperatorLists, type SubtaskPlace } from '../state/operator-lists.ts';
+import { unknownState } from './keyed-process.ts';
+import type { AnyOperatorContext, Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
+import { callUser, functionContext, handleUserError } from './user-code.ts';
+
+interface Lifecycle {
+  open?(context: FunctionContext): void | Promise<void>;
+  close?(): void | Promise<void>;
+}
+
+/** State in reserved rows; lists or maps. */
+interface ReservedState {
+  has(name: string): boolean;
+  restore(row: RestoredRow): void;
+  restored?(): void;
+  freeze(checkpointId: number): SnapshotTask | null;
+  checkpointCompleted(checkpointId: number): void;
+}
+
+/** What functions are given; one object, set before each call. */
+class PlainCall {
+  timestamp = Number.NaN;
+  watermark = Number.NEGATIVE_INFINITY;
+  readonly state: object;
+  readonly broadcastState: object;
+  readonly #context: AnyOperatorContext;
+
+  constructor(context: AnyOperatorContext, state: object, broadcastState: object) {
+    this.#context = context;
+    this.state = state;
+    this.broadcastState = broadcastState;
+  }
+
+  get processingTimeMs(): number {
+    return this.#context.nowMs();
+  }
+
+  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
+  readonly emit = (value: unknown): void => this.#context.output.emit(value);
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+}
+
+type Handler = (value: never, call: never) => void;
+
+class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
+  readonly #context: OperatorContext<Kind>;
+  readonly #function: Lifecycle;
+  readonly #state: ReservedState;
+  readonly #first: Handler;
+  readonly #firstCall: PlainCall;
+
+  constructor(
+    context: OperatorContext<Kind>,
+    process: Lifecycle,
+    state: ReservedState,
+    first: { handler: Handler; call: PlainCall },
+  ) {
+    this.#context = context;
+    this.#function = process;
+    this.#state = state;
+    this.#first = first.handler;
+    this.#firstCall = first.call;
+  }
+
+  emit(value: unknown): void {
+    this.handle(value, this.#first, this.#firstCall);
+  }
+
+  protected handle(value: unknown, handler: Handler, call: PlainCall): void {
+    call.timestamp = this.#context.scope.timestamp;
+    try {
+      handler(value as never, call as never);
+    } catch (error) {
+      handleUserError(this.#context, value, error);
+    }
+  }
+
+  restore(row: RestoredRow): void {
+    if (!this.#state.has(row.stateName)) throw unknownState(this.#context.node.id, row.stateName);
+    this.#state.restore(row);
+  }
+
+  async open(): Promise<void> {
+    this.#state.restored?.();
+    await callUser(this.#context, 'open', () => this.#function.open?.(functionContext(this.#context)));
+  }
+
+  advanceWatermark(watermark: number): boolean {
+    this.#firstCall.watermark = watermark;
+    return true;
+  }
+
+  freeze(checkpointId: number): SnapshotTask | null {
+    return this.#state.freeze(checkpointId);
+  }
+
+  checkpointCompleted(checkpointId: number): void {
+    this.#state.checkpointCompleted(checkpointId);
+  }
+
+  /** Reserved rows repeat what no completed checkpoint has. */
+  checkpointAborted(_checkpointId: number): void {}
+
+  async close(): Promise<void> {
+    await callUser(this.#context, 'close', () => this.#function.close?.());
+  }
+}
+
+class TwoInputPlainOperator<Kind extends OperatorKind> extends PlainProcessOperator<Kind> {
+  readonly #second: { readonly handler: Handler; readonly call: PlainCall };
+
+  constructor(
+    context: OperatorContext<Kind>,
+    process: Lifecycle,
+    state: ReservedState,
+    inputs: readonly [{ handler: Handler; call: PlainCall }, { handler: Handler; call: PlainCall }],
+  ) {
+    super(context, process, state, inputs[0]);
+    this.#second = inputs[1];
+  }
+
+  emitSecond(value: unknown): void {
+    this.handle(value, this.#second.handler, this.#second.call);
+  }
+
+  override advanceWatermark(watermark: number): boolean {
+    this.#second.call.watermark = watermark;
+    return super.advanceWatermark(watermark);
+  }
+}
+
+/** Which subtask an operator is. */
+export function placeOf({ node, subtaskIndex, parallelism }: AnyOperatorContext): SubtaskPlace {
+  return { operatorId: node.id, subtaskIndex, parallelism };
+}
+
+/** `stream.process({ state, onRecord })` */
+export function createPlainProcessOperator(context: OperatorContext<'plain-process'>): Operator {
+  const process = context.functions.process as unknown as ProcessFunction<unknown, unknown, Record<never, never>>;
+  const lists = new OperatorLists(process.state ?? {}, placeOf(context));
+  const call = new PlainCall(context, lists.handles, {});
+  const handler: Handler = (value, given) => process.onRecord(value, given);
+  return new PlainProcessOperator(context, process, lists, { handler, call });
+}
+
+/** `first.connect(second).process({ state, onFirst, onSecond })` */
+export function createPlainCoProcessOperator(context: OperatorContext<'plain-co-process'>): Operator {
+  const process = context.functions.process as unknown as CoProcessFunction<
+    unknown,
+    unknown,
+    unknown,
+    Record<never, never>
+  >;
+  const lists = new OperatorLists(process.state ?? {}, placeOf(context));
+  const call = new PlainCall(context, lists.handles, {});
+  return new TwoInputPlainOperator(context, process, lists, [
+    { handler: (value, given) => process.onFirst(value, given), call },
+    { handler: (value, given) => process.onSecond(value, given), call },
+  ]);
+}
+
+/** `stream.connect(rules.broadcast()).process({ broadcastState, onRecord, onBroadcast })` */
+export function createPlainBroadcastOperator(context: OperatorContext<'plain-broadcast-process'>): Operator {
+  const process = context.functions.process as unknown as BroadcastProcessFunction<
+    unknown,
+    unknown,
+    unknown,
+    Record<never, never>
+  >;
+  const maps = new BroadcastMaps(process.broadcastState, placeOf(context));
+  return new TwoInputPlainOperator(context, process, maps, [
+    {
+      handler: (value, given) => process.onRecord(value, given),
+      call: new PlainCall(context, {}, maps.readonlyHandles),
+    },
+    {
+      handler: (value, given) => process.onBroadcast(value, given),
+      call: new PlainCall(context, {}, maps.handles),
+    },
+  ]);
+}
