@@ -128,6 +128,9 @@ function checkSink(node: LogicalNode, mode: ChangelogMode, from: string, invalid
   invalid(node, `(sink '${sink.kind}') takes new records only, but ${from} is an updating stream (${mode}); ${remedy}`);
 }
 
+/** All changes that leave a subtask for a row go the same way. `forward` is refused elsewhere where the parallelism differs. */
+const oneWay: ReadonlySet<LogicalInput['partitioner']> = new Set(['hash', 'broadcast', 'global', 'forward']);
+
 /** Changes of one row keep their order on one way only. */
 function checkWay(
   node: LogicalNode,
@@ -136,12 +139,14 @@ function checkWay(
   parallelism: readonly number[],
   invalid: Invalid,
 ): void {
-  if (modeOfEnd(end) === 'append' || end.partitioner === 'hash' || end.partitioner === 'broadcast') return;
+  if (modeOfEnd(end) === 'append' || oneWay.has(end.partitioner)) return;
   const from = parallelism[end.node.ordinal] as number;
   const to = parallelism[node.ordinal] as number;
   if (to === 1 || (end.partitioner === 'auto' && from === to)) return;
   const why =
-    end.partitioner === 'auto' ? `'${ids[end.node.ordinal]}' has parallelism ${from}, it has ${to}` : 'a rebalance()';
+    end.partitioner === 'auto'
+      ? `'${ids[end.node.ordinal]}' has parallelism ${from}, it has ${to}`
+      : `a ${end.partitioner} partitioner`;
   invalid(
     node,
     `reads the updating stream '${ids[end.node.ordinal]}' over ways that overtake each other (${why}), so that changes of one row would lose their order; use the same parallelism, or 1`,

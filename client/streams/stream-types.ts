@@ -197,8 +197,8 @@ export interface Stream<T> {
   /** Keeps each record in the subtask of the same index; refused where the parallelism differs. */
   forward(): Stream<T>;
   /**
-   * Gives each record to the subtask that `partition(key, partitionCount)` says: a whole number of 0 to `partitionCount - 1`. Both functions must
-   * be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
+   * Gives each record to the subtask that `partition(key, partitionCount)` says: a whole number of 0 to
+   * `partitionCount - 1`. Both functions must be pure; what they throw or get wrong fails the attempt. This does not group by key: state needs `keyBy`.
    */
   partitionCustom<K>(keyOf: (value: Readonly<T>) => K, partition: PartitionFunction<K>): Stream<T>;
   /** Records that are changes become a stream of changes: `kindOf` says of each what it is. */
