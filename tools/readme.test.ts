@@ -65,7 +65,7 @@ describe('the packed package', () => {
       expect(packedFiles).toContain(path);
     }
     const unwanted = packedFiles.filter((path) =>
-      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\/|^dist\/(benchmarks|cluster-tests|testing)\//.test(
+      /\.test\.|test-support|\.build-stamp|^(tools|examples|cli)\/|^dist\/(benchmarks|cluster-tests|testing\/(simulator|exchange))\//.test(
         path,
       ),
     );
