@@ -41,10 +41,18 @@ async function* writtenRows(directory: string): AsyncIterable<Row> {
   }
 }
 
-/** The rows that no later one of the same key replaced. */
+/** Row kinds of a change, as in {@link ResultRow}. */
+const updateBefore = 1;
+const removed = 3;
+
+/** The rows that no later one of the same key replaced or took away. */
 function lastByKey(rows: readonly ResultRow[], key: readonly string[]): Iterable<Row> {
   const last = new Map<string, Row>();
-  for (const [, row] of rows) last.set(key.map((column) => String(row[column])).join('\n'), row);
+  for (const [rowKind, row] of rows) {
+    const text = key.map((column) => String(row[column])).join('\n');
+    if (rowKind === removed) last.delete(text);
+    else if (rowKind !== updateBefore) last.set(text, row);
+  }
   return last.values();
 }
 

@@ -28,7 +28,7 @@ const tables = {
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** A database with the events of a run; a line of it may be as long as its file. */
+/** A database with the events of a run. */
 export class EventTables {
   readonly #connection: DuckDBConnection;
   readonly #directory: string;
@@ -55,7 +55,7 @@ export class EventTables {
   }
 
   async numbers(sql: string): Promise<readonly number[]> {
-    const rows = await (await this.#connection.runAndReadAll(sql)).getRows();
+    const rows = (await this.#connection.runAndReadAll(sql)).getRows();
     return (rows[0] ?? []).map(Number);
   }
 
