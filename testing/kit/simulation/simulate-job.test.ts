@@ -92,7 +92,7 @@ describe('simulateJob', () => {
 
   test.each([
     ['Date.now()', () => Date.now()],
-    ['new Date()', () => new Date().valueOf()],
+    ['new Date()', () => Date.parse(new Date().toISOString())],
   ])('names the operator that reads the clock by %s', async (call, read) => {
     const job = jobOf((stream) => stream.map((reading) => ({ ...reading, at: read() })).uid('stamp'));
     const result = await simulateJob(job, { inputs: { readings }, seeds });
