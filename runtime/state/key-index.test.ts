@@ -12,6 +12,28 @@ const key = fc.oneof<fc.Arbitrary<Key>[]>(
   fc.constantFrom('\uffee', '\ud83d\ude00', '\ud800', 'longer than thirteen'),
   fc.bigInt({ min: -3n, max: 3n }),
   fc.tuple(fc.integer({ min: 0, max: 2 }), fc.boolean()),
+  fc.array(
+    fc.oneof<fc.Arbitrary<Key>[]>(
+      fc.constantFrom(
+        -0,
+        0,
+        1,
+        0.5,
+        Number.NaN,
+        2 ** 32,
+        '0',
+        '',
+        'a',
+        '\ud800',
+        'longer than thirteen',
+        true,
+        false,
+        0n,
+      ),
+      fc.tuple(fc.constantFrom(0, 'a')),
+    ),
+    { maxLength: 3 },
+  ),
 );
 const textOf = (part: Key): string => Buffer.from(encodeKeyToBytes(part)).toString('hex');
 
@@ -50,6 +72,28 @@ describe('key index', () => {
       slots.delete(number * 7);
     }
     for (let number = 0; number < 5000; number++) expect(index.find(number * 7)).toBe(slots.get(number * 7) ?? -1);
+  });
+
+  test('finds every tuple after growth and removals in a dense table', () => {
+    const index = new KeyIndex(8);
+    const slots = new Map<number, number>();
+    const tuple = (number: number): Key => [`channel-${number % 70}`, number, number % 2 === 0];
+    for (let number = 0; number < 5000; number++) slots.set(number, index.insert(tuple(number)));
+    for (let number = 0; number < 5000; number += 3) {
+      index.remove(slots.get(number) as number);
+      slots.delete(number);
+    }
+    for (let number = 0; number < 5000; number++) expect(index.find(tuple(number))).toBe(slots.get(number) ?? -1);
+  });
+
+  test('keeps its own copy of a tuple that its owner changes', () => {
+    const index = new KeyIndex(8);
+    const tuple = [1, 'two'];
+    const slot = index.insert(tuple);
+    tuple[0] = 9;
+    expect(index.find([1, 'two'])).toBe(slot);
+    expect(index.keyAt(slot)).toEqual([1, 'two']);
+    expect(index.find(tuple)).toBe(-1);
   });
 
   test('keeps its own copy of a key that its owner changes', () => {

@@ -1,6 +1,7 @@
 /**
  * Key → slot: a slot is a small integer that indexes every column of a table. Numbers live in an open-addressing table of
- * typed arrays (no object, no boxed number per key), strings in a `Map`, all other keys in a `Map` by their encoded form.
+ * typed arrays (no object, no boxed number per key), strings in a `Map`, flat tuples in a table over the hash of their parts
+ * (`TupleIndex`), all other keys in a `Map` by their encoded form.
  *
  * The index owns slots: it hands out free ones first, so columns stay dense. Keys that enter are copies: a kept slice of a
  * batch would pin the whole batch.
@@ -9,8 +10,9 @@ import { ByteWriter } from '../../core/codec/byte-sink.ts';
 import { decodeKey, encodeKey } from '../../core/codec/key-codec.ts';
 import { ownString } from '../../core/codec/own.ts';
 import type { Key } from '../../core/operators.ts';
+import { notSimple, ownTuple, tupleHash, TupleIndex } from './tuple-index.ts';
 
-const keyKind = { free: 0, number: 1, string: 2, encoded: 3 } as const;
+const keyKind = { free: 0, number: 1, string: 2, encoded: 3, tuple: 4 } as const;
 
 /** Stands for the map of a table that has no string key (yet); never written. */
 const noStrings = new Map<string, number>();
@@ -53,6 +55,7 @@ export class KeyIndex {
   #bucketShift: number;
   #numberCount = 0;
   #strings: Map<string, number> = noStrings;
+  #tuples: TupleIndex | null = null;
   #encoded: Map<string, number> | null = null;
   readonly #free: number[] = [];
 
@@ -70,7 +73,7 @@ export class KeyIndex {
   /** The slot of a key, or -1. @throws EngineError KEY_NOT_SUPPORTED */
   find(key: Key): number {
     if (typeof key === 'number' && key === key) return this.#findNumber(key);
-    if (typeof key !== 'string') return this.#findEncoded(key);
+    if (typeof key !== 'string') return this.#findOther(key);
     const slot = this.#strings.get(key);
     return slot === undefined ? -1 : slot;
   }
@@ -81,7 +84,7 @@ export class KeyIndex {
     this.size++;
     if (typeof key === 'number' && key === key) this.#insertNumber(key, slot);
     else if (typeof key === 'string') this.#insertString(key, slot);
-    else this.#insertEncoded(key, slot);
+    else this.#insertOther(key, slot);
     return slot;
   }
 
@@ -90,6 +93,7 @@ export class KeyIndex {
     const kind = this.#kinds[slot];
     if (kind === keyKind.number) this.#removeNumber(slot);
     else if (kind === keyKind.string) this.#strings.delete(this.#objects?.[slot] as string);
+    else if (kind === keyKind.tuple) this.#tuples?.remove(slot);
     else this.#encoded?.delete(encodedText(this.keyAt(slot)));
     if (this.#objects !== null) this.#objects[slot] = undefined;
     this.#kinds[slot] = keyKind.free;
@@ -189,9 +193,21 @@ export class KeyIndex {
     this.#keepObject(owned, slot, keyKind.string);
   }
 
-  #findEncoded(key: Key): number {
+  #findOther(key: Key): number {
+    const hash = tupleHash(key);
+    if (hash !== notSimple) return this.#tuples === null ? -1 : this.#tuples.find(key, hash);
+    // Encoded even where there is nothing to find: a key that is refused is refused here.
     const text = encodedText(key);
     return this.#encoded?.get(text) ?? -1;
+  }
+
+  #insertOther(key: Key, slot: number): void {
+    const hash = tupleHash(key);
+    if (hash === notSimple) return this.#insertEncoded(key, slot);
+    const owned = ownTuple(key);
+    this.#tuples ??= new TupleIndex();
+    this.#tuples.insert(owned, hash, slot);
+    this.#keepObject(owned, slot, keyKind.tuple);
   }
 
   #insertEncoded(key: Key, slot: number): void {
