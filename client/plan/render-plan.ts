@@ -26,7 +26,7 @@ function vertexLines(graph: JobGraph, vertex: JobVertex, index: number): string[
   for (const edge of graph.edges.filter((candidate) => candidate.targetVertex === vertex.id)) {
     const source = graph.vertices.find((candidate) => candidate.id === edge.sourceVertex);
     const operator = source?.operators[edge.sourceOperatorIndex]?.id ?? edge.sourceVertex;
-    const side = edge.targetInput === 1 ? ' (side input)' : '';
+    const side = edge.targetInput === 1 ? secondInputWords(vertex) : '';
     lines.push(`   ← ${edge.partitioner} from ${operator}${tagged(edge.sourceTag)}${side}`);
   }
   for (const operator of vertex.operators) lines.push(`   ${operatorLine(vertex, operator)}`);
@@ -42,6 +42,8 @@ function operatorLine(vertex: JobVertex, operator: OperatorNode): string {
   return `${operator.id}: ${operator.kind}${state}${chaining}${from} ${canonicalJson(operator.config)}${tuning}`;
 }
 
+const secondInputWords = (vertex: JobVertex): string =>
+  vertex.operators[0]?.kind === 'broadcast-input' ? ' (side input)' : ' (second input)';
 const chainingWords = { 'new-chain': ', starts a chain', alone: ', chained to nothing' } as const;
 const tagged = (tag: string | null): string => (tag === null ? '' : ` [${tag}]`);
 const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
