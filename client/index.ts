@@ -27,21 +27,10 @@ export type {
   UpdatingAggregateOptions,
   UpdatingTopNOptions,
 } from './streams/changelog-types.ts';
-export type {
-  FunctionObject,
-  KeyedResult,
-  KeyedStream,
-  OperatorSettings,
-  OperatorStream,
-  ReduceObject,
-  SideInputStream,
-  SinkHandle,
-  SourceStream,
-  Stream,
-  WindowedStream,
-  WindowResult,
-  WindowStream,
-} from './streams/stream-types.ts';
+export type { FunctionObject, ReduceObject } from './streams/function-types.ts';
+export type { KeyedResult, KeyedStream } from './streams/keyed-types.ts';
+export type { SideInputStream } from './streams/side-input-types.ts';
+export type { OperatorSettings, OperatorStream, SinkHandle, SourceStream, Stream } from './streams/stream-types.ts';
 export type { AsyncOptions, AsyncRetry } from './streams/async-types.ts';
 export {
   type AlignmentOptions,
@@ -53,7 +42,14 @@ export {
   type TimeSettings,
   type TimestampOptions,
 } from './streams/watermarks.ts';
-export type { CoGroupedStream, GeneralWindowedStream, WindowJoinOptions } from './streams/window-types.ts';
+export type {
+  CoGroupedStream,
+  GeneralWindowedStream,
+  WindowedStream,
+  WindowJoinOptions,
+  WindowResult,
+  WindowStream,
+} from './streams/window-types.ts';
 export { countEvictor, deltaEvictor, type EvictorOptions, timeEvictor } from './windows/evictors.ts';
 export {
   continuousEventTime,

@@ -152,7 +152,7 @@ describe('planning refuses', () => {
     [
       'a join with a stream that has no key',
       (env) => keyed(env).windowJoin(env.from(testSource<Reading>()) as never, tumbling(2), {}, (a) => a),
-      /another stream with a key/,
+      /windowJoin needs a keyed stream/,
     ],
     [
       'a co-group without a function',

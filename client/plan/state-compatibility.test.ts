@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { compareState, type StateVerdict } from '../../core/graph/state-compatibility.ts';
 import {
   count,
+  countEvictor,
+  countTrigger,
   defineJob,
   type JobEnvironment,
   type JobGraph,
@@ -122,5 +124,181 @@ describe('state of a changed job', () => {
       reason: expect.stringMatching(/derived.*uid/),
     });
     expect(allRestored(changed({ processUid: null }, { processUid: null }))).toBe(true);
+  });
+});
+
+/** Plans of one operator under the id `it`, before and after a change of its options. */
+type Streams = ReturnType<typeof keyedReadings>;
+const keyedReadings = (env: JobEnvironment, uid: string) =>
+  env
+    .from(testSource<Reading>(), { uid })
+    .withTimestamps((r) => r.time, { outOfOrderness: 0 })
+    .uid(`${uid}-times`)
+    .keyBy((r) => r.sensor);
+const verdictOfOne = (before: (left: Streams, right: Streams) => void, after: typeof before): StateVerdict => {
+  const plan = (define: typeof before): JobGraph =>
+    defineJob('one', (env) => define(keyedReadings(env, 'left'), keyedReadings(env, 'right'))).plan({}).graph;
+  return verdictOf(compareState(plan(before), plan(after)), 'it') as StateVerdict;
+};
+const window = tumbling(minutes(1));
+const one = countTrigger<Reading>(1);
+const both = (left: Reading | null, right: Reading | null) => ({ left, right });
+
+interface Change {
+  readonly before: (left: Streams, right: Streams) => void;
+  readonly after: (left: Streams, right: Streams) => void;
+}
+
+describe('state of an operator whose options changed', () => {
+  test.each<[string, Change]>([
+    [
+      'a time to live is longer',
+      {
+        before: (left) =>
+          left
+            .dedup({ keep: 'last', ttl: minutes(1) })
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .dedup({ keep: 'last', ttl: minutes(5) })
+            .uid('it')
+            .print(),
+      },
+    ],
+    [
+      'an evictor keeps more',
+      {
+        before: (left) =>
+          left
+            .window(window)
+            .trigger(one)
+            .evictor(countEvictor(2))
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .window(window)
+            .trigger(one)
+            .evictor(countEvictor(9))
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+      },
+    ],
+    [
+      'a window function declares one state more',
+      {
+        before: (left) =>
+          left
+            .window(window)
+            .process({ onWindow: () => {} })
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .window(window)
+            .process({ state: { more: valueState<number>() }, onWindow: () => {} })
+            .uid('it')
+            .print(),
+      },
+    ],
+    [
+      'late records of the second stream of a join are read',
+      {
+        before: (left, right) => left.windowJoin(right, window, {}, both).uid('it').print(),
+        after: (left, right) => {
+          const joined = left.windowJoin(right, window, {}, both).uid('it');
+          joined.print();
+          joined.lateSecond().print();
+        },
+      },
+    ],
+    [
+      'answers of calls come in another order and a timeout is handled otherwise',
+      {
+        before: (left) =>
+          left
+            .reduce((a) => a)
+            .asyncMap((r) => Promise.resolve(r))
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .reduce((a) => a)
+            .asyncMap((r) => Promise.resolve(r), { order: 'unordered', onTimeout: 'skip', capacity: 7 })
+            .uid('it')
+            .print(),
+      },
+    ],
+  ])('is restored when %s', (_, { before, after }) => {
+    expect(verdictOfOne(before, after)).toMatchObject({ verdict: 'restore' });
+  });
+
+  test.each<[string, Change, RegExp]>([
+    [
+      'there is a time to live where there was none',
+      {
+        before: (left) => left.dedup({ keep: 'last' }).uid('it').print(),
+        after: (left) =>
+          left
+            .dedup({ keep: 'last', ttl: minutes(5) })
+            .uid('it')
+            .print(),
+      },
+      /its ttlMs was null and is 300000/,
+    ],
+    [
+      'windows keep their records for an evictor',
+      {
+        before: (left) =>
+          left
+            .window(window)
+            .trigger(one)
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .window(window)
+            .trigger(one)
+            .evictor(countEvictor(2))
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+      },
+      /its evictor was null/,
+    ],
+    [
+      'a trigger counts to another number',
+      {
+        before: (left) =>
+          left
+            .window(window)
+            .trigger(one)
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+        after: (left) =>
+          left
+            .window(window)
+            .trigger(countTrigger(2))
+            .reduce((a) => a)
+            .uid('it')
+            .print(),
+      },
+      /its trigger was/,
+    ],
+    [
+      'the bounds of an interval join changed',
+      {
+        before: (left, right) => left.intervalJoin(right, { lower: 0, upper: 5 }, both).uid('it').print(),
+        after: (left, right) => left.intervalJoin(right, { lower: 0, upper: 9 }, both).uid('it').print(),
+      },
+      /its upperMs was 5 and is 9/,
+    ],
+  ])('is refused when %s', (_, { before, after }, reason) => {
+    expect(verdictOfOne(before, after)).toMatchObject({ verdict: 'refused', reason: expect.stringMatching(reason) });
   });
 });

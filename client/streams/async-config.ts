@@ -1,8 +1,9 @@
 /** Checks the options of an asynchronous operator and lays them out as config, tuning and functions of its node. */
 import { EngineError } from '../../core/errors.ts';
-import type { AsyncFunction, OperatorFunctions, UserFunction } from '../../core/operators.ts';
+import type { AsyncFunction, UserFunction } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { AsyncOptions, AsyncRetry } from './async-types.ts';
+import type { NodeParts } from './build-site.ts';
 import { checkCount, checkDuration, checkFunction, checkUserFunction } from './checks.ts';
 import { printedAs } from './printed-as.ts';
 
@@ -11,19 +12,15 @@ export const asyncCapacityDefault = 100;
 export const asyncCapacityMax = 100_000;
 export const asyncTimeoutMsDefault = 10_000;
 
-/** What `asyncMap` (or `asyncFlatMap`, when `flat`) adds to the graph. */
-export interface AsyncNode {
-  readonly functions: Extract<OperatorFunctions, { kind: 'async-map' }>;
-  readonly config: JsonObject;
-  readonly tuning: JsonObject;
-}
-
-/** @throws EngineError JOB_INVALID for an option that makes no sense */
-export function asyncNode<T, Result>(
+/**
+ * What `asyncMap` (or `asyncFlatMap`, when `flat`) adds to the graph.
+ * @throws EngineError JOB_INVALID for an option that makes no sense
+ */
+export function asyncParts<T, Result>(
   call: UserFunction<AsyncFunction<T, Result>>,
   options: AsyncOptions<T, Result>,
   flat: boolean,
-): AsyncNode {
+): NodeParts {
   const what = flat ? 'asyncFlatMap' : 'asyncMap';
   checkUserFunction(call, what);
   if (typeof options !== 'object' || options === null)

@@ -2,8 +2,7 @@
 import type { AggregateSet } from '../../core/aggregate.ts';
 import type { ChangeKind } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
-import type { IntervalJoinContext, KeySelector, OperatorFunctions } from '../../core/operators.ts';
-import type { JsonObject } from '../../core/plain-data.ts';
+import type { IntervalJoinContext, KeySelector } from '../../core/operators.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
 import type {
   DedupOptions,
@@ -13,13 +12,8 @@ import type {
   UpdatingAggregateOptions,
   UpdatingTopNOptions,
 } from './changelog-types.ts';
+import type { NodeParts } from './build-site.ts';
 import { checkCount, checkDuration, checkFunction } from './checks.ts';
-
-/** What a node is made of, besides its inputs. */
-export interface NodeParts {
-  readonly functions: OperatorFunctions;
-  readonly config: JsonObject;
-}
 
 function invalid(message: string): EngineError {
   return new EngineError('JOB_INVALID', message);

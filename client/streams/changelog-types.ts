@@ -5,7 +5,8 @@
 import type { ChangelogMode } from '../../core/changelog.ts';
 import type { FilterFunction, FlatMapFunction, Key, MapFunction } from '../../core/operators.ts';
 import type { Duration } from '../durations.ts';
-import type { FunctionObject, OperatorStream, Stream } from './stream-types.ts';
+import type { FunctionObject } from './function-types.ts';
+import type { OperatorStream, Stream } from './stream-types.ts';
 
 /**
  * A stream of changes of a table. `map`, `filter` and `flatMap` keep what kind of change each record is; operators that take new

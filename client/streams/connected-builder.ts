@@ -9,7 +9,8 @@ import type {
 } from '../../core/operators.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
-import type { LogicalGraph, LogicalNode, StreamEnd } from '../plan/logical-graph.ts';
+import type { StreamEnd } from '../plan/logical-graph.ts';
+import { addStream, type BuildSite } from './build-site.ts';
 import { checkFunction } from './checks.ts';
 import type {
   BroadcastConnectedStream,
@@ -25,14 +26,6 @@ import {
 } from './process-config.ts';
 import type { OperatorStream } from './stream-types.ts';
 
-/** Two streams and what makes a stream of a node. */
-export interface ConnectedEnds {
-  readonly graph: LogicalGraph;
-  readonly first: readonly StreamEnd[];
-  readonly second: readonly StreamEnd[];
-  readonly streamOf: <Out>(node: LogicalNode) => OperatorStream<Out>;
-}
-
 type FunctionsOf<Kind extends OperatorKind> = Extract<OperatorFunctions, { kind: Kind }>;
 type ConnectedKind =
   | 'co-process'
@@ -42,14 +35,11 @@ type ConnectedKind =
   | 'plain-broadcast-process';
 
 function addConnected<Kind extends ConnectedKind, Out>(
-  { graph, first, second, streamOf }: ConnectedEnds,
+  site: BuildSite,
   functions: FunctionsOf<Kind>,
   config: JsonObject,
 ): OperatorStream<Out> {
-  const inputs = [...first.map((end) => ({ ...end, input: 0 })), ...second.map((end) => ({ ...end, input: 1 }))];
-  return streamOf(
-    graph.add({ kind: (functions as OperatorFunctions).kind as ConnectedKind, inputs, functions, config }),
-  );
+  return addStream<Out, never>(site, { functions, config });
 }
 
 interface Keys {
@@ -67,30 +57,30 @@ function asFlatMap(map: MapFunction<never, unknown>): AnyFlatMap {
 }
 
 function flatMapOf<Out>(
-  ends: ConnectedEnds,
+  site: BuildSite,
   flatMap: AnyFlatMap,
   flatMapSecond: AnyFlatMap,
   keys: Keys | null,
 ): OperatorStream<Out> {
-  return addConnected(ends, { kind: 'co-flat-map', flatMap, flatMapSecond, ...(keys ?? {}) }, {});
+  return addConnected(site, { kind: 'co-flat-map', flatMap, flatMapSecond, ...(keys ?? {}) }, {});
 }
 
 class Connected<First, Second> implements ConnectedStream<First, Second> {
-  readonly #ends: ConnectedEnds;
+  readonly #site: BuildSite;
 
-  constructor(ends: ConnectedEnds) {
-    this.#ends = ends;
+  constructor(site: BuildSite) {
+    this.#site = site;
   }
 
   map<Out>(first: MapFunction<First, Out>, second: MapFunction<Second, Out>): OperatorStream<Out> {
     const functions = [first, second].map((map) => asFlatMap(checkFunction(map, 'connect(...).map') as never));
-    return flatMapOf(this.#ends, functions[0] as AnyFlatMap, functions[1] as AnyFlatMap, null);
+    return flatMapOf(this.#site, functions[0] as AnyFlatMap, functions[1] as AnyFlatMap, null);
   }
 
   flatMap<Out>(first: FlatMapFunction<First, Out>, second: FlatMapFunction<Second, Out>): OperatorStream<Out> {
     checkFunction(first, 'connect(...).flatMap');
     checkFunction(second, 'connect(...).flatMap');
-    return flatMapOf(this.#ends, first as AnyFlatMap, second as AnyFlatMap, null);
+    return flatMapOf(this.#site, first as AnyFlatMap, second as AnyFlatMap, null);
   }
 
   keyBy<const K extends Key>(
@@ -99,102 +89,102 @@ class Connected<First, Second> implements ConnectedStream<First, Second> {
   ): KeyedConnectedStream<First, Second, K> {
     checkFunction(keyOfFirst, 'connect(...).keyBy');
     checkFunction(keyOfSecond, 'connect(...).keyBy');
-    const { first, second } = this.#ends;
+    const { first, second } = this.#site;
     if ([...first, ...second].some((end) => end.partitioner !== 'auto')) {
       throw new EngineError(
         'JOB_INVALID',
         'connect(...).keyBy decides where records go; remove rebalance() or broadcast() before it',
       );
     }
-    const ends = { ...this.#ends, first: hashed(first), second: hashed(second) };
-    return connectKeyed<First, Second, K>(ends, keyOfFirst, keyOfSecond);
+    const site = { ...this.#site, first: hashed(first), second: hashed(second) };
+    return connectKeyed<First, Second, K>(site, keyOfFirst, keyOfSecond);
   }
 
   process<Out>(first: unknown, second?: unknown): OperatorStream<Out> {
     const process = (second ?? first) as FunctionsOf<'plain-co-process'>['process'];
-    return addConnected(this.#ends, { kind: 'plain-co-process', process }, plainCoProcessConfig(process));
+    return addConnected(this.#site, { kind: 'plain-co-process', process }, plainCoProcessConfig(process));
   }
 }
 
 const hashed = (ends: readonly StreamEnd[]): StreamEnd[] => ends.map((end) => ({ ...end, partitioner: 'hash' }));
 
 class KeyedConnected<First, Second, K extends Key> implements KeyedConnectedStream<First, Second, K> {
-  readonly #ends: ConnectedEnds;
+  readonly #site: BuildSite;
   readonly #keys: Keys;
 
-  constructor(ends: ConnectedEnds, keys: Keys) {
-    this.#ends = ends;
+  constructor(site: BuildSite, keys: Keys) {
+    this.#site = site;
     this.#keys = keys;
   }
 
   map<Out>(first: MapFunction<First, Out>, second: MapFunction<Second, Out>): OperatorStream<Out> {
     const functions = [first, second].map((map) => asFlatMap(checkFunction(map, 'connect(...).map') as never));
-    return flatMapOf(this.#ends, functions[0] as AnyFlatMap, functions[1] as AnyFlatMap, this.#keys);
+    return flatMapOf(this.#site, functions[0] as AnyFlatMap, functions[1] as AnyFlatMap, this.#keys);
   }
 
   flatMap<Out>(first: FlatMapFunction<First, Out>, second: FlatMapFunction<Second, Out>): OperatorStream<Out> {
     checkFunction(first, 'connect(...).flatMap');
     checkFunction(second, 'connect(...).flatMap');
-    return flatMapOf(this.#ends, first as AnyFlatMap, second as AnyFlatMap, this.#keys);
+    return flatMapOf(this.#site, first as AnyFlatMap, second as AnyFlatMap, this.#keys);
   }
 
   process<Out>(first: unknown, second?: unknown): OperatorStream<Out> {
     const process = (second ?? first) as FunctionsOf<'co-process'>['process'];
-    return addConnected(this.#ends, { kind: 'co-process', ...this.#keys, process }, coProcessConfig(process));
+    return addConnected(this.#site, { kind: 'co-process', ...this.#keys, process }, coProcessConfig(process));
   }
 }
 
 class BroadcastConnected<Main, Broadcast> implements BroadcastConnectedStream<Main, Broadcast> {
-  readonly #ends: ConnectedEnds;
+  readonly #site: BuildSite;
 
-  constructor(ends: ConnectedEnds) {
-    this.#ends = ends;
+  constructor(site: BuildSite) {
+    this.#site = site;
   }
 
   process<Out>(first: unknown, second?: unknown): OperatorStream<Out> {
     const process = (second ?? first) as FunctionsOf<'plain-broadcast-process'>['process'];
     const config = plainBroadcastProcessConfig(process);
-    return addConnected(this.#ends, { kind: 'plain-broadcast-process', process }, config);
+    return addConnected(this.#site, { kind: 'plain-broadcast-process', process }, config);
   }
 }
 
 class KeyedBroadcastConnected<Main, Broadcast, K extends Key>
   implements KeyedBroadcastConnectedStream<Main, Broadcast, K>
 {
-  readonly #ends: ConnectedEnds;
+  readonly #site: BuildSite;
   readonly #keyOf: KeySelector<never>;
 
-  constructor(ends: ConnectedEnds, keyOf: KeySelector<never>) {
-    this.#ends = ends;
+  constructor(site: BuildSite, keyOf: KeySelector<never>) {
+    this.#site = site;
     this.#keyOf = keyOf;
   }
 
   process<Out>(first: unknown, second?: unknown): OperatorStream<Out> {
     const process = (second ?? first) as FunctionsOf<'broadcast-process'>['process'];
     const config = broadcastProcessConfig(process);
-    return addConnected(this.#ends, { kind: 'broadcast-process', keyOf: this.#keyOf, process }, config);
+    return addConnected(this.#site, { kind: 'broadcast-process', keyOf: this.#keyOf, process }, config);
   }
 }
 
-export function connectStreams<First, Second>(ends: ConnectedEnds): ConnectedStream<First, Second> {
-  return new Connected(ends);
+export function connectStreams<First, Second>(site: BuildSite): ConnectedStream<First, Second> {
+  return new Connected(site);
 }
 
 export function connectKeyed<First, Second, K extends Key>(
-  ends: ConnectedEnds,
+  site: BuildSite,
   keyOf: KeySelector<First, K>,
   keyOfSecond: KeySelector<Second, K>,
 ): KeyedConnectedStream<First, Second, K> {
-  return new KeyedConnected(ends, { keyOf, keyOfSecond });
+  return new KeyedConnected(site, { keyOf, keyOfSecond });
 }
 
-export function connectBroadcast<Main, Broadcast>(ends: ConnectedEnds): BroadcastConnectedStream<Main, Broadcast> {
-  return new BroadcastConnected(ends);
+export function connectBroadcast<Main, Broadcast>(site: BuildSite): BroadcastConnectedStream<Main, Broadcast> {
+  return new BroadcastConnected(site);
 }
 
 export function connectKeyedBroadcast<Main, Broadcast, K extends Key>(
-  ends: ConnectedEnds,
+  site: BuildSite,
   keyOf: KeySelector<Main, K>,
 ): KeyedBroadcastConnectedStream<Main, Broadcast, K> {
-  return new KeyedBroadcastConnected(ends, keyOf);
+  return new KeyedBroadcastConnected(site, keyOf);
 }

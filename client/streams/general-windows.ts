@@ -4,7 +4,7 @@
  */
 import type { AggregateSet } from '../../core/aggregate.ts';
 import { EngineError } from '../../core/errors.ts';
-import type { KeySelector, OperatorFunctions, ReduceFunction } from '../../core/operators.ts';
+import type { KeySelector, ReduceFunction } from '../../core/operators.ts';
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
 import type {
@@ -19,6 +19,7 @@ import type { WindowDefinition } from '../../core/windows.ts';
 import { countEvictor } from '../windows/evictors.ts';
 import { countTrigger, eventTimeTrigger, processingTimeTrigger, purging } from '../windows/triggers.ts';
 import { aggregatesConfig } from './aggregates-config.ts';
+import type { NodeParts } from './build-site.ts';
 import { checkFunction, checkId } from './checks.ts';
 import { checkLateness } from './window-checks.ts';
 import { checkWindow, windowConfig } from './windows.ts';
@@ -40,11 +41,6 @@ export interface WindowBody {
   readonly aggregates?: AggregateSet<never>;
   readonly windowFunction?: AnyWindowFunction;
   readonly resultOf?: ResultOf;
-}
-
-export interface PlannedOperator {
-  readonly functions: OperatorFunctions;
-  readonly config: JsonObject;
 }
 
 /** True when the windows of the fast path can do it: aggregates and nothing else. */
@@ -78,7 +74,7 @@ export function checkEvictor<T>(evictor: T): T {
 }
 
 /** @throws EngineError JOB_INVALID when the parts do not go together */
-export function planWindow(keyOf: KeySelector<never>, settings: WindowSettings, body: WindowBody): PlannedOperator {
+export function planWindow(keyOf: KeySelector<never>, settings: WindowSettings, body: WindowBody): NodeParts {
   const { window, allowedLatenessMs } = settings;
   const { trigger, evictor } = completed(settings);
   checkMergeable(window, trigger);
@@ -128,7 +124,7 @@ export function planCoGroup(
   keyOfSecond: KeySelector<never>,
   definition: WindowDefinition<never>,
   body: CoGroupBody,
-): PlannedOperator {
+): NodeParts {
   const { coGroup, join, type } = body;
   const what = join === null ? 'coGroup' : 'windowJoin';
   checkFunction(coGroup ?? join, what);

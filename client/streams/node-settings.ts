@@ -1,6 +1,7 @@
 /** What the settings of an operator do to its node, for streams and sinks alike. */
 import type { LogicalNode } from '../plan/logical-graph.ts';
 import { checkCount, checkId, checkName } from './checks.ts';
+import type { SinkHandle } from './stream-types.ts';
 
 export function setUid(node: LogicalNode, id: string): void {
   node.change().uid = checkId(id, 'uid');
@@ -25,4 +26,43 @@ export function startNewChain(node: LogicalNode): void {
 
 export function disableChaining(node: LogicalNode): void {
   node.change().chaining = 'alone';
+}
+
+/** Settings of a node without an output: a sink. */
+export class NodeSettings implements SinkHandle {
+  readonly #node: LogicalNode;
+
+  constructor(node: LogicalNode) {
+    this.#node = node;
+  }
+
+  uid(id: string): this {
+    setUid(this.#node, id);
+    return this;
+  }
+
+  name(name: string): this {
+    setName(this.#node, name);
+    return this;
+  }
+
+  parallelism(subtaskCount: number): this {
+    setParallelism(this.#node, subtaskCount);
+    return this;
+  }
+
+  slotSharingGroup(group: string): this {
+    setSlotSharingGroup(this.#node, group);
+    return this;
+  }
+
+  startNewChain(): this {
+    startNewChain(this.#node);
+    return this;
+  }
+
+  disableChaining(): this {
+    disableChaining(this.#node);
+    return this;
+  }
 }

@@ -1,4 +1,5 @@
-/** What a windowed stream can do beyond aggregates: triggers, evictors, window functions, and joins of two streams in windows. */
+/** What `window` and `windowAll` return, and joins of two streams in windows; the implementation is `windowed-builder.ts`. */
+import type { AggregateResults, AggregateSet } from '../../core/aggregate.ts';
 import type { Key, ReduceFunction } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
 import type {
@@ -9,8 +10,42 @@ import type {
   WindowTrigger,
 } from '../../core/window-functions.ts';
 import type { Duration } from '../durations.ts';
-import type { OperatorStream, Stream, WindowedStream, WindowStream } from './stream-types.ts';
+import type { Simplify } from './function-types.ts';
+import type { OperatorStream, Stream } from './stream-types.ts';
 import type { RecordType } from './tags.ts';
+
+/** What `keyBy(...).window(...).aggregate(...)` emits; start inclusive, end exclusive, in ms since the epoch. */
+export type WindowResult<K, Set> = Simplify<{ key: K; windowStart: number; windowEnd: number } & AggregateResults<Set>>;
+
+/** Records grouped by key and window. */
+export interface WindowedStream<T, K extends Key> extends GeneralWindowedStream<T, K> {
+  /** Keeps windows this long after the watermark has passed their end; each later record fires the window again. Default 0. */
+  allowedLateness(duration: Duration): WindowedStream<T, K>;
+  /** Emits `{ key, windowStart, windowEnd, ...results }` when the watermark passes the end of the window. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>>(aggregates: Set): WindowStream<WindowResult<K, Set>, T>;
+  /** The same, and emits what `result` makes of it. */
+  aggregate<const Set extends AggregateSet<Readonly<T>>, Out>(
+    aggregates: Set,
+    result: (results: WindowResult<K, Set>, context: WindowInfo<K>) => Out,
+  ): WindowStream<Out, T>;
+  /** The same with a window function: state, any number of results, side outputs. */
+  aggregate<
+    const Set extends AggregateSet<Readonly<T>>,
+    Out,
+    D extends StateDeclarations = Record<never, never>,
+    W extends StateDeclarations = Record<never, never>,
+  >(
+    aggregates: Set,
+    out: RecordType<Out>,
+    windowFunction: WindowFunction<WindowResult<K, Set>, K, Out, D, W>,
+  ): WindowStream<Out, T>;
+}
+
+/** Results of windows. */
+export interface WindowStream<T, In> extends OperatorStream<T> {
+  /** The records that came after their window was over; without this call they are dropped and counted. */
+  late(): Stream<In>;
+}
 
 /** The part of {@link WindowedStream} for windows that are more than aggregates. */
 export interface GeneralWindowedStream<T, K extends Key> {

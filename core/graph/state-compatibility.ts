@@ -71,18 +71,42 @@ function configDifference(before: HashedOperator, after: HashedOperator): string
   const names = [...new Set([...Object.keys(old), ...Object.keys(current)])].sort();
   for (const name of names) {
     const [was, is] = [old[name], current[name]];
-    const problem = name === 'states' ? statesDifference(was, is) : valueDifference(name, was, is);
+    const problem = declaredStates.has(name)
+      ? statesDifference(was, is)
+      : meansTheSame(name, was, is)
+        ? null
+        : valueDifference(name, was, is);
     if (problem !== null) return problem;
   }
   return null;
 }
 
-/** Parts of a config that say nothing about rows: what happens to failed and late records, and how time is read. */
-const withoutState: ReadonlySet<string> = new Set(['onError', 'lateTag']);
+/**
+ * Parts of a config that say nothing about rows: what happens to failed and late records, and in what order calls are
+ * answered (records in flight are kept as they came, and sent again).
+ */
+const withoutState: ReadonlySet<string> = new Set([
+  'onError',
+  'lateTag',
+  'lateSecondTag',
+  'onTimeout',
+  'order:async-map',
+]);
+
+/** Parts of a config that declare states by name. */
+const declaredStates: ReadonlySet<string> = new Set(['states', 'broadcastStates', 'windowStates']);
+
+/** Rows tell apart only whether there is one: a time to live is counted from the last write, and an evictor keeps nothing. */
+const rowsTellPresenceOnly: ReadonlySet<string> = new Set(['ttlMs', 'evictor']);
+
+function meansTheSame(name: string, was: JsonValue | undefined, is: JsonValue | undefined): boolean {
+  return rowsTellPresenceOnly.has(name) && (was ?? null) !== null && (is ?? null) !== null;
+}
 
 function stateConfig({ kind, config }: HashedOperator): JsonObject {
   if (kind === 'timestamps') return {};
-  return Object.fromEntries(Object.entries(config).filter(([name]) => !withoutState.has(name)));
+  const says = (name: string): boolean => !withoutState.has(name) && !withoutState.has(`${name}:${kind}`);
+  return Object.fromEntries(Object.entries(config).filter(([name]) => says(name)));
 }
 
 /** More states are allowed, they start empty; others than before are not. */

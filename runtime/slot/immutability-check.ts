@@ -17,26 +17,13 @@ import type { Collector } from '../operators/operator.ts';
 /** Records looked at per operator and per edge. */
 export const checkedRecordsMax = 64;
 
-/** Operators that run code of a job's author on records. */
-const userKinds: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
-  'timestamps',
-  'map',
-  'filter',
-  'flat-map',
-  'reduce',
-  'aggregate',
-  'window-aggregate',
-  'window',
-  'window-co-group',
-  'process',
-  'co-process',
-  'plain-process',
-  'plain-co-process',
-  'co-flat-map',
-  'broadcast-process',
-  'plain-broadcast-process',
-  'broadcast-input',
-  'async-map',
+/** Operators that run no code of a job's author on records. */
+const withoutUserCode: ReadonlySet<OperatorKind> = new Set<OperatorKind>([
+  'source-planner',
+  'source-reader',
+  'changes',
+  'sink-writer',
+  'sink-committer',
 ]);
 
 interface Seen {
@@ -45,9 +32,10 @@ interface Seen {
   readonly emittedBy: string | null;
 }
 
-interface Watched {
-  emit?: (value: unknown) => void;
-}
+type Emit = (value: unknown) => void;
+/** An operator has `emitSecond` when its second input brings records. */
+type Input = 'emit' | 'emitSecond';
+type Watched = Partial<Record<Input, Emit>>;
 
 /** One per slot: a value is recognised in whichever subtask it turns up. */
 export class ImmutabilityCheck {
@@ -55,18 +43,20 @@ export class ImmutabilityCheck {
 
   /** Watches what an operator does with its input. */
   watchOperator(operator: Collector, kind: OperatorKind, operatorId: string, fail: (error: EngineError) => void): void {
-    if (!userKinds.has(kind)) return;
-    watch(operator, (value, emit) => {
-      const before = this.#look(value, null, fail);
-      emit(value);
-      if (before !== null && fingerprintOf(value) !== before) fail(changedInput(operatorId));
-    });
+    if (withoutUserCode.has(kind)) return;
+    for (const input of ['emit', 'emitSecond'] as const) {
+      watch(operator, input, (value, emit) => {
+        const before = this.#look(value, null, fail);
+        emit(value);
+        if (before !== null && fingerprintOf(value) !== before) fail(changedInput(operatorId));
+      });
+    }
   }
 
   /** Watches what an operator emits into an edge. */
   watchOutput(writer: Collector, kind: OperatorKind, operatorId: string, fail: (error: EngineError) => void): void {
-    if (!userKinds.has(kind)) return;
-    watch(writer, (value, emit) => {
+    if (withoutUserCode.has(kind)) return;
+    watch(writer, 'emit', (value, emit) => {
       this.#look(value, operatorId, fail);
       emit(value);
     });
@@ -83,16 +73,18 @@ export class ImmutabilityCheck {
   }
 }
 
-function watch(collector: Collector, look: (value: unknown, emit: (value: unknown) => void) => void): void {
+function watch(collector: Collector, input: Input, look: (value: unknown, emit: Emit) => void): void {
   const watched = collector as Watched;
+  const method = watched[input];
+  if (method === undefined) return;
   // Another watcher may have put its own in front of the method.
-  const { emit: own } = Object.hasOwn(collector, 'emit') ? watched : {};
-  const emit = collector.emit.bind(collector);
+  const own = Object.hasOwn(collector, input) ? method : undefined;
+  const emit = method.bind(collector);
   let left = checkedRecordsMax;
-  watched.emit = (value) => {
+  watched[input] = (value) => {
     left--;
-    if (left === 0 && own !== undefined) watched.emit = own;
-    else if (left === 0) delete watched.emit;
+    if (left === 0 && own !== undefined) watched[input] = own;
+    else if (left === 0) delete watched[input];
     look(value, emit);
   };
 }

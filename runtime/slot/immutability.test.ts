@@ -54,6 +54,37 @@ describe('a slot that checks immutability', () => {
     await expect(job).rejects.toMatchObject(refused('changer', /changed the record it was given/));
   });
 
+  it('fails naming the operator when a function of two inputs changes a record of the second', async () => {
+    const job = run((env) => {
+      const items = env.from(collection(itemsOf(10)), { uid: 'items' });
+      const others = env.from(collection(itemsOf(10)), { uid: 'others' });
+      items
+        .keyBy((item) => item.name)
+        .connect(others.keyBy((item) => item.name))
+        .map((item) => item, change)
+        .uid('changer')
+        .collect('changed');
+    });
+    await expect(job).rejects.toMatchObject(refused('changer', /changed the record it was given/));
+  });
+
+  it('fails naming the operator when a join changes the second of its records', async () => {
+    const job = run((env) => {
+      const items = env.from(collection(itemsOf(10)), { uid: 'items' });
+      const others = env.from(collection(itemsOf(10)), { uid: 'others' });
+      items
+        .keyBy((item) => item.name)
+        .join(
+          others.keyBy((item) => item.name),
+          { type: 'inner' },
+          (_, other) => change(other).amount,
+        )
+        .uid('joined')
+        .collect('joined');
+    });
+    await expect(job).rejects.toMatchObject(refused('joined', /changed/));
+  });
+
   it('fails naming the operator when a selector of an aggregate changes the record', async () => {
     const job = run((env) => {
       env
