@@ -17,6 +17,7 @@ import type { Batch } from '../../core/stream/batch.ts';
 import { BroadcastMaps } from '../state/broadcast-maps.ts';
 import { textOfBytes } from '../state/key-index.ts';
 import type { KeyedTable } from '../state/keyed-table.ts';
+import { type CallGate, refusePromise } from './call-gate.ts';
 import { CallContext, type CallParts, KeyedProcessOperator } from './keyed-process.ts';
 import {
   type AnyOperatorContext,
@@ -50,7 +51,9 @@ class BroadcastProcessOperator extends KeyedProcessOperator<'broadcast-process'>
     super(context, process, keyOf, keyOf, (parts) => new ReadingCall(parts, maps));
     this.#function = process;
     this.#maps = maps;
-    this.#broadcastCall = new WritingCall(context, maps, (stateName, apply) => this.#forEachKey(stateName, apply));
+    this.#broadcastCall = new WritingCall(context, this.gate, maps, (stateName, apply) =>
+      this.#forEachKey(stateName, apply),
+    );
   }
 
   emit(value: unknown): void {
@@ -58,7 +61,8 @@ class BroadcastProcessOperator extends KeyedProcessOperator<'broadcast-process'>
     try {
       this.keyScope.key = this.keyOf(value);
       this.beginRecord();
-      this.#function.onRecord(value as Readonly<unknown>, call as never);
+      const result: unknown = this.#function.onRecord(value as Readonly<unknown>, call as never);
+      if (result !== undefined) refusePromise(this.context, 'onRecord', result);
     } catch (error) {
       this.userFailed(value, error);
     }
@@ -69,8 +73,10 @@ class BroadcastProcessOperator extends KeyedProcessOperator<'broadcast-process'>
     const call = this.#broadcastCall;
     call.timestamp = this.context.scope.timestamp;
     call.watermark = this.call.watermark;
+    this.gate.isOpen = true;
     try {
-      this.#function.onBroadcast(value as Readonly<unknown>, call as never);
+      const result: unknown = this.#function.onBroadcast(value as Readonly<unknown>, call as never);
+      if (result !== undefined) refusePromise(this.context, 'onBroadcast', result);
     } catch (error) {
       this.userFailed(value, error);
     }
@@ -162,9 +168,16 @@ class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDecla
   readonly broadcastState: BroadcastStates<BroadcastStateDeclarations>;
   readonly forEachKey: (stateName: string, apply: Apply) => void;
   readonly #context: AnyOperatorContext;
+  readonly #gate: CallGate;
 
-  constructor(context: AnyOperatorContext, maps: BroadcastMaps, forEachKey: (stateName: string, apply: Apply) => void) {
+  constructor(
+    context: AnyOperatorContext,
+    gate: CallGate,
+    maps: BroadcastMaps,
+    forEachKey: (stateName: string, apply: Apply) => void,
+  ) {
     this.#context = context;
+    this.#gate = gate;
     this.broadcastState = maps.handles as unknown as BroadcastStates<BroadcastStateDeclarations>;
     this.forEachKey = forEachKey;
   }
@@ -173,8 +186,14 @@ class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDecla
     return this.#context.nowMs();
   }
 
-  readonly emit = (value: unknown): void => this.#context.output.emit(value);
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+  readonly emit = (value: unknown): void => {
+    this.#gate.check('emit');
+    this.#context.output.emit(value);
+  };
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
+    this.#gate.check('output');
+    this.#context.sideOutput(tag.tag).emit(value);
+  };
 }
 
 /** One snapshot of two parts. */

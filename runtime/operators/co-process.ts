@@ -5,6 +5,7 @@
  */
 import type { Key, KeyedCoProcessFunction } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import { refusePromise } from './call-gate.ts';
 import { KeyedProcessOperator } from './keyed-process.ts';
 import type { Operator, OperatorContext } from './operator.ts';
 
@@ -24,7 +25,8 @@ class CoProcessOperator extends KeyedProcessOperator<'co-process'> {
     try {
       this.keyScope.key = this.keyOf(value);
       this.beginRecord();
-      this.#function.onFirst(value as Readonly<unknown>, call);
+      const result: unknown = this.#function.onFirst(value as Readonly<unknown>, call);
+      if (result !== undefined) refusePromise(this.context, 'onFirst', result);
     } catch (error) {
       this.userFailed(value, error);
     }
@@ -36,7 +38,8 @@ class CoProcessOperator extends KeyedProcessOperator<'co-process'> {
     try {
       this.keyScope.key = this.keyOfSecond(value);
       this.beginRecord();
-      this.#function.onSecond(value as Readonly<unknown>, call);
+      const result: unknown = this.#function.onSecond(value as Readonly<unknown>, call);
+      if (result !== undefined) refusePromise(this.context, 'onSecond', result);
     } catch (error) {
       this.userFailed(value, error);
     }

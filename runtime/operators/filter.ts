@@ -1,5 +1,6 @@
 /** `filter`: passes the records for which the function is true. */
 import type { FilterFunction } from '../../core/operators.ts';
+import { isPromise, refusePromise } from './call-gate.ts';
 import type { Collector, OperatorContext } from './operator.ts';
 import { StatelessOperator } from './stateless.ts';
 import { handleUserError, UserCode } from './user-code.ts';
@@ -28,7 +29,14 @@ export class FilterOperator extends StatelessOperator {
       handleUserError(this.#context, value, error);
       return;
     }
-    if (passes) this.#output.emit(value);
+    if (passes === true) this.#output.emit(value);
+    else if (passes) this.#notABoolean(value, passes);
+  }
+
+  /** Truthy passes, as everywhere in JavaScript; but a promise is truthy whatever it will say. */
+  #notABoolean(value: unknown, passes: unknown): void {
+    if (isPromise(passes)) return refusePromise(this.#context, 'the function', passes);
+    this.#output.emit(value);
   }
 
   override open(): Promise<void> {

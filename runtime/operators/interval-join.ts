@@ -16,6 +16,7 @@ import { firstAtOrAfter, IntervalBuffer, type TimedRecords } from './interval-bu
 import { KeyedOperator } from './keyed-operator.ts';
 import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
 import { countMetric } from './user-code.ts';
+import { canHold, outOfTime } from './windows/window-operator.ts';
 
 /** Least event time of one stretch of a buffer: fewer, larger tables. */
 const stretchMinMs = 10_000;
@@ -68,6 +69,7 @@ class IntervalJoinOperator extends KeyedOperator<'interval-join'> {
   #handle(value: unknown, side: Side): void {
     const { timestamp, splitWatermark } = this.context.scope;
     if (timestamp !== timestamp) return this.context.fail(timestampMissing(this.context.node.id));
+    if (!canHold(timestamp)) return this.userFailed(value, outOfTime(timestamp));
     this.#cursor.finish();
     if (splitWatermark === splitWatermark) return this.#late(value, side);
     if (timestamp <= this.#watermark) {
@@ -111,7 +113,7 @@ class IntervalJoinOperator extends KeyedOperator<'interval-join'> {
 
   protected override needRows(key: Key, timestamp: number, input: number): void {
     const side: Side = input === 0 ? 0 : 1;
-    if (timestamp !== timestamp || timestamp <= this.#watermark) return;
+    if (!canHold(timestamp) || timestamp <= this.#watermark) return;
     this.#buffers[side].need(this.prefetch, key, timestamp, timestamp);
     this.#buffers[side === 0 ? 1 : 0].need(
       this.prefetch,
@@ -212,7 +214,7 @@ function textOrNull(value: unknown): string | null {
 }
 
 function timestampMissing(operatorId: string): EngineError {
-  const message = `operator '${operatorId}' joins records by their event times, but a record has no timestamp: call withTimestamps(..) on both streams first`;
+  const message = `operator '${operatorId}' joins records by their event times, but a record has no timestamp → call withTimestamps(..) on both streams first`;
   return new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: operatorId } });
 }
 

@@ -44,7 +44,7 @@ export class ItemCursor {
     }
     let iterator: Iterator<unknown>;
     try {
-      iterator = items[Symbol.iterator]();
+      iterator = (items as Iterable<unknown>)[Symbol.iterator]();
     } catch (error) {
       handleUserError(this.#context, record, error);
       return;

@@ -16,10 +16,11 @@ import type {
   TimerRegistry,
 } from '../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
-import { createStateHandles, type KeyScope, type StateTables } from '../state/state-handles.ts';
+import { createStateHandles, type StateTables } from '../state/state-handles.ts';
 import type { RowCache } from '../state/row-cache.ts';
 import { StateClock } from '../state/ttl.ts';
 import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
+import { CallGate, GatedKeyScope, refusePromise } from './call-gate.ts';
 import { KeyedOperator } from './keyed-operator.ts';
 import type { AnyOperatorContext, OperatorContext, RestoredRow } from './operator.ts';
 import { callUser, functionContext } from './user-code.ts';
@@ -37,7 +38,8 @@ export interface ProcessLifecycle {
 
 export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends KeyedOperator<Kind> {
   protected readonly states: StateTables;
-  protected readonly keyScope: KeyScope = { key: 0 };
+  protected readonly gate: CallGate;
+  protected readonly keyScope: GatedKeyScope;
   protected readonly call: CallContext;
   readonly #function: ProcessLifecycle;
   readonly #clock: StateClock;
@@ -54,6 +56,8 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
   ) {
     super(context, keyOf, keyOfSecond);
     this.#function = process;
+    this.gate = new CallGate(context);
+    this.keyScope = new GatedKeyScope(this.gate);
     refuseReservedNames(context.node.id, process.state ?? {});
     this.#clock = new StateClock(context.scope, () => context.nowMs());
     const newCache = (): RowCache => this.newCache();
@@ -63,6 +67,7 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     this.#processingTimers = new TimerService(this.owner, 'processing');
     this.call = makeCall({
       context,
+      gate: this.gate,
       scope: this.keyScope,
       state: created.handles,
       eventTimers: this.#eventTimers,
@@ -149,8 +154,10 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     call.rowKind = 'insert';
     call.timestamp = scope.timestamp;
     call.timeDomain = domain;
+    this.gate.isOpen = true;
     try {
-      this.#function.onTimer?.(timer.time, call as never);
+      const result: unknown = this.#function.onTimer?.(timer.time, call as never);
+      if (result !== undefined) refusePromise(this.context, 'onTimer', result);
     } catch (error) {
       this.userFailed({ key: timer.key, timer: timer.time, timeDomain: domain }, error);
     }
@@ -163,10 +170,12 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     this.call.timestamp = scope.timestamp;
     this.call.rowKind = changeKinds[scope.rowKind] as ChangeKind;
     scope.rowKind = 0;
+    this.gate.isOpen = true;
   }
 
   /** After each call of user code. */
   protected afterCall(): void {
+    this.gate.isOpen = false;
     if (this.call.processingTimersChanged) this.#askToBeWoken();
     this.states.expireSome();
     this.shrinkCaches();
@@ -197,7 +206,8 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
 /** What a {@link CallContext} is made of. */
 export interface CallParts {
   readonly context: AnyOperatorContext;
-  readonly scope: KeyScope;
+  readonly gate: CallGate;
+  readonly scope: GatedKeyScope;
   readonly state: StateHandles<StateDeclarations>;
   readonly eventTimers: TimerService;
   readonly processingTimers: TimerService;
@@ -213,10 +223,12 @@ export class CallContext implements TimerContext<Key, unknown, StateDeclarations
   readonly state: StateHandles<StateDeclarations>;
   readonly timers: TimerRegistry;
   readonly #context: AnyOperatorContext;
-  readonly #scope: KeyScope;
+  readonly #gate: CallGate;
+  readonly #scope: GatedKeyScope;
 
-  constructor({ context, scope, state, eventTimers, processingTimers }: CallParts) {
+  constructor({ context, gate, scope, state, eventTimers, processingTimers }: CallParts) {
     this.#context = context;
+    this.#gate = gate;
     this.#scope = scope;
     this.state = state;
     this.timers = {
@@ -239,8 +251,14 @@ export class CallContext implements TimerContext<Key, unknown, StateDeclarations
   }
 
   // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => this.#context.output.emit(value);
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+  readonly emit = (value: unknown): void => {
+    this.#gate.check('emit');
+    this.#context.output.emit(value);
+  };
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
+    this.#gate.check('output');
+    this.#context.sideOutput(tag.tag).emit(value);
+  };
 }
 
 function refuseReservedNames(operatorId: string, declarations: StateDeclarations): void {

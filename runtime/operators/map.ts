@@ -1,5 +1,6 @@
 /** `map`: one record in, one record out. */
 import type { MapFunction } from '../../core/operators.ts';
+import { refusePromise } from './call-gate.ts';
 import type { Collector, OperatorContext } from './operator.ts';
 import { StatelessOperator } from './stateless.ts';
 import { handleUserError, UserCode } from './user-code.ts';
@@ -24,6 +25,7 @@ export class MapOperator extends StatelessOperator {
     let mapped: unknown;
     try {
       mapped = this.#call(value as never);
+      if (mapped instanceof Promise) return refusePromise(this.#context, 'the function', mapped);
     } catch (error) {
       handleUserError(this.#context, value, error);
       return;

@@ -13,6 +13,7 @@ import type {
 } from '../../core/operators.ts';
 import { BroadcastMaps } from '../state/broadcast-maps.ts';
 import { OperatorLists, type SubtaskPlace } from '../state/operator-lists.ts';
+import { CallGate, refusePromise } from './call-gate.ts';
 import { unknownState } from './keyed-process.ts';
 import type { AnyOperatorContext, Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
 import { callUser, functionContext, handleUserError } from './user-code.ts';
@@ -37,10 +38,12 @@ class PlainCall {
   watermark = Number.NEGATIVE_INFINITY;
   readonly state: object;
   readonly broadcastState: object;
+  readonly gate: CallGate;
   readonly #context: AnyOperatorContext;
 
   constructor(context: AnyOperatorContext, state: object, broadcastState: object) {
     this.#context = context;
+    this.gate = new CallGate(context);
     this.state = state;
     this.broadcastState = broadcastState;
   }
@@ -50,11 +53,17 @@ class PlainCall {
   }
 
   // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => this.#context.output.emit(value);
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+  readonly emit = (value: unknown): void => {
+    this.gate.check('emit');
+    this.#context.output.emit(value);
+  };
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
+    this.gate.check('output');
+    this.#context.sideOutput(tag.tag).emit(value);
+  };
 }
 
-type Handler = (value: never, call: never) => void;
+type Handler = (value: never, call: never) => unknown;
 
 class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
   readonly #context: OperatorContext<Kind>;
@@ -82,11 +91,14 @@ class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
 
   protected handle(value: unknown, handler: Handler, call: PlainCall): void {
     call.timestamp = this.#context.scope.timestamp;
+    call.gate.isOpen = true;
     try {
-      handler(value as never, call as never);
+      const result = handler(value as never, call as never);
+      if (result !== undefined) refusePromise(this.#context, 'the function', result);
     } catch (error) {
       handleUserError(this.#context, value, error);
     }
+    call.gate.isOpen = false;
   }
 
   restore(row: RestoredRow): void {

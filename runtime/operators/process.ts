@@ -1,6 +1,7 @@
 /** `keyBy(..).process({ state, onRecord, onTimer })`: a keyed function with declared state and timers. */
 import type { Key, KeyedProcessFunction } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
+import { refusePromise } from './call-gate.ts';
 import { KeyedProcessOperator } from './keyed-process.ts';
 import type { Operator, OperatorContext } from './operator.ts';
 
@@ -20,7 +21,8 @@ class ProcessOperator extends KeyedProcessOperator<'process'> {
     try {
       this.keyScope.key = this.keyOf(value);
       this.beginRecord();
-      this.#function.onRecord(value as Readonly<unknown>, call);
+      const result: unknown = this.#function.onRecord(value as Readonly<unknown>, call);
+      if (result !== undefined) refusePromise(this.context, 'onRecord', result);
     } catch (error) {
       this.userFailed(value, error);
     }

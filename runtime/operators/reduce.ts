@@ -5,6 +5,7 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import type { Key } from '../../core/operators.ts';
 import { ObjectTable } from '../state/object-table.ts';
+import { promiseError } from './call-gate.ts';
 import { KeyedOperator } from './keyed-operator.ts';
 import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
 import { UserCode } from './user-code.ts';
@@ -44,6 +45,7 @@ class ReduceOperator extends KeyedOperator<'reduce'> {
     }
     this.#values.beforeHandOut(known);
     const result = this.#reduce(this.#values.valueAt(known), value);
+    if (result instanceof Promise) throw promiseError(this.context, 'the function');
     this.#values.setAt(known, result);
     return result;
   }

@@ -36,7 +36,7 @@ export class OutputOverrun {
 
   #error(): EngineError {
     const [operatorId, bytes] = [...this.#bytesOf].reduce((most, next) => (next[1] > most[1] ? next : most));
-    const chain = this.#chain.length > 1 ? ` (in the chain ${this.#chain.join(' → ')})` : '';
+    const chain = this.#chain.length > 1 ? ` (in the chain ${this.#chain.join(', ')})` : '';
     const message =
       `operator '${operatorId}'${chain} emitted about ${this.#bytes} bytes for one record although there was no room, ` +
       `more than emitPerRecordMaxBytes (${this.#maxBytes}): emit less per record, or return the items from a flatMap as a generator, which waits for room`;

@@ -131,9 +131,9 @@ export class SessionWindowOperator extends WindowOperator<TimeFiring> {
   #gapMs(value: unknown): number {
     if (this.#gapOf === null) return this.config.gapMs as number;
     const gap = this.#gapOf(value);
-    if (typeof gap === 'number' && gap > 0 && gap < Number.POSITIVE_INFINITY) return gap;
+    if (typeof gap === 'number' && gap >= 1 && gap < Number.POSITIVE_INFINITY) return gap;
     throw new RangeError(
-      `the gap of a session must be a number of ms above 0, the function of session(..) returned ${String(gap)}`,
+      `the gap of a session must be milliseconds of 1 or more, the function of session(..) returned ${String(gap)}`,
     );
   }
 

@@ -37,6 +37,11 @@ export function canHold(timestamp: number): boolean {
   return Math.abs(timestamp) <= maxTimestampMs;
 }
 
+/** The error for a record whose time is no time that windows can be computed with. */
+export function outOfTime(timestamp: number): RangeError {
+  return new RangeError(`its event time ${timestamp} is outside of what a Date can hold`);
+}
+
 export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'window-aggregate'> {
   protected readonly config: WindowConfig;
   protected readonly layout: AggregateLayout;
@@ -188,9 +193,9 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
   #badTimestamp(value: unknown, timestamp: number): void {
     const { id } = this.context.node;
     if (timestamp === timestamp) {
-      return this.userFailed(value, new RangeError(`its event time ${timestamp} is outside of what a Date can hold`));
+      return this.userFailed(value, outOfTime(timestamp));
     }
-    const message = `operator '${id}' puts records into event-time windows, but a record has no timestamp: call withTimestamps(..) on the stream first`;
+    const message = `operator '${id}' puts records into event-time windows, but a record has no timestamp → call withTimestamps(..) on the stream first`;
     this.context.fail(new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: id } }));
   }
 }

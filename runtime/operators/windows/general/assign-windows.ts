@@ -63,6 +63,8 @@ function startOf(time: number, sizeMs: number, offsetMs: number): number {
 
 function checkedGap(gapOf: (value: unknown) => unknown, value: unknown): number {
   const gapMs = gapOf(value);
-  if (typeof gapMs === 'number' && gapMs > 0 && gapMs < Number.POSITIVE_INFINITY) return gapMs;
-  throw new RangeError(`the gap function of the session window returned ${String(gapMs)}, not milliseconds above 0`);
+  if (typeof gapMs === 'number' && gapMs >= 1 && gapMs < Number.POSITIVE_INFINITY) return gapMs;
+  throw new RangeError(
+    `the gap function of the session window returned ${String(gapMs)}, not milliseconds of 1 or more`,
+  );
 }

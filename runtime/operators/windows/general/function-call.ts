@@ -3,6 +3,7 @@ import type { Key, OutputTag } from '../../../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../../../core/state/declarations.ts';
 import type { WindowBounds, WindowContext, WindowInfo } from '../../../../core/window-functions.ts';
 import type { AnyOperatorContext } from '../../operator.ts';
+import { CallGate } from '../../call-gate.ts';
 import type { ScopedState } from './window-state.ts';
 
 /** What of a window is known when it fires, as an object of its own: a generator may look at it later. */
@@ -20,12 +21,14 @@ export class FunctionCall implements WindowContext<Key, unknown, StateDeclaratio
   window: WindowBounds = { start: 0, end: 0 };
   watermark = Number.NEGATIVE_INFINITY;
   timestamp = Number.NaN;
+  readonly #gate: CallGate;
   readonly #context: AnyOperatorContext;
   readonly #state: ScopedState;
   readonly #windowState: ScopedState;
 
   constructor(context: AnyOperatorContext, state: ScopedState, windowState: ScopedState) {
     this.#context = context;
+    this.#gate = new CallGate(context);
     this.#state = state;
     this.#windowState = windowState;
   }
@@ -37,13 +40,21 @@ export class FunctionCall implements WindowContext<Key, unknown, StateDeclaratio
     this.timestamp = this.#context.scope.timestamp;
     this.#state.scopeTo(key);
     this.#windowState.scopeTo([key, start, end]);
+    this.#gate.isOpen = true;
+  }
+
+  /** The function has returned. */
+  leave(): void {
+    this.#gate.isOpen = false;
   }
 
   get state(): StateHandles<StateDeclarations> {
+    this.#gate.check('state');
     return this.#state.handles;
   }
 
   get windowState(): StateHandles<StateDeclarations> {
+    this.#gate.check('windowState');
     return this.#windowState.handles;
   }
 
@@ -52,6 +63,12 @@ export class FunctionCall implements WindowContext<Key, unknown, StateDeclaratio
   }
 
   // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => this.#context.output.emit(value);
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => this.#context.sideOutput(tag.tag).emit(value);
+  readonly emit = (value: unknown): void => {
+    this.#gate.check('emit');
+    this.#context.output.emit(value);
+  };
+  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
+    this.#gate.check('output');
+    this.#context.sideOutput(tag.tag).emit(value);
+  };
 }

@@ -24,6 +24,6 @@ export function windowTime(window: WindowDefinition<never>): 'event' | 'processi
 }
 
 export function timestampMissing(operatorId: string): EngineError {
-  const message = `operator '${operatorId}' puts records into event-time windows, but a record has no timestamp: call withTimestamps(..) on the stream first`;
+  const message = `operator '${operatorId}' puts records into event-time windows, but a record has no timestamp → call withTimestamps(..) on the stream first`;
   return new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: operatorId } });
 }

@@ -26,6 +26,7 @@ import { WindowAssigner } from './assign-windows.ts';
 import { type Session, SessionSets, stateIdOf } from './session-sets.ts';
 import { StagedPrefetch } from './staged-prefetch.ts';
 import { type AnyTrigger, TriggerRunner } from './trigger-runner.ts';
+import { canHold, outOfTime } from '../window-operator.ts';
 import { type GeneralWindowConfig, generalWindowConfig, timestampMissing, windowTime } from './window-config.ts';
 import type { WindowContents } from './window-contents.ts';
 import type { WindowId } from './window-id.ts';
@@ -146,6 +147,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     const { timestamp } = this.context.scope;
     const { nowMs, node } = this.context;
     if (this.#time === 'event' && timestamp !== timestamp) return this.context.fail(timestampMissing(node.id));
+    if (this.#time === 'event' && !canHold(timestamp)) return this.userFailed(value, outOfTime(timestamp));
     let key: Key;
     try {
       key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
@@ -394,7 +396,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   #needRecord(value: unknown, timestamp: number, input: number, stage: number): void {
     const key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
     this.#sessions?.need(this.prefetch, key);
-    if (stage === 0) return;
+    if (stage === 0 || (this.#time === 'event' && !canHold(timestamp))) return;
     this.#assigner.assign(this.#time === 'processing' ? this.context.nowMs() : timestamp, value);
     const { starts, ends, count } = this.#assigner;
     for (let index = 0; index < count; index++) {

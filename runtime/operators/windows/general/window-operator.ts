@@ -10,6 +10,7 @@ import type {
   WindowFunction,
 } from '../../../../core/window-functions.ts';
 import type { Operator, OperatorContext } from '../../operator.ts';
+import { refusePromise } from '../../call-gate.ts';
 import { callUser, functionContext } from '../../user-code.ts';
 import { FunctionCall } from './function-call.ts';
 import { TransientAggregate } from './transient-aggregate.ts';
@@ -83,13 +84,16 @@ class WindowOperator extends WindowOperatorBase<'window'> {
     } catch (error) {
       this.userFailed({ key, windowStart: start, windowEnd: end }, error);
     }
+    this.#call.leave();
   }
 
   protected override removed({ key, start, end }: WindowOfKey): void {
     this.#call.enter(key, start, end, this.watermark);
     try {
-      this.#function?.onClear?.(this.#call);
+      const result: unknown = this.#function?.onClear?.(this.#call);
+      if (result !== undefined) refusePromise(this.context, 'onClear', result);
     } finally {
+      this.#call.leave();
       this.#windowState.clear();
     }
   }
@@ -108,9 +112,9 @@ class WindowOperator extends WindowOperatorBase<'window'> {
       processingTimeMs: this.context.nowMs(),
     };
     const all = contents.elements(stateId);
-    const seen = evictor.evictBefore?.(all, context) ?? all;
+    const seen = checkedElements('evictBefore', evictor.evictBefore?.(all, context) ?? all);
     if (seen.length > 0) this.#emitResult(this.#contentsOf(seen, window));
-    const left = evictor.evictAfter?.(seen, context) ?? seen;
+    const left = checkedElements('evictAfter', evictor.evictAfter?.(seen, context) ?? seen);
     if (left.length !== all.length) contents.list.replace(stateId, left);
   }
 
@@ -123,10 +127,27 @@ class WindowOperator extends WindowOperatorBase<'window'> {
   }
 
   #emitResult(contents: unknown): void {
-    if (this.#function !== null) this.#function.onWindow(contents, this.#call);
-    else if (this.#resultOf !== null) this.context.output.emit(this.#resultOf(contents, this.#call));
+    if (this.#function !== null) {
+      const result: unknown = this.#function.onWindow(contents, this.#call);
+      if (result !== undefined) refusePromise(this.context, 'onWindow', result);
+    } else if (this.#resultOf !== null) this.context.output.emit(this.#resultOf(contents, this.#call));
     else this.context.output.emit(contents);
   }
+}
+
+/** What an evictor returned: elements, whichever. */
+function checkedElements(method: string, elements: readonly WindowElement<unknown>[]): typeof elements {
+  const wrong = Array.isArray(elements) ? elements.find((element: unknown) => !isElement(element)) : elements;
+  if (wrong === undefined) return elements;
+  const what = Array.isArray(elements) ? 'an array with' : '';
+  throw new TypeError(
+    `${method} of the evictor returned ${what} ${typeof wrong}; return an array of the elements that stay`,
+  );
+}
+
+function isElement(element: unknown): boolean {
+  if (typeof element !== 'object' || element === null || !('value' in element)) return false;
+  return typeof (element as WindowElement<unknown>).timestamp === 'number';
 }
 
 export function createWindowOperator(context: OperatorContext<'window'>): Operator {
