@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
+import { slotsNeeded } from '../core/graph/slot-sharing.ts';
 import type {
   Acknowledgement,
   AlignedGroup,
@@ -186,7 +187,7 @@ export class TaskManager implements TaskManagerGateway {
       });
     }
     this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
-    const listens = graph.vertices.some((vertex) => vertex.parallelism > 1);
+    const listens = slotsNeeded(graph) > 1;
     for (const slice of slices)
       this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
   }
