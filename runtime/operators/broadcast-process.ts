@@ -169,6 +169,10 @@ class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDecla
     this.forEachKey = forEachKey;
   }
 
+  get isLate(): boolean {
+    return !Number.isNaN(this.#context.scope.splitWatermark);
+  }
+
   get processingTimeMs(): number {
     return this.#context.nowMs();
   }
