@@ -48,7 +48,10 @@ const unknown = outputTag<FailedRecord<Order>>('unknown');
 
 export default defineJob('enrichment', (env) => {
   const { orders, customers, output } = env.params({
-    orders: params.string({ default: 'examples/apps/enrichment/data/orders.jsonl', description: 'JSON lines of orders' }),
+    orders: params.string({
+      default: 'examples/apps/enrichment/data/orders.jsonl',
+      description: 'JSON lines of orders',
+    }),
     customers: params.string({
       default: 'examples/apps/enrichment/data/customers.jsonl',
       description: 'JSON lines of changes of customers, in order of time',
@@ -96,17 +99,20 @@ export default defineJob('enrichment', (env) => {
 
   const lookedUp = placed
     .sideOutput(missing)
-    .asyncMap(async (order, context): Promise<Placed> => ({ ...order, country: await countryOf(order.customer, context) }), {
-      order: 'unordered',
-      timeout: milliseconds(500),
-      onTimeout: (order) => ({ ...order, country: 'unknown' }),
-      retry: {
-        attempts: 3,
-        delay: milliseconds(20),
-        backoff: 2,
-        if: (error) => error instanceof Error && error.message.startsWith('503'),
+    .asyncMap(
+      async (order, context): Promise<Placed> => ({ ...order, country: await countryOf(order.customer, context) }),
+      {
+        order: 'unordered',
+        timeout: milliseconds(500),
+        onTimeout: (order) => ({ ...order, country: 'unknown' }),
+        retry: {
+          attempts: 3,
+          delay: milliseconds(20),
+          backoff: 2,
+          if: (error) => error instanceof Error && error.message.startsWith('503'),
+        },
       },
-    })
+    )
     .uid('directory')
     .onError(sideOutput(unknown));
   lookedUp

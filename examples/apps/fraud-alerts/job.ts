@@ -95,5 +95,8 @@ export default defineJob('fraud-alerts', (env) => {
     })
     .uid('pattern');
   alerts.to(files.jsonl(`${output}/alerts`)).uid('alerts');
-  alerts.sideOutput(suspicious).to(files.jsonl(`${output}/suspicious`)).uid('suspicious');
+  alerts
+    .sideOutput(suspicious)
+    .to(files.jsonl(`${output}/suspicious`))
+    .uid('suspicious');
 });

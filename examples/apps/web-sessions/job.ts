@@ -78,7 +78,12 @@ export default defineJob('web-sessions-app', (env) => {
     .windowAll(tumbling(hours(1)))
     .aggregate({ sessions: count(), bounces: filtered(count(), (visit) => visit.views === 1) })
     .uid('bounces')
-    .map(({ windowStart, sessions, bounces }) => ({ hour: iso(windowStart), sessions, bounces, rate: bounces / sessions }))
+    .map(({ windowStart, sessions, bounces }) => ({
+      hour: iso(windowStart),
+      sessions,
+      bounces,
+      rate: bounces / sessions,
+    }))
     .to(files.jsonl(`${output}/bounces`))
     .uid('bounces-out');
 
