@@ -26,7 +26,8 @@ function vertexLines(graph: JobGraph, vertex: JobVertex, index: number): string[
   for (const edge of graph.edges.filter((candidate) => candidate.targetVertex === vertex.id)) {
     const source = graph.vertices.find((candidate) => candidate.id === edge.sourceVertex);
     const operator = source?.operators[edge.sourceOperatorIndex]?.id ?? edge.sourceVertex;
-    const side = edge.targetInput === 1 ? ' (side input)' : '';
+    const isSide = vertex.operators[0]?.kind === 'broadcast-input';
+    const side = edge.targetInput === 1 ? ` (${isSide ? 'side' : 'second'} input)` : '';
     lines.push(`   ← ${edge.partitioner} from ${operator}${tagged(edge.sourceTag)}${side}`);
   }
   for (const operator of vertex.operators) lines.push(`   ${operatorLine(vertex, operator)}`);
