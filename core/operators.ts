@@ -82,6 +82,11 @@ export interface ProcessContext<K, Out, D extends StateDeclarations> {
   readonly timestamp: number;
   /** What the record says of its row where the stream is a changelog; `insert` elsewhere, and in a timer. */
   readonly rowKind: ChangeKind;
+  /**
+   * True when the record came late: its time is at or before the watermark that its own split had before it. The same records
+   * are late in every run, which does not hold for a comparison with `watermark`. False in a timer.
+   */
+  readonly isLate: boolean;
   /** Merged watermark of this subtask, in ms. */
   readonly watermark: number;
   /** Processing time now, in ms. */
@@ -141,6 +146,11 @@ export interface KeyedCoProcessFunction<First, Second, K, Out, D extends StateDe
 export interface PlainProcessContext<Out, D extends OperatorStateDeclarations> {
   /** Event time of the record in ms, or NaN where it has none. */
   readonly timestamp: number;
+  /**
+   * True when the record came late: its time is at or before the watermark that its own split had before it. The same records
+   * are late in every run, which does not hold for a comparison with `watermark`. False in a timer.
+   */
+  readonly isLate: boolean;
   /** Merged watermark of this subtask, in ms. */
   readonly watermark: number;
   /** Processing time now, in ms. */

@@ -349,9 +349,140 @@ test('the interval join pairs orders with payments in time only', { timeout: 60_
   ]);
 });
 
+const minuteMs = 60_000;
+
+test('the app of fraud alerts finds the pairs of charges that the rules of their time describe', {
+  timeout: 60_000,
+}, async () => {
+  type Charge = { id: string; card: string; cents: number; at: string };
+  const data = 'examples/apps/fraud-alerts/data';
+  const rules = parsed<{ from: string; smallCents: number; largeCents: number; withinSeconds: number }>(
+    `${data}/rules.jsonl`,
+  );
+  const [onTime, late]: [Charge[], Charge[]] = [[], []];
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const charge of parsed<Charge>(`${data}/transactions.jsonl`)) {
+    const at = Date.parse(charge.at);
+    (at < newest - minuteMs / 2 ? late : onTime).push(charge);
+    newest = Math.max(newest, at);
+  }
+  const expected = onTime.flatMap((large) => {
+    const at = Date.parse(large.at);
+    const ruleAt = (time: number) => rules.findLast((rule) => Date.parse(rule.from) <= time);
+    const small = onTime
+      .filter(({ card, at: time }) => card === large.card && Date.parse(time) < at)
+      .filter(({ cents, at: time }) => cents <= (ruleAt(Date.parse(time))?.smallCents ?? 0))
+      .sort((left, right) => Date.parse(left.at) - Date.parse(right.at))
+      .at(-1);
+    const rule = ruleAt(at);
+    if (small === undefined || rule === undefined || large.cents < rule.largeCents) return [];
+    return at - Date.parse(small.at) <= rule.withinSeconds * 1000 ? [`${small.id} ${large.id}`] : [];
+  });
+  run('apps/fraud-alerts/job');
+  const alerts = (await resultsOf('apps/fraud-alerts/job', 'alerts')) as { small: string; large: string }[];
+  expect(expected.length).toBeGreaterThan(5);
+  expect(alerts.map(({ small, large }) => `${small} ${large}`).sort()).toEqual(expected.sort());
+  expect(late.length).toBe(3);
+  expect(await resultsOf('apps/fraud-alerts/job', 'suspicious')).toEqual(late.filter(({ cents }) => cents >= 20_000));
+});
+
+test('the app of web sessions has the sessions, top pages and bounces of a log', { timeout: 60_000 }, async () => {
+  const log = lines('examples/apps/web-sessions/data/access.log');
+  const hits = log.flatMap((line) => {
+    const [, ip, day, time, path, status] =
+      /^(\S+) .*\[(\d\d)\/Mar\/2026:(\S+) \+0000\] "GET ([^ ?]+)\S* .*" (\d+) \d/.exec(line) ?? [];
+    const at = Date.parse(`2026-03-${day}T${time}Z`);
+    return Number.isNaN(at) ? [] : [{ visitor: ip ?? '', at, page: path ?? '', status }];
+  });
+  const views = hits.filter(({ status, page }) => status === '200' && !page.startsWith('/assets/'));
+  const sessions: { visitor: string; from: number; until: number; views: number }[] = [];
+  for (const { visitor, at, page } of [...views].sort((left, right) => left.at - right.at)) {
+    const until = at + (page.startsWith('/docs') ? 30 : 10) * minuteMs;
+    const open = sessions.find((session) => session.visitor === visitor && session.until >= at);
+    if (open === undefined) sessions.push({ visitor, from: at, until, views: 1 });
+    else Object.assign(open, { until: Math.max(open.until, until), views: open.views + 1 });
+  }
+  run('apps/web-sessions/job');
+  const name = 'apps/web-sessions/job';
+  const rows: string[] = [];
+  for await (const { line } of readCommitted(join(output, name, 'sessions'))) rows.push(line);
+  const iso = (at: number): string => new Date(at).toISOString();
+  const wanted = sessions.map((one) => `${one.visitor},${iso(one.from)},${iso(one.until)},${one.views}`);
+  expect(sessions.some((one) => one.views > 3)).toBe(true);
+  expect(rows.map((row) => row.split(',').slice(0, 4).join(',')).sort()).toEqual(
+    [...wanted, 'visitor,from,until,views'].sort(),
+  );
+
+  const bounces = (await resultsOf(name, 'bounces')) as { sessions: number; bounces: number }[];
+  expect(bounces.reduce((total, hour) => total + hour.sessions, 0)).toBe(sessions.length);
+  expect(bounces.reduce((total, hour) => total + hour.bounces, 0)).toBe(
+    sessions.filter((one) => one.views === 1).length,
+  );
+
+  const ends = new Set(
+    views.flatMap(({ at }) => [1, 2].map((n) => (Math.floor(at / (5 * minuteMs)) + n) * 5 * minuteMs)),
+  );
+  const top = [...ends].sort().map((end) => {
+    const counts = new Map<string, number>();
+    for (const { at, page } of views)
+      if (at < end && at >= end - 10 * minuteMs) counts.set(page, (counts.get(page) ?? 0) + 1);
+    const best = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)).slice(0, 3);
+    return { until: iso(end), top: best.map(([page, n]) => ({ page, views: n })) };
+  });
+  expect(await resultsOf(name, 'top-pages')).toEqual(top);
+  const malformed = (await resultsOf(name, 'malformed')) as { line: string }[];
+  expect(malformed.map(({ line }) => line)).toHaveLength(log.length - hits.length);
+  expect(malformed).toHaveLength(3);
+});
+
+test('the app of enrichment has totals by the country of then and the segment of now', {
+  timeout: 60_000,
+}, async () => {
+  type Shopped = { order: number; customer: string; cents: number; at: string };
+  type Shopper = { customer: string; country: string | null; segment: string; at: string };
+  const data = 'examples/apps/enrichment/data';
+  const orders = parsed<Shopped>(`${data}/orders.jsonl`);
+  const shoppers = parsed<Shopper>(`${data}/customers.jsonl`);
+  const service = new Map([
+    ['gil', 'PT'],
+    ['hal', 'NO'],
+    ['ivy', 'PT'],
+    ['kim', 'unknown'],
+  ]);
+  const newestOf = (customer: string, before: string): Shopper | undefined =>
+    shoppers.findLast((one) => one.customer === customer && Date.parse(one.at) <= Date.parse(before));
+  const totals = (groupOf: (order: Shopped) => string | undefined): Map<string, string> => {
+    const sums = new Map<string, [number, number]>();
+    for (const order of orders) {
+      const group = groupOf(order);
+      if (group === undefined) continue;
+      const [count, cents] = sums.get(group) ?? [0, 0];
+      sums.set(group, [count + 1, cents + order.cents]);
+    }
+    return new Map([...sums].map(([group, sum]) => [group, sum.join(' ')]));
+  };
+  run('apps/enrichment/job');
+  const found = async (name: string): Promise<Map<string, string>> => {
+    const rows = (await tableOf('apps/enrichment/job', name)) as Record<string, string>[];
+    return new Map(rows.map((row) => [row['country'] ?? row['segment'] ?? '', `${row['orders']} ${row['cents']}`]));
+  };
+  const countries = totals(({ customer, at }) => newestOf(customer, at)?.country ?? service.get(customer));
+  expect(await found('countries')).toEqual(countries);
+  expect([...countries.keys()].sort()).toEqual(['DE', 'FR', 'IT', 'NO', 'PT', 'unknown']);
+  const now = (customer: string): Shopper | undefined => newestOf(customer, '2100-01-01');
+  const segments = totals(({ customer }) => (now(customer)?.country == null ? 'none' : now(customer)?.segment));
+  expect(await found('segments')).toEqual(segments);
+  const unknown = (await resultsOf('apps/enrichment/job', 'unknown')) as { customer: string; message: string }[];
+  expect(new Set(unknown.map(({ message }) => message))).toEqual(
+    new Set(['404: no customer dan', '404: no customer lou']),
+  );
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  for (const name of examples) expect(readme.includes(`examples/${name}`), name).toBe(true);
+  const apps = readdirSync(join(root, 'examples/apps')).map((name) => `apps/${name}`);
+  expect(apps.length).toBeGreaterThan(2);
+  for (const name of [...examples, ...apps]) expect(readme.includes(`examples/${name}`), name).toBe(true);
 });

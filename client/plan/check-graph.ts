@@ -28,7 +28,7 @@ export function checkGraph(
       `job '${graph.jobName}' has no sink, so its results would go nowhere; end a stream with .to(...), .collect(name) or .print()`,
     );
   }
-  const readers = countReaders(graph);
+  const readers = countReaders(graph, (input) => input.tag === null);
   for (const node of graph.nodes) {
     const count = parallelism[node.ordinal] as number;
     if (count > maxParallelism)
@@ -71,7 +71,8 @@ function checkTags(node: LogicalNode, ids: readonly string[], invalid: Invalid):
 
 /**
  * Timestamps belong where a split is still in one piece: between a source and this operator only record-by-record
- * operators in one chain, and no second reader, whose records would otherwise have no event time.
+ * operators in one chain, and no second reader, whose records would otherwise have no event time. Side outputs of those operators,
+ * records that a function failed on, may be read: they have no event time, and say so.
  */
 function checkTimestamps(
   node: LogicalNode,
@@ -160,10 +161,11 @@ function upstreamOf(nodes: readonly LogicalNode[]): Set<LogicalNode> {
   return seen;
 }
 
-function countReaders(graph: LogicalGraph): number[] {
+function countReaders(graph: LogicalGraph, counts: (input: LogicalNode['inputs'][number]) => boolean): number[] {
   const readers = graph.nodes.map(() => 0);
-  for (const node of graph.nodes)
-    for (const { node: from } of node.inputs) readers[from.ordinal] = (readers[from.ordinal] as number) + 1;
+  for (const input of graph.nodes.flatMap((node) => node.inputs)) {
+    if (counts(input)) readers[input.node.ordinal] = (readers[input.node.ordinal] as number) + 1;
+  }
   return readers;
 }
 
@@ -201,7 +203,7 @@ function needsEventTime(node: LogicalNode): boolean {
 /** What runs but is probably not meant so. */
 export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): string[] {
   const warnings: string[] = [];
-  const readers = countReaders(graph);
+  const readers = countReaders(graph, () => true);
   const idOf = (node: LogicalNode): string => `'${ids[node.ordinal]}'`;
   const unused = graph.nodes.filter((node) => node.kind !== 'sink' && readers[node.ordinal] === 0);
   for (const node of unused)

@@ -1,6 +1,7 @@
 /** `millrace/files`: files as sources and sinks. Documented in docs/connectors/files.md. */
 import { csv } from './csv.ts';
 import { jsonl } from './jsonl.ts';
+import { lines } from './lines.ts';
 import { parquetSource } from './parquet/parquet-source.ts';
 
 export type { CsvOptions } from './csv.ts';
@@ -23,6 +24,8 @@ export const files = {
   csv,
   /** JSON lines, read and written: {@link JsonLinesOptions}. */
   jsonl,
+  /** Lines of text as they are, read: {@link TextSourceOptions}. */
+  lines,
   /** Parquet, read: {@link ParquetOptions}. */
   parquet: parquetSource,
 } as const;

@@ -182,6 +182,10 @@ class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDecla
     this.forEachKey = forEachKey;
   }
 
+  get isLate(): boolean {
+    return !Number.isNaN(this.#context.scope.splitWatermark);
+  }
+
   get processingTimeMs(): number {
     return this.#context.nowMs();
   }

@@ -246,6 +246,10 @@ export class CallContext implements TimerContext<Key, unknown, StateDeclarations
     return this.#scope.key;
   }
 
+  get isLate(): boolean {
+    return !Number.isNaN(this.#context.scope.splitWatermark);
+  }
+
   get processingTimeMs(): number {
     return this.#context.nowMs();
   }

@@ -48,6 +48,10 @@ class PlainCall {
     this.broadcastState = broadcastState;
   }
 
+  get isLate(): boolean {
+    return !Number.isNaN(this.#context.scope.splitWatermark);
+  }
+
   get processingTimeMs(): number {
     return this.#context.nowMs();
   }

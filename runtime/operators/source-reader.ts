@@ -345,8 +345,6 @@ export class SourceReaderOperator implements Operator {
     const first = split.next;
     let next = first;
     scope.rowKind = 0;
-    scope.timestamp = Number.NaN;
-    scope.splitWatermark = Number.NaN;
     split.changed = true;
     const member = this.#member;
     this.#time.sourceTimestampMs = Number.NaN;
@@ -358,6 +356,10 @@ export class SourceReaderOperator implements Operator {
         scope.timestamp = timestamps[next];
         scope.splitWatermark = scope.timestamp <= watermarkMs ? watermarkMs : Number.NaN;
         this.#time.sourceTimestampMs = scope.timestamp;
+      } else {
+        // `withTimestamps` gave the record before a time: what fails before it gets there must not have that.
+        scope.timestamp = Number.NaN;
+        scope.splitWatermark = Number.NaN;
       }
       output.emit(values[next]);
       next++;

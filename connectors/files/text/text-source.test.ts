@@ -66,6 +66,30 @@ async function readPieces<T>(
 const lines = ['{"a":1}', '', '"zwei ü€😀"', '[3]', '   ', 'null', '4.5'];
 const records = [{ a: 1 }, 'zwei ü€😀', [3], null, 4.5];
 
+describe('files.lines source', () => {
+  const text = ['GET / "200"', '', ' two  spaces ', '{"a":1', 'ü€😀', 'x\ty'];
+
+  it.each([
+    ['line feeds', `${text.join('\n')}\n`],
+    ['no line end at the end', text.join('\n')],
+    ['CRLF', `${text.join('\r\n')}\r\n`],
+    ['a byte order mark', `\ufeff${text.join('\n')}`],
+  ])('gives every line but empty ones as it is and resumes exactly when the file has %s', async (_, content) => {
+    const wanted = text.filter((line) => line !== '');
+    expect(await expectExactResume(files.lines(await input('a.log', content)), {}, 2)).toEqual(wanted);
+    expect(await expectExactResume(files.lines([await input('a.log.gz', gzipSync(content))]), {}, 2)).toEqual(wanted);
+  });
+
+  it('counts and leaves out lines that are not UTF-8 when told to skip them', async () => {
+    const path = await input(
+      'a.log',
+      Buffer.concat([Buffer.from('one\n'), Buffer.from([0xff, 0x0a]), Buffer.from('two\n')]),
+    );
+    expect((await drainSource(files.lines(path, { onMalformed: 'skip' }))).values).toEqual(['one', 'two']);
+    await expect(drainSource(files.lines(path))).rejects.toMatchObject({ code: 'INPUT_MALFORMED', ids: { line: 2 } });
+  });
+});
+
 describe('files.jsonl source', () => {
   it.each([
     ['line feeds', `${lines.join('\n')}\n`],

@@ -81,7 +81,7 @@ export async function diagnose(
   const [deviation] = [...record.deviations].sort((a, b) => order.indexOf(a.operatorId) - order.indexOf(b.operatorId));
   if (deviation !== undefined) return ofDeviation(deviation);
   if (disturbed.outcome.failure !== null) return ofFailure(disturbed.outcome);
-  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule.crashes > 0);
+  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule);
 }
 
 function ofDeviation({ operatorId, member, record, before, now, notes }: FunctionDeviation): Diagnosis {
@@ -114,9 +114,9 @@ function ofOrder(
   calm: Inputs,
   disturbed: Inputs,
   record: FunctionRecord,
-  repeats: boolean,
+  schedule: SimulationSchedule,
 ): Diagnosis {
-  const changed = order.find((id) => !sameInputs(calm.get(id), disturbed.get(id), repeats));
+  const changed = order.find((id) => !sameInputs(calm.get(id), disturbed.get(id), schedule.crashes > 0));
   const upstream = changed === undefined ? [] : upstreamOf(planned, changed);
   if (changed === undefined)
     return {
@@ -125,7 +125,9 @@ function ofOrder(
       explanation:
         'every operator got and gave the same records in another order; keep a key in one subtask, or compare without order',
     };
-  const culprit = upstream.find((id) => inputEdges(planned, id).length > 1) ?? upstream[0];
+  // Only faults without which nothing differs are left: where the clock is one, who depends on it is at fault.
+  const timed = schedule.clockJumps ? upstream.find((id) => usesProcessingTime(planned, id)) : undefined;
+  const culprit = timed ?? upstream.find((id) => inputEdges(planned, id).length > 1) ?? upstream[0];
   if (culprit === undefined)
     return {
       operator: null,
@@ -195,7 +197,8 @@ function inputEdges(planned: PlannedJob, operatorId: string): JobEdge[] {
 
 function usesProcessingTime(planned: PlannedJob, operatorId: string): boolean {
   const node = vertexOf(planned, operatorId)?.operators.find(({ id }) => id === operatorId);
-  return JSON.stringify(node?.config ?? {}).includes('"processing"');
+  // Asynchronous calls have a timeout.
+  return node?.kind === 'async-map' || JSON.stringify(node?.config ?? {}).includes('"processing"');
 }
 
 function short(value: unknown): string {

@@ -1,7 +1,9 @@
 /** How the final outputs of two runs differ: as multisets, or in the order of the records of each key. */
 import { nearestName } from '../../../client/parameters/nearest-name.ts';
+import { takesBack } from '../../../core/changelog.ts';
 import { EngineError } from '../../../core/errors.ts';
 import type { PlannedJob } from '../../../core/graph/job-definition.ts';
+import { rowKind } from '../../../core/stream/batch.ts';
 import type { CapturedOutputs, CapturedRecord } from '../capture-sink.ts';
 import { findNamed, sinksOfJob } from '../job-parts.ts';
 import { textOf } from './watched-functions.ts';
@@ -10,6 +12,12 @@ import { textOf } from './watched-functions.ts';
 export interface SinkComparison {
   /** Records of one key must come in the same order; without it order does not matter. */
   readonly orderedBy?: (value: never) => unknown;
+  /**
+   * How changes are compared at a sink with commits. `table`: the rows that are left in the end, because the changes in between
+   * depend on the order of arrival by nature; for complete changes, and the default where a row was replaced (`updateBefore`).
+   * `each`: every change.
+   */
+  readonly changes?: 'table' | 'each';
   /** Not compared at all: what it gets may differ. */
   readonly ignore?: boolean;
 }
@@ -58,16 +66,38 @@ export function outputDifference(
         target?.operators[0]?.kind === 'sink-committer' && source?.operators[edge.sourceOperatorIndex]?.id === node.id
       );
     });
-    const records = [expected.of(node.id), actual.of(node.id)] as const;
+    let records = [expected.of(node.id), actual.of(node.id)] as Pair;
+    if (commits && asTable(records, comparison)) records = [rowsLeft(records[0]), rowsLeft(records[1])];
     const found = commits ? exactDifference(...records, comparison) : repeatedDifference(...records);
     if (found !== null) return { sink: node.id, guarantee: commits ? 'exactly once' : 'at least once', ...found };
   }
   return null;
 }
 
+type Pair = readonly [readonly CapturedRecord[], readonly CapturedRecord[]];
 type Found = Omit<OutputDifference, 'sink' | 'guarantee'>;
 
 const identityOf = ({ value, rowKind }: CapturedRecord): string => `${rowKind} ${textOf(value)}`;
+
+function asTable(records: Pair, { changes }: SinkComparison): boolean {
+  if (changes !== undefined) return changes === 'table';
+  return records.some((some) => some.some((record) => record.rowKind === rowKind.updateBefore));
+}
+
+/** The rows that complete changes leave: each that came more often than it was taken back, and the reverse where that is so. */
+function rowsLeft(changes: readonly CapturedRecord[]): CapturedRecord[] {
+  const rows = new Map<string, { count: number; readonly value: unknown }>();
+  for (const { value, rowKind: kind } of changes) {
+    const text = textOf(value);
+    const row = rows.get(text) ?? { count: 0, value };
+    row.count += takesBack(kind) ? -1 : 1;
+    rows.set(text, row);
+  }
+  return [...rows.values()].flatMap(({ count, value }) => {
+    const left = { value, timestampMs: null, rowKind: count > 0 ? rowKind.insert : rowKind.delete };
+    return Array.from({ length: Math.abs(count) }, () => left);
+  });
+}
 
 function exactDifference(
   expected: readonly CapturedRecord[],

@@ -9,6 +9,7 @@ import {
   milliseconds,
   outputTag,
   type Stream,
+  sum,
   tumbling,
   valueState,
 } from '../../../client/index.ts';
@@ -146,6 +147,81 @@ describe('simulateJob', () => {
     );
     const result = await simulateJob(job, { inputs: { readings: readings.slice(0, 10) }, seeds: 3 });
     expect(result.violations).toMatchObject([{ operator: 'enrich', cause: 'random number' }]);
+  });
+
+  test('gives retry.if the error itself, so that the undisturbed run makes the same retries', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .asyncMap(
+          async ({ sensor }, { attempt }) => {
+            if (attempt === 1) throw new TypeError('busy');
+            return sensor;
+          },
+          { retry: { attempts: 2, delay: milliseconds(5), if: (error) => error instanceof TypeError } },
+        )
+        .uid('lookup'),
+    );
+    const faults = { clockJumps: false };
+    assertDeterministic(await simulateJob(job, { inputs: { readings: readings.slice(0, 10) }, seeds: 5, faults }));
+  });
+
+  test('names an asynchronous operator when its timeout decides', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .asyncMap(
+          async ({ sensor, time }, { attempt }) => {
+            if (attempt < 3) throw new Error('busy');
+            return `${sensor} ${time}`;
+          },
+          {
+            timeout: milliseconds(50),
+            onTimeout: () => 'given up',
+            retry: { attempts: 3, delay: milliseconds(10) },
+          },
+        )
+        .uid('lookup'),
+    );
+    const result = await simulateJob(job, { inputs: { readings }, seeds });
+    expect(result.violations).toMatchObject([{ operator: 'lookup', cause: 'processing time' }]);
+  });
+
+  test('compares changes as the table they leave, and one by one when asked to', async () => {
+    const job = defineJob('table', (env) => {
+      const [left, right] = ['left', 'right'].map((uid) => source(env, uid)) as [Stream<Reading>, Stream<Reading>];
+      left
+        .union(right)
+        .keyBy(({ sensor }) => sensor)
+        .aggregate({ total: sum(({ value }) => value) }, { updating: true })
+        .uid('totals')
+        .collect('out', { key: ({ key }) => key });
+    });
+    const inputs = { left: readings, right: readings.map((reading) => ({ ...reading, value: reading.value + 100 })) };
+    assertDeterministic(await simulateJob(job, { inputs, seeds }));
+    const each = await simulateJob(job, { inputs, seeds, sinks: { out: { changes: 'each' } } });
+    expect(each.violations).toMatchObject([{ operator: 'totals', cause: 'order of two inputs' }]);
+  });
+
+  test('finds a wrong row in a table of changes', async () => {
+    const job = jobOf((stream) =>
+      stream
+        .map((reading) => ({ ...reading, value: Math.random() }))
+        .uid('noise')
+        .keyBy(({ sensor }) => sensor)
+        .aggregate({ total: sum(({ value }) => value) }, { updating: true })
+        .changes(),
+    );
+    const table = defineJob('noisy', (env) => {
+      source(env)
+        .map((reading) => ({ ...reading, value: Math.random() }))
+        .uid('noise')
+        .keyBy(({ sensor }) => sensor)
+        .aggregate({ total: sum(({ value }) => value) }, { updating: true })
+        .collect('out', { key: ({ key }) => key });
+    });
+    for (const one of [job, table]) {
+      const result = await simulateJob(one, { inputs: { readings }, seeds: 3 });
+      expect(result.violations).toMatchObject([{ operator: 'noise', cause: 'random number' }]);
+    }
   });
 
   test('says that the order of two inputs matters when a reduce of a union depends on it', async () => {

@@ -160,7 +160,7 @@ function watchedFunction(
         frame,
       );
     const isContext = parameters.map((parameter) => isCallable(parameter));
-    const given = parameters.map((parameter, index) => (isContext[index] ? '' : textOf(parameter))).join('\n');
+    const given = parameters.map((parameter, index) => (isContext[index] ? '' : givenText(parameter))).join('\n');
     const observed: ObservedCall = {
       frame,
       member,
@@ -238,17 +238,25 @@ function observedMethod(method: Callable, self: object, what: string, call: Obse
 const isCallable = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && (holdsFunctions(value) || Symbol.iterator in value) && !isData(value);
 
-/** Arrays, bytes, dates, maps and sets are data whatever they can do. */
+/** Arrays, bytes, dates, maps, sets and errors (of `retry.if`) are data whatever they can do. */
 function isData(value: object): boolean {
   const plainArray = Array.isArray(value) && !holdsFunctions(value);
   return (
-    plainArray || ArrayBuffer.isView(value) || value instanceof Date || value instanceof Map || value instanceof Set
+    plainArray ||
+    ArrayBuffer.isView(value) ||
+    value instanceof Date ||
+    value instanceof Map ||
+    value instanceof Set ||
+    value instanceof Error
   );
 }
 
 function isGenerator(value: unknown): value is Iterator<unknown> {
   return typeof value === 'object' && value !== null && Symbol.iterator in value && 'next' in value;
 }
+
+/** The stack of an error has frames of the engine, which differ with the schedule. */
+const givenText = (value: unknown): string => (value instanceof Error ? String(value) : textOf(value));
 
 /** A value as text: equal texts, equal values. */
 export function textOf(value: unknown): string {
