@@ -17,6 +17,7 @@ import type {
 } from '../proto/messages.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import type { Clock } from './clock.ts';
+import { CheckpointRequests } from './checkpoint-requests.ts';
 import { bytesOf, type JobProgress, MetricsBoard, sourceRecordsOf } from './job-progress.ts';
 import { JobMaster } from './model/job-master.ts';
 import {
@@ -69,6 +70,7 @@ interface RunningJob {
   readonly board: MetricsBoard;
   readonly alignment: WatermarkAlignment;
   readonly restored: RestoredPointer | null;
+  readonly requests: CheckpointRequests;
   /** Objects of earlier runs that nothing names; deleted when this run has a checkpoint of its own. */
   leftovers: readonly string[];
   readonly resolve: (outcome: JobOutcome) => void;
@@ -134,6 +136,20 @@ export class JobManager {
     }
   }
 
+  /**
+   * Takes a checkpoint besides the periodic ones, as soon as the job runs.
+   * @returns its id: triggered after this call, and complete
+   * @throws EngineError CHECKPOINT_FAILED when it was given up, or the job ended before; USAGE when no job runs
+   */
+  async checkpoint(): Promise<number> {
+    const job = this.#job;
+    if (job === null || job.ended)
+      throw new EngineError('USAGE', 'no job runs here → ask for a checkpoint while one does');
+    const completed = job.requests.add();
+    this.#tell({ kind: 'checkpoint-requested' });
+    return await completed;
+  }
+
   /** Takes one last checkpoint, then ends the job. It may be resumed. */
   stop(): void {
     this.#request('stop-requested');
@@ -183,6 +199,7 @@ export class JobManager {
         board,
         alignment: new WatermarkAlignment(),
         restored,
+        requests: new CheckpointRequests(name),
         leftovers,
         resolve,
         reject,
@@ -381,6 +398,7 @@ export class JobManager {
   }
 
   #call(taskManagerId: string, call: TaskManagerCall): void {
+    if (call.method === 'triggerCheckpoint') this.#job?.requests.triggered(call.request.checkpointId);
     const ended = (error: WireError | null): void => this.#tell({ kind: 'call-ended', taskManagerId, call, error });
     const gateway = this.#gateways.get(taskManagerId);
     const work = gateway === undefined ? Promise.reject(unreachable(taskManagerId)) : callTaskManager(gateway, call);
@@ -422,6 +440,14 @@ export class JobManager {
       job.leftovers = [];
     }
     this.#options.onEvent?.(notice);
+    if (job.requests.noticed(notice)) this.#requestCheckpoint(job);
+  }
+
+  /** Later: a notice is told in the middle of a step. */
+  #requestCheckpoint(job: RunningJob): void {
+    queueMicrotask(() => {
+      if (this.#job === job) this.#tell({ kind: 'checkpoint-requested' });
+    });
   }
 
   #end(job: RunningJob, state: TerminalJobState, error: WireError | null): void {
@@ -437,6 +463,7 @@ export class JobManager {
 
   #close(job: RunningJob): void {
     job.ended = true;
+    job.requests.jobEnded();
     for (const clear of job.timers.values()) clear();
     job.timers.clear();
   }

@@ -161,6 +161,24 @@ export class TaskManager implements TaskManagerGateway {
     return [...(this.#attempt?.slots.values() ?? [])].flatMap((slot) => [...slot.metrics]);
   }
 
+  /** Slots of the running attempt whose threads are alive. */
+  get liveSlots(): readonly number[] {
+    const slots = [...(this.#attempt?.slots.values() ?? [])];
+    return slots.filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
+  }
+
+  /** Ends the thread of a slot as a crash would, for tests of recovery; false when no such slot runs here. */
+  killSlot(slotIndex: number): boolean {
+    const attempt = this.#attempt;
+    const slot = attempt?.slots.get(slotIndex);
+    if (attempt === null || slot === undefined || slot.ended) return false;
+    const message = `the thread of slot ${slotIndex} was killed`;
+    const ids = { slot: slotIndex, attempt: attempt.ref.attempt };
+    const error = new EngineError('SLOT_EXITED', message, { domain: 'external', retry: 'backoff', ids });
+    this.#endSlot(attempt, slot, toWireError(error));
+    return true;
+  }
+
   async deploySlots(request: DeploySlotsRequest): Promise<Acknowledgement> {
     this.#refuseStale(request.attempt);
     try {

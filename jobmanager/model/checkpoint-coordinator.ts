@@ -197,6 +197,12 @@ export class CheckpointCoordinator {
     return { actions: this.#schedule(env) };
   }
 
+  /** A checkpoint now, or right after the one in flight. Does nothing while no attempt runs. */
+  requestNow(env: StepEnvironment): CoordinatorOutcome {
+    this.#nextDueMs = Math.min(this.#nextDueMs, env.nowMs);
+    return { actions: this.#schedule(env) };
+  }
+
   /** One last checkpoint before the job stops. */
   requestStop(env: StepEnvironment): CoordinatorOutcome {
     this.#stopRequested = true;

@@ -112,6 +112,8 @@ export type CounterName = 'attempt' | 'checkpoint';
 export type JobMasterEvent =
   | { readonly kind: 'started' }
   | { readonly kind: 'stop-requested' }
+  /** Somebody wants a checkpoint now; dropped while the job does not run. */
+  | { readonly kind: 'checkpoint-requested' }
   | { readonly kind: 'cancel-requested' }
   | { readonly kind: 'timer-fired'; readonly timer: TimerName; readonly generation: number }
   | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }

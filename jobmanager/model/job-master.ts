@@ -122,6 +122,8 @@ export class JobMaster {
         return this.#start();
       case 'stop-requested':
         return this.#stop();
+      case 'checkpoint-requested':
+        return this.#take(this.#coordinator.requestNow(this.#env));
       case 'cancel-requested':
         return this.#endJob('canceled', null);
       case 'timer-fired':

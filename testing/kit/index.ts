@@ -37,3 +37,10 @@ export type { DivergenceCause } from './simulation/diagnosis.ts';
 export type { OutputDifference, SinkComparison } from './simulation/output-difference.ts';
 export type { OutsideKind } from './simulation/outside-calls.ts';
 export type { SimulationSchedule } from './simulation/simulated-run.ts';
+export {
+  type ClusterRunOptions,
+  miniCluster,
+  type MiniCluster,
+  type MiniClusterOptions,
+} from './cluster/mini-cluster.ts';
+export type { ClusterExecution, ClusterProgress, ClusterResult } from './cluster/cluster-execution.ts';

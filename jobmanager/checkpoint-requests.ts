@@ -1,0 +1,73 @@
+/**
+ * Who waits for a checkpoint that was asked for: each is answered by the first checkpoint that was triggered after the request
+ * and is complete. Requests wait through restarts, which no timer of the model remembers.
+ */
+import { EngineError } from '../core/errors.ts';
+import type { JobNotice } from './model/job-master-protocol.ts';
+
+interface Waiting {
+  /** Newest checkpoint that was triggered before the request. */
+  readonly afterId: number;
+  readonly resolve: (checkpointId: number) => void;
+  readonly reject: (error: EngineError) => void;
+}
+
+export class CheckpointRequests {
+  readonly #jobName: string;
+  #newestTriggered = 0;
+  #waiting: Waiting[] = [];
+
+  constructor(jobName: string) {
+    this.#jobName = jobName;
+  }
+
+  /** Resolves with the id of the checkpoint. @throws EngineError CHECKPOINT_FAILED */
+  add(): Promise<number> {
+    const afterId = this.#newestTriggered;
+    return new Promise((resolve, reject) => this.#waiting.push({ afterId, resolve, reject }));
+  }
+
+  triggered(checkpointId: number): void {
+    this.#newestTriggered = Math.max(this.#newestTriggered, checkpointId);
+  }
+
+  /** Takes what the job master tells; true when a checkpoint is to be asked for again. */
+  noticed(notice: JobNotice): boolean {
+    switch (notice.kind) {
+      case 'checkpoint-completed':
+        this.#answer(notice.checkpointId, ({ resolve }) => resolve(notice.checkpointId));
+        return false;
+      case 'checkpoint-aborted':
+        this.#answer(notice.checkpointId, ({ reject }) =>
+          reject(this.#error(`checkpoint ${notice.checkpointId} was given up: ${notice.reason}`)),
+        );
+        return false;
+      case 'state-changed':
+        // What was asked for before may never have been triggered: the attempt was not running yet, or failed first.
+        return notice.to === 'running' && this.#waiting.length > 0;
+      case 'attempt-failed':
+      case 'warning':
+        return false;
+    }
+  }
+
+  jobEnded(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(this.#error('it ended before a checkpoint was taken'));
+  }
+
+  #answer(checkpointId: number, answer: (waiting: Waiting) => void): void {
+    const answered = this.#waiting.filter(({ afterId }) => checkpointId > afterId);
+    this.#waiting = this.#waiting.filter(({ afterId }) => checkpointId <= afterId);
+    for (const waiting of answered) answer(waiting);
+  }
+
+  #error(what: string): EngineError {
+    return new EngineError('CHECKPOINT_FAILED', `the checkpoint asked for of job "${this.#jobName}": ${what}`, {
+      domain: 'external',
+      retry: 'backoff',
+      ids: { jobName: this.#jobName },
+    });
+  }
+}
