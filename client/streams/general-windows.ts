@@ -21,7 +21,7 @@ import { countTrigger, eventTimeTrigger, processingTimeTrigger, purging } from '
 import { aggregatesConfig } from './aggregates-config.ts';
 import { checkFunction, checkId } from './checks.ts';
 import { checkLateness } from './window-checks.ts';
-import { checkWindow, windowConfig } from './windows.ts';
+import { checkKeptWindows, checkWindow, windowConfig } from './windows.ts';
 
 type AnyWindowFunction = WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations>;
 type ResultOf = (contents: never, context: WindowInfo<never>) => unknown;
@@ -80,6 +80,7 @@ export function checkEvictor<T>(evictor: T): T {
 /** @throws EngineError JOB_INVALID when the parts do not go together */
 export function planWindow(keyOf: KeySelector<never>, settings: WindowSettings, body: WindowBody): PlannedOperator {
   const { window, allowedLatenessMs } = settings;
+  checkKeptWindows(window);
   const { trigger, evictor } = completed(settings);
   checkMergeable(window, trigger);
   const { reduce = null, aggregates = null, windowFunction = null, resultOf = null } = body;
@@ -135,6 +136,7 @@ export function planCoGroup(
   if (type !== null && !joinTypes.includes(type))
     throw invalid(`windowJoin: type is ${JSON.stringify(type)}; use 'inner', 'left', 'right' or 'full'`);
   const window = checkWindow(definition);
+  checkKeptWindows(window);
   if (window.kind === 'count') {
     throw invalid(
       `${what}: a count window counts the records of one stream; use a window of time, or globalWindow() with a trigger`,
