@@ -22,7 +22,7 @@ import { aggregatesConfig } from './aggregates-config.ts';
 import type { NodeParts } from './build-site.ts';
 import { checkFunction, checkId } from './checks.ts';
 import { checkLateness } from './window-checks.ts';
-import { checkWindow, windowConfig } from './windows.ts';
+import { checkKeptWindows, checkWindow, windowConfig } from './windows.ts';
 
 type AnyWindowFunction = WindowFunction<never, never, unknown, StateDeclarations, StateDeclarations>;
 type ResultOf = (contents: never, context: WindowInfo<never>) => unknown;
@@ -76,6 +76,7 @@ export function checkEvictor<T>(evictor: T): T {
 /** @throws EngineError JOB_INVALID when the parts do not go together */
 export function planWindow(keyOf: KeySelector<never>, settings: WindowSettings, body: WindowBody): NodeParts {
   const { window, allowedLatenessMs } = settings;
+  checkKeptWindows(window);
   const { trigger, evictor } = completed(settings);
   checkMergeable(window, trigger);
   const { reduce = null, aggregates = null, windowFunction = null, resultOf = null } = body;
@@ -131,6 +132,7 @@ export function planCoGroup(
   if (type !== null && !joinTypes.includes(type))
     throw invalid(`windowJoin: type is ${JSON.stringify(type)}; use 'inner', 'left', 'right' or 'full'`);
   const window = checkWindow(definition);
+  checkKeptWindows(window);
   if (window.kind === 'count') {
     throw invalid(
       `${what}: a count window counts the records of one stream; use a window of time, or globalWindow() with a trigger`,

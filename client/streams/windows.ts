@@ -12,6 +12,11 @@ import type {
 import type { JsonObject } from '../../core/plain-data.ts';
 import type { Duration } from '../durations.ts';
 
+/** Most windows that a record may be in: a late one is added to each by itself. */
+const windowsPerRecordMax = 100_000;
+/** The same of windows that keep their records, where every record is added to each. */
+const keptWindowsPerRecordMax = 10_000;
+
 /** Options of {@link tumbling} and {@link sliding}. */
 export interface AlignedWindowOptions {
   /** Shifts the starts: `hours(-8)` gives days of UTC+8. May be negative. Default 0. */
@@ -56,6 +61,8 @@ export function sliding(size: Duration, slide: Duration, options: AlignedWindowO
       `sliding window: slide ${slideMs} ms is longer than size ${sizeMs} ms, so records between two windows would be in none; use a slide of at most the size`,
     );
   }
+  const perRecord = Math.ceil(sizeMs / slideMs);
+  if (perRecord > windowsPerRecordMax) throw tooManyWindows(perRecord, windowsPerRecordMax);
   return Object.freeze({
     kind: 'sliding',
     time: checkTime('sliding', options.time),
@@ -128,6 +135,19 @@ export function checkWindow<In>(window: WindowDefinition<In>): WindowDefinition<
     default:
       throw invalid('window(...) needs a window, for example tumbling(hours(1)) or session(minutes(30))');
   }
+}
+
+/** For windows with a trigger, an evictor or a function, which have every record once for each window. */
+export function checkKeptWindows(window: WindowDefinition<never>): void {
+  if (window.kind !== 'sliding') return;
+  const perRecord = Math.ceil(window.sizeMs / window.slideMs);
+  if (perRecord > keptWindowsPerRecordMax) throw tooManyWindows(perRecord, keptWindowsPerRecordMax);
+}
+
+function tooManyWindows(perRecord: number, max: number): EngineError {
+  return invalid(
+    `sliding window: every record would be in ${perRecord} windows, and at most ${max} are possible here; use a longer slide or a shorter size`,
+  );
 }
 
 /** The definition as data, for the job graph. */

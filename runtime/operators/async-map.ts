@@ -307,7 +307,7 @@ export class AsyncMapOperator implements Operator, DeferringHead {
   #timeoutError({ attempt }: AsyncCall): EngineError {
     const { node, subtaskIndex } = this.#context;
     const calls = attempt === 1 ? '' : ` and ${attempt} calls`;
-    const message = `operator '${node.id}' had no answer for a record within ${this.#tuning.timeoutMs} ms${calls}; raise timeout, or say what becomes of such records with onTimeout`;
+    const message = `operator '${node.id}' had no answer for a record within ${this.#tuning.timeoutMs} ms${calls} → raise timeout, or say what becomes of such records with onTimeout`;
     return new EngineError('USER_FUNCTION_FAILED', message, {
       domain: 'external',
       retry: 'backoff',

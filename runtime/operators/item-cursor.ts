@@ -6,6 +6,7 @@
  *
  * A throw while pulling is a throw of this operator; what was emitted before stays. A failure downstream is not.
  */
+import { isPromise } from './call-gate.ts';
 import type { AnyOperatorContext } from './operator.ts';
 import { handleUserError } from './user-code.ts';
 
@@ -44,7 +45,7 @@ export class ItemCursor {
     }
     let iterator: Iterator<unknown>;
     try {
-      iterator = (items as Iterable<unknown>)[Symbol.iterator]();
+      iterator = iteratorOf(items);
     } catch (error) {
       handleUserError(this.#context, record, error);
       return;
@@ -130,4 +131,19 @@ export class ItemCursor {
     context.blockOutput();
     context.wake();
   }
+}
+
+/** @throws TypeError that says what a function returned instead of items */
+function iteratorOf(items: unknown): Iterator<unknown> {
+  const create = (items as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator];
+  if (typeof create === 'function') return create.call(items);
+  const what = isPromise(items)
+    ? 'a promise; make it synchronous, or use asyncFlatMap'
+    : `${items === null ? 'null' : asyncOrType(items)}; return an array, or yield the items from a generator`;
+  throw new TypeError(`a function of many results returned ${what}`);
+}
+
+function asyncOrType(items: unknown): string {
+  const isAsync = typeof items === 'object' && items !== null && Symbol.asyncIterator in items;
+  return isAsync ? 'an async generator' : typeof items;
 }

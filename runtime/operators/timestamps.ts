@@ -137,7 +137,7 @@ export class TimestampsOperator extends StatelessOperator {
     const remedy = isTime
       ? `times from ${this.#minMs} to ${this.#highestMs()} are allowed here; correct it, widen minTimestamp, maxTimestamp or maxAheadOfClock, `
       : 'return finite milliseconds since the epoch, ';
-    const message = `operator '${id}' got ${String(timestamp)} as the timestamp of a record; ${remedy}or set onBadTimestamp: 'skip' or sideOutput(tag)`;
+    const message = `operator '${id}' got ${String(timestamp)} as the timestamp of a record → ${remedy}or set onBadTimestamp: 'skip' or sideOutput(tag)`;
     const error = new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: id } });
     if (this.#onBad === 'fail') return this.#context.fail(error);
     countMetric(this.#context, 'badTimestamps', 1);

@@ -245,12 +245,12 @@ class CustomWriter extends RecordWriter {
       target = partition(keyOf(value as never) as never, count);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `the partitionCustom function before operator '${targetOperator}' threw: ${reason}`;
+      const message = `the partitionCustom function before operator '${targetOperator}' threw: ${reason} → mend the function: it must give a subtask for every record`;
       this.reject(new EngineError('USER_FUNCTION_FAILED', message, { retry: 'backoff', ids, cause }));
       return;
     }
     if (!Number.isInteger(target) || target < 0 || target >= count) {
-      const message = `the partitionCustom function before operator '${targetOperator}' returned ${String(target)}; return a whole number of 0 to ${count - 1}, its second argument is the number of subtasks`;
+      const message = `the partitionCustom function before operator '${targetOperator}' returned ${String(target)} → return a whole number of 0 to ${count - 1}, its second argument is the number of subtasks`;
       this.reject(new EngineError('USER_FUNCTION_FAILED', message, { ids }));
       return;
     }
