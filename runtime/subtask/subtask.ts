@@ -312,7 +312,7 @@ export class Subtask {
   #work(deadlineMs: number): StepResult {
     for (;;) {
       if (this.#phase === 'failed' || this.#suspended) return 'waiting';
-      if (this.#snapshotWanted !== null && !this.#insideElement()) {
+      if (this.#snapshotWanted !== null && !this.#insideElement() && !this.#mayLeave()) {
         this.#takeSnapshot(this.#snapshotWanted);
         continue;
       }
@@ -567,9 +567,17 @@ export class Subtask {
     for (const link of this.chain) await link.operator.endInput?.();
   }
 
+  /**
+   * The checkpoint of its end is complete and nothing is left to do. It leaves before it takes part in another one: with those
+   * coming one after the other it would never get to it.
+   */
+  #mayLeave(): boolean {
+    if (this.#phase !== 'ended' || !this.#endCheckpointComplete) return false;
+    return this.chain.every((link) => link.operator.settled !== false);
+  }
+
   #maybeFinish(): 'stuck' {
-    const settled = this.chain.every((link) => link.operator.settled !== false);
-    if (!this.#endCheckpointComplete || !settled) return 'stuck';
+    if (!this.#mayLeave()) return 'stuck';
     this.#suspend(this.close(), () => {
       this.#phase = 'finished';
       this.#host.finished();

@@ -214,6 +214,7 @@ class SlotThread {
   async #closeAll(): Promise<void> {
     await this.#runtime?.close();
     await this.#dataPlane?.close();
+    if (this.#runtime?.allFinished === true) this.#store.left();
     this.#store.close();
   }
 }

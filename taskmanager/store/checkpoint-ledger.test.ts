@@ -26,6 +26,7 @@ const fileOf = (checkpointId: number): StateFile => ({
 
 const attached = (slotIndex: number): LedgerEvent => ({ kind: 'slotAttached', slot: slot(slotIndex) });
 const gone = (slotIndex: number): LedgerEvent => ({ kind: 'slotGone', slot: slot(slotIndex) });
+const left = (slotIndex: number): LedgerEvent => ({ kind: 'slotLeft', slot: slot(slotIndex) });
 const begun = (id: number, slotIndexes: number[]): LedgerEvent => ({
   kind: 'begun',
   checkpoint: checkpoint(id),
@@ -106,6 +107,22 @@ describe('the checkpoint ledger', () => {
     expect(run([attached(0), begun(1, [0, 1])]).at(-1)).toEqual(['reportFailed']);
   });
 
+  test('waits for no share of a slot when all its subtasks have finished, before or after the beginning', () => {
+    const both = [attached(0), attached(1)];
+    expect(run([...both, begun(1, [0, 1]), left(0), gone(0), done(1, 1)]).slice(3)).toEqual([
+      [],
+      [],
+      ['reportWritten'],
+    ]);
+    expect(run([...both, begun(1, [0, 1]), done(1, 1), left(0), gone(0)]).slice(4)).toEqual([['reportWritten'], []]);
+    expect(run([...both, left(0), gone(0), begun(1, [0, 1]), done(1, 1)]).slice(4)).toEqual([[], ['reportWritten']]);
+    expect(run([...both, begun(1, [0, 1]), rows(1, 0), left(0), gone(0), done(1, 1)]).slice(4)).toEqual([
+      [],
+      [],
+      ['endFile'],
+    ]);
+  });
+
   test('drops rows of checkpoints that never began when a later one begins or the slots end', () => {
     expect(run([attached(0), rows(1, 0), begun(2, [0]), rows(1, 0)]).slice(2)).toEqual([
       ['discardFile'],
@@ -151,6 +168,7 @@ describe('the checkpoint ledger', () => {
       id.map(written),
       id.map(failed),
       id.map(aborted),
+      index.map(left),
       index.map(gone),
     );
     fc.assert(
@@ -177,6 +195,7 @@ class ShellModel {
   /** Open files, and whether they were ended. */
   readonly files = new Map<number, 'writing' | 'ended' | 'discarded'>();
   readonly #slots = new Set([0, 1]);
+  readonly #left = new Set<number>();
   readonly #reported = new Set<number>();
   readonly #reportedFiles = new Set<string>();
   readonly #done = new Map<number, Set<number>>();
@@ -189,7 +208,8 @@ class ShellModel {
         return event.checkpoint.checkpointId > this.#begunMax;
       case 'block':
       case 'slotDone':
-        return this.#slots.has(event.slotIndex);
+        return this.#slots.has(event.slotIndex) && !this.#left.has(event.slotIndex);
+      case 'slotLeft':
       case 'slotGone':
         return this.#slots.has(event.slot.slotIndex);
       case 'fileWritten':
@@ -225,6 +245,7 @@ class ShellModel {
   #note(event: LedgerEvent): void {
     if (event.kind === 'block') this.blocksIn++;
     if (event.kind === 'slotGone') this.#slots.delete(event.slot.slotIndex);
+    if (event.kind === 'slotLeft') this.#left.add(event.slot.slotIndex);
     if (event.kind === 'begun') this.#begunMax = event.checkpoint.checkpointId;
     if (event.kind === 'aborted') this.#aborted.add(event.checkpoint.checkpointId);
     if (event.kind === 'fileWritten' || event.kind === 'fileFailed') this.files.delete(event.checkpoint.checkpointId);
@@ -241,7 +262,7 @@ class ShellModel {
     if (action.kind === 'reportFailed') return;
     if (action.file !== null) this.#reportedFiles.add(action.file.object.name);
     expect(this.#aborted.has(checkpointId)).toBe(false);
-    expect(this.#done.get(checkpointId)?.size).toBe(2);
+    expect(new Set([...(this.#done.get(checkpointId) ?? []), ...this.#left]).size).toBe(2);
     expect(this.#begunMax).toBeGreaterThanOrEqual(checkpointId);
   }
 }

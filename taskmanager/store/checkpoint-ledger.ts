@@ -7,6 +7,7 @@
  *   begun               → collecting     slots known         -                   failed (protocol)
  *   block               → collecting     append              failed (protocol)   credit returned, dropped
  *   slotDone            → collecting     last one: → ending  ignored             ignored
+ *   slotLeft            -                as slotDone         -                   -
  *   slotGone            -                → failed            -                   -
  *   fileWritten         delete           -                   → written           delete
  *   fileFailed          -                → failed            → failed            ignored
@@ -32,6 +33,8 @@ export interface LedgerSlot extends StoreAttempt {
 
 export type LedgerEvent =
   | { readonly kind: 'slotAttached'; readonly slot: LedgerSlot }
+  /** All subtasks of the slot have finished: it has no share of any later checkpoint, nor of one it has not handed over. */
+  | { readonly kind: 'slotLeft'; readonly slot: LedgerSlot }
   | { readonly kind: 'slotGone'; readonly slot: LedgerSlot }
   | { readonly kind: 'begun'; readonly checkpoint: LedgerCheckpoint; readonly slotIndexes: readonly number[] }
   | {
@@ -87,6 +90,7 @@ interface Pending {
 
 interface AttemptState {
   readonly attached: Set<number>;
+  readonly left: Set<number>;
   /** Checkpoints that are collecting or ending, by id. */
   readonly pending: Map<number, Pending>;
   settledMax: number;
@@ -103,6 +107,8 @@ export class CheckpointLedger {
       case 'slotAttached':
         this.#attempt(event.slot).attached.add(event.slot.slotIndex);
         return [];
+      case 'slotLeft':
+        return this.#slotLeft(event.slot);
       case 'slotGone':
         return this.#slotGone(event.slot);
       case 'begun':
@@ -123,6 +129,17 @@ export class CheckpointLedger {
   /** Attempts that anything is remembered of. */
   get attemptCount(): number {
     return this.#attempts.size;
+  }
+
+  /** What its subtasks handed over with the checkpoint of their end is carried on by the job manager. */
+  #slotLeft(slot: LedgerSlot): LedgerAction[] {
+    const state = this.#attempt(slot);
+    state.left.add(slot.slotIndex);
+    return [...state.pending.values()].flatMap((pending) => {
+      if (pending.done.has(slot.slotIndex)) return [];
+      pending.done.set(slot.slotIndex, []);
+      return this.#endIfAllDone(pending);
+    });
   }
 
   #slotGone(slot: LedgerSlot): LedgerAction[] {
@@ -153,6 +170,7 @@ export class CheckpointLedger {
     }
     const pending = this.#pending(state, checkpoint);
     pending.slotIndexes = [...slotIndexes];
+    for (const slotIndex of state.left) if (!pending.done.has(slotIndex)) pending.done.set(slotIndex, []);
     if (pending.failure !== null) return [...actions, ...this.#fail(pending, pending.failure)];
     const missing = slotIndexes.find((slotIndex) => !state.attached.has(slotIndex) && !pending.done.has(slotIndex));
     if (missing !== undefined) return [...actions, ...this.#fail(pending, slotMissing(checkpoint, missing))];
@@ -258,7 +276,7 @@ export class CheckpointLedger {
   #attempt(attempt: StoreAttempt): AttemptState {
     let state = this.#attempts.get(keyOf(attempt));
     if (state === undefined) {
-      state = { attached: new Set(), pending: new Map(), settledMax: -1 };
+      state = { attached: new Set(), left: new Set(), pending: new Map(), settledMax: -1 };
       this.#attempts.set(keyOf(attempt), state);
     }
     return state;

@@ -74,6 +74,11 @@ export class SlotStoreClient {
     });
   }
 
+  /** All subtasks of the slot have finished: no checkpoint waits for a share of it. */
+  left(): void {
+    this.#post({ kind: 'left' });
+  }
+
   /** Ends the connection. What was sent before is still taken. */
   close(): void {
     this.#closing = true;

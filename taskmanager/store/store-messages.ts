@@ -73,6 +73,8 @@ export type StoreToMain =
 export type SlotToStore =
   | { readonly kind: 'block'; readonly checkpointId: number; readonly block: RowBlock }
   | { readonly kind: 'slotDone'; readonly checkpointId: number; readonly subtasks: readonly StoredSubtaskSnapshot[] }
+  /** All subtasks of the slot have finished; nothing follows. */
+  | { readonly kind: 'left' }
   | {
       readonly kind: 'restore';
       readonly restoreId: number;

@@ -105,6 +105,8 @@ export class StoreService {
           slotIndex,
           subtasks: message.subtasks,
         });
+      case 'left':
+        return this.#apply({ kind: 'slotLeft', slot });
       case 'restore':
         return this.#restore(slot, message);
       case 'restoreCredit':

@@ -153,8 +153,9 @@ class SimulatedRun {
       attempt.complete();
       return true;
     }
-    // One checkpoint after the end: it lets every subtask finish.
-    const triggers = attempt.allEnded ? this.#finalFor !== attempt : !isCalm && random.chance(0.05);
+    // One checkpoint after the end lets every subtask finish; others may follow it as they would anywhere.
+    const isFinal = attempt.allEnded && this.#finalFor !== attempt;
+    const triggers = isFinal || (!isCalm && random.chance(0.05));
     if (triggers && attempt.allRunning && !attempt.checkpointPending) {
       if (attempt.allEnded) this.#finalFor = attempt;
       attempt.trigger();
