@@ -141,7 +141,7 @@ const verdictOfOne = (before: (left: Streams, right: Streams) => void, after: ty
   return verdictOf(compareState(plan(before), plan(after)), 'it') as StateVerdict;
 };
 const window = tumbling(minutes(1));
-const one = countTrigger<Reading>(1);
+const one = countTrigger(1);
 const both = (left: Reading | null, right: Reading | null) => ({ left, right });
 
 interface Change {

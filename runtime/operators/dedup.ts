@@ -9,7 +9,6 @@
  * State: one row per key, state name `kept`; `timers-event` for first by time, `timers-processing` with a time to live.
  * @see Flink Deduplicate
  */
-import { decodeKey } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
@@ -19,7 +18,7 @@ import { type Timer, TimerService } from '../time/timer-service.ts';
 import { ChangeOutput } from './change-output.ts';
 import { DueTimers } from './due-timers.ts';
 import { KeyExpiry } from './key-expiry.ts';
-import { KeyedOperator } from './keyed-operator.ts';
+import { OneTableOperator } from './one-table-operator.ts';
 import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
 import { countMetric } from './user-code.ts';
 
@@ -44,7 +43,7 @@ const keptForm: LiveForm<Kept> = {
   },
 };
 
-class DedupOperator extends KeyedOperator<'dedup'> {
+class DedupOperator extends OneTableOperator<'dedup'> {
   readonly #table: LiveTable<Kept>;
   readonly #keepsFirst: boolean;
   readonly #byTime: boolean;
@@ -58,8 +57,7 @@ class DedupOperator extends KeyedOperator<'dedup'> {
     const { keep, by, ttlMs } = context.node.config;
     this.#keepsFirst = keep === 'first';
     this.#byTime = by === 'time';
-    this.#table = new LiveTable(this.owner, 'kept', keptForm);
-    this.newCache().add(this.#table);
+    this.#table = this.keep(new LiveTable(this.owner, 'kept', keptForm));
     this.#changes = new ChangeOutput(context);
     this.#eventTimers = new TimerService(this.owner, 'event');
     const needRowsOfTimer = (key: Key): void => this.prefetch.need(this.#table, key);
@@ -173,20 +171,12 @@ class DedupOperator extends KeyedOperator<'dedup'> {
     this.#table.delete(key);
   }
 
-  advanceWatermark(watermark: number): boolean {
+  override advanceWatermark(watermark: number): boolean {
     return this.#keepsFirst && this.#byTime ? this.#due.advance(watermark) : true;
   }
 
   advanceProcessingTime(nowMs: number): boolean {
     return this.#expiry?.advance(nowMs) ?? true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#table.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#table, key);
   }
 }
 

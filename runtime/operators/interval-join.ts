@@ -14,8 +14,8 @@ import type { RowCache } from '../state/row-cache.ts';
 import { ChangeCursor, type ChangeSource } from './change-cursor.ts';
 import { firstAtOrAfter, IntervalBuffer, type TimedRecords } from './interval-buffer.ts';
 import { KeyedOperator } from './keyed-operator.ts';
+import { LateRecords } from './late-records.ts';
 import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
-import { countMetric } from './user-code.ts';
 import { canHold, outOfTime } from './windows/window-operator.ts';
 
 /** Least event time of one stretch of a buffer: fewer, larger tables. */
@@ -28,20 +28,20 @@ class IntervalJoinOperator extends KeyedOperator<'interval-join'> {
   /** A partner of a record of a side is at its time plus these: lowest and highest. */
   readonly #from: readonly [number, number];
   readonly #to: readonly [number, number];
-  readonly #lateTags: readonly [string | null, string | null];
+  readonly #late: LateRecords;
   readonly #cursor: ChangeCursor;
   readonly #pairs: Pairs;
   #watermark = Number.NEGATIVE_INFINITY;
 
   constructor(context: OperatorContext<'interval-join'>) {
     super(context, context.functions.keyOf, context.functions.keyOfSecond);
-    const { lowerMs, upperMs, lateTag, lateSecondTag } = context.node.config;
+    const { lowerMs, upperMs } = context.node.config;
     const lower = lowerMs as number;
     const upper = upperMs as number;
     // Adding 0 turns -0 into 0.
     this.#from = [lower, -upper + 0];
     this.#to = [upper, -lower + 0];
-    this.#lateTags = [textOrNull(lateTag), textOrNull(lateSecondTag)];
+    this.#late = new LateRecords(context);
     const stretchMs = Math.max(stretchMinMs, upper - lower + 1);
     const newBuffer = (name: string, cache: RowCache): IntervalBuffer =>
       new IntervalBuffer(this.owner, name, stretchMs, cache);
@@ -71,11 +71,8 @@ class IntervalJoinOperator extends KeyedOperator<'interval-join'> {
     if (timestamp !== timestamp) return this.context.fail(timestampMissing(this.context.node.id));
     if (!canHold(timestamp)) return this.userFailed(value, outOfTime(timestamp));
     this.#cursor.finish();
-    if (splitWatermark === splitWatermark) return this.#late(value, side);
-    if (timestamp <= this.#watermark) {
-      countMetric(this.context, 'lateAfterIdle', 1);
-      return this.#late(value, side);
-    }
+    const isLate = splitWatermark === splitWatermark;
+    if (isLate || timestamp <= this.#watermark) return this.#late.take(value, side, !isLate);
     let key: Key;
     try {
       key = side === 0 ? this.keyOf(value) : this.keyOfSecond(value);
@@ -88,12 +85,6 @@ class IntervalJoinOperator extends KeyedOperator<'interval-join'> {
     this.#pairs.begin(this.#buffers[side === 0 ? 1 : 0], { key, side, value, timestamp, from, to });
     this.#cursor.start(this.#pairs);
     this.shrinkCaches();
-  }
-
-  #late(value: unknown, side: Side): void {
-    this.context.metrics.lateRecords++;
-    const tag = this.#lateTags[side];
-    if (tag !== null) this.context.sideOutput(tag).emit(value);
   }
 
   advanceWatermark(watermark: number): boolean {
@@ -207,10 +198,6 @@ class Pairs implements ChangeSource, IntervalJoinContext {
     output.emit(result);
     scope.timestamp = timestamp;
   }
-}
-
-function textOrNull(value: unknown): string | null {
-  return typeof value === 'string' ? value : null;
 }
 
 function timestampMissing(operatorId: string): EngineError {

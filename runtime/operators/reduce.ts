@@ -2,17 +2,15 @@
  * `keyBy(..).reduce(f)`: keeps one value per key and emits the running value with every record. The first record of a key
  * is its first value. State: one row per key, state name `value`.
  */
-import { decodeKey } from '../../core/codec/key-codec.ts';
-import type { Key } from '../../core/operators.ts';
 import { ObjectTable } from '../state/object-table.ts';
 import { promiseError } from './call-gate.ts';
-import { KeyedOperator } from './keyed-operator.ts';
-import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+import { OneTableOperator } from './one-table-operator.ts';
+import type { Operator, OperatorContext } from './operator.ts';
 import { UserCode } from './user-code.ts';
 
 type Reduce = (left: unknown, right: unknown) => unknown;
 
-class ReduceOperator extends KeyedOperator<'reduce'> {
+class ReduceOperator extends OneTableOperator<'reduce'> {
   readonly #values: ObjectTable;
   readonly #user: UserCode<Reduce>;
   readonly #reduce: Reduce;
@@ -21,8 +19,7 @@ class ReduceOperator extends KeyedOperator<'reduce'> {
     super(context, context.functions.keyOf);
     this.#user = new UserCode<Reduce>(context.functions.reduce as never, context);
     this.#reduce = this.#user.call;
-    this.#values = new ObjectTable(this.owner, 'value');
-    this.newCache().add(this.#values);
+    this.#values = this.keep(new ObjectTable(this.owner, 'value'));
   }
 
   emit(value: unknown): void {
@@ -58,18 +55,6 @@ class ReduceOperator extends KeyedOperator<'reduce'> {
   override async close(): Promise<void> {
     await super.close();
     await this.#user.close();
-  }
-
-  advanceWatermark(_watermark: number): boolean {
-    return true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#values.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#values, key);
   }
 }
 

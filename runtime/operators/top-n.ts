@@ -6,7 +6,6 @@
  * unique key. @see Flink Rank (AppendOnlyTopNFunction, RetractableTopNFunction)
  */
 import { takesBack } from '../../core/changelog.ts';
-import { decodeKey } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
@@ -14,12 +13,12 @@ import { rowKind, type RowKind } from '../../core/stream/batch.ts';
 import { LiveTable } from '../state/live-table.ts';
 import { ChangeCursor, type ChangeSource } from './change-cursor.ts';
 import { ChangeOutput } from './change-output.ts';
-import { KeyedOperator } from './keyed-operator.ts';
-import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+import { OneTableOperator } from './one-table-operator.ts';
+import type { Operator, OperatorContext } from './operator.ts';
 import { type RankedRow, type Ranking, RankingForm } from './ranking.ts';
 import { countMetric } from './user-code.ts';
 
-class TopNOperator extends KeyedOperator<'top-n'> {
+class TopNOperator extends OneTableOperator<'top-n'> {
   readonly #form: RankingForm;
   readonly #table: LiveTable<Ranking>;
   readonly #n: number;
@@ -37,10 +36,9 @@ class TopNOperator extends KeyedOperator<'top-n'> {
     this.#ascending = config['order'] === 'asc';
     this.#keepsAll = config['changelog'] === 'retract' || uniqueBy !== null;
     this.#form = new RankingForm({ ascending: this.#ascending, ties: ties as never, uniqueBy: uniqueBy as never });
-    this.#table = new LiveTable(this.owner, 'ranking', this.#form);
+    this.#table = this.keep(new LiveTable(this.owner, 'ranking', this.#form));
     this.#changes = new TopChanges(new ChangeOutput(context), config['rank'] !== false);
     this.#cursor = new ChangeCursor(context);
-    this.newCache().add(this.#table);
   }
 
   emit(value: unknown): void {
@@ -109,18 +107,6 @@ class TopNOperator extends KeyedOperator<'top-n'> {
     if (rows.length < this.#n) return false;
     const last = (rows[rows.length - 1] as RankedRow).by;
     return this.#ascending ? by > last : by < last;
-  }
-
-  advanceWatermark(_watermark: number): boolean {
-    return true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#table.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#table, key);
   }
 }
 

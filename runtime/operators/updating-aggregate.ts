@@ -9,17 +9,16 @@
  * State: one row per key, state name `accumulators`, marked once emitted. @see Flink GroupAggFunction
  */
 import { takesBack } from '../../core/changelog.ts';
-import { decodeKey } from '../../core/codec/key-codec.ts';
 import type { Key } from '../../core/operators.ts';
 import { rowKind } from '../../core/stream/batch.ts';
 import { AggregateLayout } from '../state/aggregate-layout.ts';
 import { UpdatingTable } from '../state/updating-table.ts';
 import { ChangeOutput } from './change-output.ts';
-import { KeyedOperator } from './keyed-operator.ts';
-import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+import { OneTableOperator } from './one-table-operator.ts';
+import type { Operator, OperatorContext } from './operator.ts';
 import { countMetric } from './user-code.ts';
 
-class UpdatingAggregateOperator extends KeyedOperator<'updating-aggregate'> {
+class UpdatingAggregateOperator extends OneTableOperator<'updating-aggregate'> {
   readonly #layout: AggregateLayout;
   readonly #table: UpdatingTable;
   readonly #changes: ChangeOutput;
@@ -33,9 +32,8 @@ class UpdatingAggregateOperator extends KeyedOperator<'updating-aggregate'> {
     const { config } = context.node;
     this.#emitBefore = config['emitBefore'] !== false;
     this.#layout = new AggregateLayout(context.functions.aggregates, 1, config['changelog'] === 'retract');
-    this.#table = new UpdatingTable(this.owner, 'accumulators', this.#layout);
+    this.#table = this.keep(new UpdatingTable(this.owner, 'accumulators', this.#layout));
     this.#changes = new ChangeOutput(context);
-    this.newCache().add(this.#table);
   }
 
   emit(value: unknown): void {
@@ -91,18 +89,6 @@ class UpdatingAggregateOperator extends KeyedOperator<'updating-aggregate'> {
       if (this.#emitBefore) this.#changes.emit(rowKind.updateBefore, before);
       this.#changes.emit(rowKind.updateAfter, result);
     }
-  }
-
-  advanceWatermark(_watermark: number): boolean {
-    return true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#table.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#table, key);
   }
 }
 

@@ -5,17 +5,17 @@
  * State: the last row per key, state name `rows`. @see Flink ChangelogNormalize
  */
 import { takesBack } from '../../core/changelog.ts';
-import { compareBytes, decodeKey } from '../../core/codec/key-codec.ts';
+import { compareBytes } from '../../core/codec/key-codec.ts';
 import { encodeValueToBytes } from '../../core/codec/value-codec.ts';
 import type { Key } from '../../core/operators.ts';
 import { rowKind } from '../../core/stream/batch.ts';
 import { ObjectTable } from '../state/object-table.ts';
 import { ChangeOutput } from './change-output.ts';
-import { KeyedOperator } from './keyed-operator.ts';
-import type { Operator, OperatorContext, RestoredRow } from './operator.ts';
+import { OneTableOperator } from './one-table-operator.ts';
+import type { Operator, OperatorContext } from './operator.ts';
 import { countMetric } from './user-code.ts';
 
-class UpsertsOperator extends KeyedOperator<'upserts'> {
+class UpsertsOperator extends OneTableOperator<'upserts'> {
   readonly #rows: ObjectTable;
   readonly #isDelete: ((value: unknown) => boolean) | null;
   readonly #changes: ChangeOutput;
@@ -23,9 +23,8 @@ class UpsertsOperator extends KeyedOperator<'upserts'> {
   constructor(context: OperatorContext<'upserts'>) {
     super(context, context.functions.keyOf);
     this.#isDelete = context.functions.isDelete as ((value: unknown) => boolean) | null;
-    this.#rows = new ObjectTable(this.owner, 'rows');
+    this.#rows = this.keep(new ObjectTable(this.owner, 'rows'));
     this.#changes = new ChangeOutput(context);
-    this.newCache().add(this.#rows);
   }
 
   emit(value: unknown): void {
@@ -59,18 +58,6 @@ class UpsertsOperator extends KeyedOperator<'upserts'> {
     } else {
       this.#changes.update(before, value);
     }
-  }
-
-  advanceWatermark(_watermark: number): boolean {
-    return true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#rows.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#rows, key);
   }
 }
 

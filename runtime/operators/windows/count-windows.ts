@@ -7,13 +7,12 @@
  * Records are added to panes, as in sliding windows. State: `counts`, one row per key with its panes, see `segment-table.ts`;
  * the newest pane says how many records there were, so the row of a key stays.
  */
-import { decodeKey } from '../../../core/codec/key-codec.ts';
 import type { Key } from '../../../core/operators.ts';
 import { Accumulators } from '../../state/accumulators.ts';
 import type { AdderTable } from '../../state/aggregate-adder.ts';
 import { AggregateLayout } from '../../state/aggregate-layout.ts';
-import { KeyedOperator } from '../keyed-operator.ts';
-import type { OperatorContext, RestoredRow } from '../operator.ts';
+import { OneTableOperator } from '../one-table-operator.ts';
+import type { OperatorContext } from '../operator.ts';
 import { SegmentTable } from './segment-table.ts';
 import { SlideCalendar } from './slide-calendar.ts';
 import { windowConfig } from './window-config.ts';
@@ -90,7 +89,7 @@ class CountAdder implements AdderTable {
   }
 }
 
-export class CountWindowOperator extends KeyedOperator<'window-aggregate'> {
+export class CountWindowOperator extends OneTableOperator<'window-aggregate'> {
   readonly #layout: AggregateLayout;
   readonly #size: number;
   readonly #slide: number;
@@ -105,11 +104,10 @@ export class CountWindowOperator extends KeyedOperator<'window-aggregate'> {
     this.#size = size;
     this.#slide = slide;
     this.#layout = new AggregateLayout(context.functions.aggregates, 3);
-    this.#table = new SegmentTable(this.owner, 'counts', this.#layout);
+    this.#table = this.keep(new SegmentTable(this.owner, 'counts', this.#layout));
     // Windows end at multiples of the slide.
     this.#adder = new CountAdder(this.#table, new SlideCalendar(size, slide, -size));
     this.#merged = new Accumulators(this.#layout, 1);
-    this.newCache().add(this.#table);
   }
 
   emit(value: unknown): void {
@@ -124,18 +122,6 @@ export class CountWindowOperator extends KeyedOperator<'window-aggregate'> {
     }
     if (result !== null) this.context.output.emit(result);
     this.shrinkCaches();
-  }
-
-  advanceWatermark(_watermark: number): boolean {
-    return true;
-  }
-
-  protected override restoreResident(row: RestoredRow): void {
-    this.#table.restoreRow(decodeKey(row.key).key, row.keyGroup, row.value);
-  }
-
-  protected override needRows(key: Key): void {
-    this.prefetch.need(this.#table, key);
   }
 
   /** The result over the last `size` records of the row that was added to. @throws what the user's functions throw */

@@ -14,7 +14,6 @@ export interface WindowConfig {
   /** Null: the gap comes from the function of the definition. */
   readonly gapMs: number | null;
   readonly allowedLatenessMs: number;
-  readonly lateTag: string | null;
 }
 
 type Raw = { readonly [name: string]: unknown };
@@ -46,6 +45,5 @@ export function windowConfig(context: OperatorContext<'window-aggregate'>): Wind
     gapMs: kind === 'session' && typeof window['gapMs'] === 'number' ? positive('gap', window['gapMs']) : null,
     // Lateness exists in event time only.
     allowedLatenessMs: eventTime && typeof lateness === 'number' ? lateness : 0,
-    lateTag: typeof config['lateTag'] === 'string' ? config['lateTag'] : null,
   };
 }

@@ -17,8 +17,8 @@ import type { AccumulatorColumns } from '../../state/accumulators.ts';
 import { AggregateLayout } from '../../state/aggregate-layout.ts';
 import type { RowCache } from '../../state/row-cache.ts';
 import { KeyedOperator } from '../keyed-operator.ts';
+import { LateRecords } from '../late-records.ts';
 import type { OperatorContext } from '../operator.ts';
-import { countMetric } from '../user-code.ts';
 import { type WindowConfig, windowConfig } from './window-config.ts';
 
 /** Keys whose windows end at one time, and the cursor in them. */
@@ -48,6 +48,7 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
   protected readonly cache: RowCache;
   /** Windows whose last millisecond is at or before this have fired, or are being fired. */
   protected time = Number.NEGATIVE_INFINITY;
+  readonly #late: LateRecords;
   #firing: F | null = null;
   /** The clock as it was seen last. */
   #clockMs = Number.NEGATIVE_INFINITY;
@@ -59,6 +60,7 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
     this.config = windowConfig(context);
     this.layout = new AggregateLayout(context.functions.aggregates, 3);
     this.cache = this.newCache();
+    this.#late = new LateRecords(context);
   }
 
   /** Takes a record that has a time. `splitWatermark` is NaN where the record is on time. */
@@ -117,9 +119,7 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
     const expiry = lastMs + this.config.allowedLatenessMs;
     const afterIdle = !(expiry <= splitWatermark);
     if (afterIdle && expiry > time) return false;
-    if (afterIdle) countMetric(this.context, 'lateAfterIdle', 1);
-    this.context.metrics.lateRecords++;
-    if (this.config.lateTag !== null) this.context.sideOutput(this.config.lateTag).emit(value);
+    this.#late.take(value, 0, afterIdle);
     return true;
   }
 

@@ -3,19 +3,10 @@ import { EngineError } from '../../../../core/errors.ts';
 import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { AnyOperatorContext } from '../../operator.ts';
 
-export interface GeneralWindowConfig {
-  readonly allowedLatenessMs: number;
-  /** Side outputs of late records, by input; null where nobody reads them. */
-  readonly lateTags: readonly (string | null)[];
-}
-
-export function generalWindowConfig(context: AnyOperatorContext): GeneralWindowConfig {
-  const { config } = context.node;
-  const allowedLatenessMs = config['allowedLatenessMs'];
-  return {
-    allowedLatenessMs: typeof allowedLatenessMs === 'number' ? allowedLatenessMs : 0,
-    lateTags: [config['lateTag'], config['lateSecondTag']].map((tag) => (typeof tag === 'string' ? tag : null)),
-  };
+/** How long windows are kept after their end; 0 where the graph does not say. */
+export function allowedLatenessMs(context: AnyOperatorContext): number {
+  const ms = context.node.config['allowedLatenessMs'];
+  return typeof ms === 'number' ? ms : 0;
 }
 
 /** Whose time moves the windows; null where they never end. */

@@ -20,14 +20,14 @@ import type { TriggerResult } from '../../../../core/window-functions.ts';
 import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { TimeDomain, Timer, TimerService } from '../../../time/timer-service.ts';
 import { KeyedOperator } from '../../keyed-operator.ts';
+import { LateRecords } from '../../late-records.ts';
 import type { OperatorContext, RestoredRow } from '../../operator.ts';
-import { countMetric } from '../../user-code.ts';
 import { WindowAssigner } from './assign-windows.ts';
 import { type Session, SessionSets, stateIdOf } from './session-sets.ts';
 import { StagedPrefetch } from './staged-prefetch.ts';
 import { type AnyTrigger, TriggerRunner } from './trigger-runner.ts';
 import { canHold, outOfTime } from '../window-operator.ts';
-import { type GeneralWindowConfig, generalWindowConfig, timestampMissing, windowTime } from './window-config.ts';
+import { allowedLatenessMs, timestampMissing, windowTime } from './window-config.ts';
 import type { WindowContents } from './window-contents.ts';
 import type { WindowId } from './window-id.ts';
 import type { ScopedState } from './window-state.ts';
@@ -56,7 +56,8 @@ export interface WindowFunctions {
 export abstract class WindowOperatorBase<Kind extends OperatorKind> extends KeyedOperator<Kind> {
   /** Merged watermark, also while it is being handled. */
   protected watermark = Number.NEGATIVE_INFINITY;
-  readonly #config: GeneralWindowConfig;
+  readonly #allowedLatenessMs: number;
+  readonly #late: LateRecords;
   /** Null: windows never end. */
   readonly #time: TimeDomain | null;
   readonly #assigner: WindowAssigner;
@@ -71,15 +72,15 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     super(context, functions.keyOf, functions.keyOfSecond ?? functions.keyOf);
     const trigger = functions.trigger as AnyTrigger;
     const newCache = () => this.newCache();
-    this.#config = generalWindowConfig(context);
+    this.#allowedLatenessMs = allowedLatenessMs(context);
+    this.#late = new LateRecords(context);
     this.#time = windowTime(functions.window);
     this.#assigner = new WindowAssigner(functions.window);
     this.#sessions = this.#assigner.merges ? new SessionSets(this.owner, newCache) : null;
     this.#timers = new WindowTimers(this.owner);
     this.#trigger = new TriggerRunner(trigger, this.owner, this.#timers, () => context.nowMs(), newCache);
     this.#staged = new StagedPrefetch(this.prefetch);
-    this.#triggerRemoves =
-      this.#time !== null && trigger.timerAtEnd === this.#time && this.#config.allowedLatenessMs === 0;
+    this.#triggerRemoves = this.#time !== null && trigger.timerAtEnd === this.#time && this.#allowedLatenessMs === 0;
   }
 
   /** What windows keep, by input. */
@@ -174,14 +175,14 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
       lateness = 'on-time';
       this.#add({ key, start, end, stateId: [key, start, end] }, value, input);
     }
-    if (lateness !== 'on-time') this.#late(value, input, lateness);
+    if (lateness !== 'on-time') this.#late.take(value, input, lateness === 'late-after-idle');
   }
 
   #takeIntoSession(sessions: SessionSets, key: Key, value: unknown, input: number): void {
     const start = this.#assigner.starts[0] as number;
     const end = this.#assigner.ends[0] as number;
     const lateness = this.#latenessOf(end);
-    if (lateness !== 'on-time') return this.#late(value, input, lateness);
+    if (lateness !== 'on-time') return this.#late.take(value, input, lateness === 'late-after-idle');
     const { session, merged } = sessions.add(key, start, end);
     const window = { key, start: session.start, end: session.end, stateId: stateIdOf(key, session) };
     if (merged.length > 0) this.#merge(window, merged);
@@ -331,13 +332,6 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     return removal <= this.watermark ? 'late-after-idle' : 'on-time';
   }
 
-  #late(value: unknown, input: number, lateness: Lateness): void {
-    if (lateness === 'late-after-idle') countMetric(this.context, 'lateAfterIdle', 1);
-    this.context.metrics.lateRecords++;
-    const tag = this.#config.lateTags[input] ?? null;
-    if (tag !== null) this.context.sideOutput(tag).emit(value);
-  }
-
   #enter(window: WindowOfKey): void {
     this.#trigger.enter(window.key, window.start, window.end, this.context.scope.timestamp);
   }
@@ -348,7 +342,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   }
 
   #removalTime(end: number): number {
-    return end - 1 + this.#config.allowedLatenessMs;
+    return end - 1 + this.#allowedLatenessMs;
   }
 
   #setRemoval({ key, start, end }: WindowOfKey): void {
