@@ -14,7 +14,6 @@ import {
   defineJob,
   emits,
   type FailedRecord,
-  listState,
   mapState,
   milliseconds,
   minutes,
@@ -75,20 +74,19 @@ export default defineJob('enrichment', (env) => {
       (customer) => customer.customer,
     )
     .process(emits<Placed>(), {
-      state: { waiting: listState<Order>(), countries: mapState<number, string | null>() },
+      state: { waiting: mapState<readonly [number, number], Order>(), countries: mapState<number, string | null>() },
       onFirst(order, { state, timers, timestamp }) {
-        state.waiting.add(order);
+        state.waiting.set([timestamp, order.order], order);
         timers.registerEventTime(timestamp);
       },
       onSecond({ country }, { state, timestamp }) {
         state.countries.set(timestamp, country);
       },
       onTimer(timestampMs, { state, emit, output }) {
-        const waiting = [...state.waiting];
-        state.waiting.update(waiting.filter(({ at }) => Date.parse(at) > timestampMs));
-        for (const order of waiting) {
-          const at = Date.parse(order.at);
-          if (at > timestampMs) continue;
+        for (const [place, order] of state.waiting.entries()) {
+          const [at] = place;
+          if (at > timestampMs) return;
+          state.waiting.delete(place);
           const country = [...state.countries.entries()].filter(([from]) => from <= at).at(-1)?.[1] ?? null;
           if (country === null) output(missing, order);
           else emit({ ...order, country });

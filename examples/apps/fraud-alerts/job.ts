@@ -7,7 +7,7 @@
  *
  *     npx millrace run examples/apps/fraud-alerts/job.ts
  */
-import { defineJob, emits, hours, listState, mapState, outputTag, params, seconds, valueState } from 'millrace';
+import { defineJob, emits, hours, mapState, outputTag, params, seconds, valueState } from 'millrace';
 import { files } from 'millrace/files';
 
 export interface Transaction {
@@ -64,7 +64,8 @@ export default defineJob('fraud-alerts', (env) => {
     .process(emits<Alert>(), {
       broadcastState: { rules: mapState<number, Rule>() },
       state: {
-        waiting: listState<Transaction>(),
+        // By time, then id: in this order they are judged.
+        waiting: mapState<readonly [number, string], Transaction>(),
         small: valueState<Transaction>({ ttl: hours(1), time: 'event' }),
       },
       onRecord(transaction, { state, timers, timestamp, isLate, output }) {
@@ -72,7 +73,7 @@ export default defineJob('fraud-alerts', (env) => {
           if (transaction.cents >= suspiciousCents) output(suspicious, transaction);
           return;
         }
-        state.waiting.add(transaction);
+        state.waiting.set([timestamp, transaction.id], transaction);
         timers.registerEventTime(timestamp);
       },
       onBroadcast(rule, { broadcastState }) {
@@ -80,12 +81,11 @@ export default defineJob('fraud-alerts', (env) => {
       },
       onTimer(timestampMs, { key, state, broadcastState, emit }) {
         const rule = [...broadcastState.rules.entries()].filter(([from]) => from <= timestampMs).at(-1)?.[1];
-        const waiting = [...state.waiting];
-        state.waiting.update(waiting.filter(({ at }) => Date.parse(at) > timestampMs));
-        if (rule === undefined) return;
-        for (const transaction of waiting) {
+        for (const [place, transaction] of state.waiting.entries()) {
+          if (place[0] > timestampMs) return;
+          state.waiting.delete(place);
+          if (rule === undefined) continue;
           const { id, cents, at } = transaction;
-          if (Date.parse(at) > timestampMs) continue;
           const small = state.small.value();
           const soon = small !== undefined && timestampMs - Date.parse(small.at) <= rule.withinSeconds * 1000;
           if (soon && cents >= rule.largeCents) emit({ card: key, small: small.id, large: id, cents, at });
