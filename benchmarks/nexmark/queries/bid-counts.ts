@@ -31,22 +31,3 @@ export const bidCounts = {
   rank2Auctions: filtered(auctions, isRank2),
   rank3Auctions: filtered(auctions, isRank3),
 } as const;
-
-type BidCounts = { readonly [Name in keyof typeof bidCounts]: number };
-
-/** A row of keys and counts, name by name: spreading objects costs as much as counting. */
-export const rowOf = <Keys extends Readonly<Record<string, string>>>(keys: Keys, row: BidCounts): Keys & BidCounts => ({
-  ...keys,
-  totalBids: row.totalBids,
-  rank1Bids: row.rank1Bids,
-  rank2Bids: row.rank2Bids,
-  rank3Bids: row.rank3Bids,
-  totalBidders: row.totalBidders,
-  rank1Bidders: row.rank1Bidders,
-  rank2Bidders: row.rank2Bidders,
-  rank3Bidders: row.rank3Bidders,
-  totalAuctions: row.totalAuctions,
-  rank1Auctions: row.rank1Auctions,
-  rank2Auctions: row.rank2Auctions,
-  rank3Auctions: row.rank3Auctions,
-});
