@@ -47,17 +47,24 @@ function own(value: unknown): unknown {
   return ArrayBuffer.isView(value) ? ownView(value) : value;
 }
 
+/** With `for in`, which costs a third of `Object.keys`; names of the prototype, where somebody gave it some, are passed over. */
 function ownObject(object: Record<string, unknown>): unknown {
   let copy: Record<string, unknown> | null = null;
-  for (const name of Object.keys(object)) {
+  for (const name in object) {
     const value = object[name];
+    if (typeof value === 'number' || !needsLook(value) || !Object.hasOwn(object, name)) continue;
     const owned = own(value);
-    if (owned === value && !isLong(value)) continue;
+    if (owned === value && typeof value !== 'string') continue;
     copy ??= { ...object };
     // The copy has the field already, so this assignment never reaches a setter, not even for __proto__.
     copy[name] = owned;
   }
   return copy ?? object;
+}
+
+/** False for what is never copied. */
+function needsLook(value: unknown): boolean {
+  return typeof value === 'string' ? value.length >= slicedLengthMin : typeof value === 'object' && value !== null;
 }
 
 /** Strings compare by content: a copy looks unchanged, so their length says whether there is one. */

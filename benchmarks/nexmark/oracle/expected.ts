@@ -109,7 +109,7 @@ export const expected: Readonly<Record<string, Expected>> = {
     key: ['bidder', 'auction'],
   },
   q19: {
-    sql: `SELECT * EXCLUDE (n), row_number() OVER (PARTITION BY auction ORDER BY price DESC, n) AS rank FROM bid
+    sql: `SELECT * EXCLUDE (n), row_number() OVER (PARTITION BY auction ORDER BY price DESC, dateTime, bidder, extra) AS rank FROM bid
       QUALIFY rank <= 10`,
     key: ['auction', 'rank'],
   },

@@ -3,7 +3,7 @@
  * either order. SQL joins without an end; here time bounds the state: an auction is forgotten when event time has passed its
  * end, and a bid whose auction is unknown when event time has passed the bid, since no auction that began before can come.
  */
-import { emits, type OperatorStream, type Stream, valueState } from 'millrace';
+import { emits, listState, type OperatorStream, type Stream, valueState } from 'millrace';
 
 export interface AuctionLike {
   readonly id: number;
@@ -33,21 +33,19 @@ const isAuction = <A extends AuctionLike, B extends BidLike>(one: Readonly<A | B
   'expires' in one;
 
 export function bestBids<A extends AuctionLike, B extends BidLike>(
-  auctions: Stream<A>,
-  bids: Stream<B>,
+  auctionsAndBids: Stream<A | B>,
 ): OperatorStream<BestBid<A, B>> {
-  return (auctions as Stream<A | B>)
-    .union(bids as Stream<A | B>)
+  return auctionsAndBids
     .keyBy((one) => (isAuction<A, B>(one) ? one.id : one.auction))
     .process(emits<BestBid<A, B>>(), {
-      state: { auction: valueState<A>(), best: valueState<B>(), early: valueState<B[]>() },
+      state: { auction: valueState<A>(), best: valueState<B>(), early: listState<B>() },
       onRecord(one, { state, timers, emit }) {
         if (isAuction<A, B>(one)) {
           const auction = one as A;
           state.auction.update(auction);
           timers.registerEventTime(auction.expires);
           let best: B | null = null;
-          for (const bid of state.early.value() ?? []) {
+          for (const bid of state.early.get()) {
             if (bid.dateTime < auction.dateTime || bid.dateTime > auction.expires) continue;
             if (best !== null && !beats(bid, best)) continue;
             emit({ auction, bid, priceBefore: best?.price ?? null });
@@ -60,7 +58,7 @@ export function bestBids<A extends AuctionLike, B extends BidLike>(
         const bid = one as B;
         const auction = state.auction.value();
         if (auction === undefined) {
-          state.early.update([...(state.early.value() ?? []), bid]);
+          state.early.add(bid);
           timers.registerEventTime(bid.dateTime);
           return;
         }
@@ -73,7 +71,7 @@ export function bestBids<A extends AuctionLike, B extends BidLike>(
       onTimer(timeMs, { state }) {
         const auction = state.auction.value();
         if (auction === undefined) {
-          const left = (state.early.value() ?? []).filter((bid) => bid.dateTime > timeMs);
+          const left = [...state.early.get()].filter((bid) => bid.dateTime > timeMs);
           if (left.length > 0) state.early.update(left);
           else state.early.clear();
         } else if (auction.expires <= timeMs) {

@@ -17,4 +17,15 @@ export const q17 = (events: Stream<NexmarkEvent>) =>
       avgPrice: avg((bid) => bid.price),
       sumPrice: sum((bid) => bid.price),
     })
-    .map(({ key: [auction, day], ...statistics }) => ({ auction, day: dayText(day), ...statistics }));
+    .map((row) => ({
+      auction: row.key[0],
+      day: dayText(row.key[1]),
+      totalBids: row.totalBids,
+      rank1Bids: row.rank1Bids,
+      rank2Bids: row.rank2Bids,
+      rank3Bids: row.rank3Bids,
+      minPrice: row.minPrice,
+      maxPrice: row.maxPrice,
+      avgPrice: row.avgPrice,
+      sumPrice: row.sumPrice,
+    }));

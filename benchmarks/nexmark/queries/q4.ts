@@ -1,8 +1,11 @@
 /** q4, average price by category: the mean of the best bids of its auctions, anew whenever one of them changes. */
 import { emits, type Stream, valueState } from 'millrace';
-import type { NexmarkEvent } from '../model.ts';
+import { type Auction, type Bid, isBid, type NexmarkEvent } from '../model.ts';
 import { bestBids } from './best-bids.ts';
-import { auctionsOf, bidsOf } from './views.ts';
+import { auctionsAndBidsOf } from './views.ts';
+
+type SlimAuction = Pick<Auction, 'id' | 'category' | 'dateTime' | 'expires'>;
+type SlimBid = Pick<Bid, 'auction' | 'price' | 'dateTime'>;
 
 interface CategoryPrice {
   readonly category: number;
@@ -10,14 +13,12 @@ interface CategoryPrice {
 }
 
 export function q4(events: Stream<NexmarkEvent>) {
-  const auctions = auctionsOf(events).map(({ id, category, dateTime, expires }) => ({
-    id,
-    category,
-    dateTime,
-    expires,
-  }));
-  const bids = bidsOf(events).map(({ auction, price, dateTime }) => ({ auction, price, dateTime }));
-  return bestBids(auctions, bids)
+  const auctionsAndBids = auctionsAndBidsOf(events).map((event): SlimAuction | SlimBid =>
+    isBid(event)
+      ? { auction: event.auction, price: event.price, dateTime: event.dateTime }
+      : { id: event.id, category: event.category, dateTime: event.dateTime, expires: event.expires },
+  );
+  return bestBids(auctionsAndBids)
     .filter(({ bid, priceBefore }) => bid.price !== priceBefore)
     .map(({ auction, bid, priceBefore }) => ({
       category: auction.category,

@@ -1,18 +1,24 @@
 /** q9, winning bids: each auction with its best bid so far. A row replaces the one of the same auction. */
 import type { Stream } from 'millrace';
-import type { NexmarkEvent } from '../model.ts';
+import { type Auction, type Bid, isBid, type NexmarkEvent } from '../model.ts';
 import { bestBids } from './best-bids.ts';
-import { auctionsOf, bidsOf } from './views.ts';
+import { auctionsAndBidsOf } from './views.ts';
+
+type SlimBid = Pick<Bid, 'auction' | 'bidder' | 'price' | 'dateTime' | 'extra'>;
+
+const slim = ({ auction, bidder, price, dateTime, extra }: Bid): SlimBid => ({
+  auction,
+  bidder,
+  price,
+  dateTime,
+  extra,
+});
 
 export function q9(events: Stream<NexmarkEvent>) {
-  const bids = bidsOf(events).map(({ auction, bidder, price, dateTime, extra }) => ({
-    auction,
-    bidder,
-    price,
-    dateTime,
-    extra,
-  }));
-  return bestBids(auctionsOf(events), bids).map(({ auction, bid }) => ({
+  const auctionsAndBids = auctionsAndBidsOf(events).map((event): Auction | SlimBid =>
+    isBid(event) ? slim(event) : event,
+  );
+  return bestBids(auctionsAndBids).map(({ auction, bid }) => ({
     id: auction.id,
     itemName: auction.itemName,
     description: auction.description,

@@ -6,6 +6,10 @@ export const peopleOf = (events: Stream<NexmarkEvent>): Stream<Person> => events
 export const auctionsOf = (events: Stream<NexmarkEvent>): Stream<Auction> => events.filter(isAuction);
 export const bidsOf = (events: Stream<NexmarkEvent>): Stream<Bid> => events.filter(isBid);
 
+/** One stream, in the order of events: a union of two would bring most bids before their auction. */
+export const auctionsAndBidsOf = (events: Stream<NexmarkEvent>): Stream<Auction | Bid> =>
+  events.filter((event) => !isPerson(event)) as Stream<Auction | Bid>;
+
 /** Bids below the first are cheap, below the second middling, others expensive: a third each. */
 export const lowPrice = 10_000;
 export const highPrice = 1_000_000;
