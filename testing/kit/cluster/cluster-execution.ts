@@ -11,7 +11,7 @@ export type ClusterProgress = RunProgress;
 export interface ClusterResult {
   /** `stopped`: may be resumed. */
   readonly state: 'finished' | 'stopped' | 'canceled';
-  /** What each `collect(name)` got, by name; a table as its current rows. */
+  /** What each `collect(name)` got, by name, in this run and those it went on from; a table as its current rows. */
   readonly collected: Readonly<Record<string, readonly unknown[]>>;
   readonly progress: ClusterProgress;
 }

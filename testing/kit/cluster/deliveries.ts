@@ -2,11 +2,15 @@
 import { type TableChange, tableDeliveryPrefix } from '../../../client/sinks/collect-table.ts';
 
 export class Deliveries {
+  readonly #seen = new Set<string>();
   readonly #values = new Map<string, unknown[]>();
   readonly #tables = new Map<string, Map<string, unknown>>();
 
-  /** A committed chunk; ids do not repeat. */
+  /** A committed chunk; the same one again, after a recovery or in a resumed run, changes nothing. */
   add(channel: string, id: string, values: readonly unknown[]): void {
+    const identity = `${channel}\u0000${id}`;
+    if (this.#seen.has(identity)) return;
+    this.#seen.add(identity);
     if (id.startsWith(tableDeliveryPrefix)) {
       const table = this.#tables.get(channel) ?? new Map<string, unknown>();
       this.#tables.set(channel, table);

@@ -106,7 +106,9 @@ describe('a mini cluster', () => {
     const second = await cluster.run(file, { parameters, resume: true, parallelism: 1 });
     const { collected, progress } = await second.finished;
     expect(progress.restored?.sourceRecords).toBe(before.length);
-    expect(sorted([...before, ...(collected['sums'] ?? [])])).toEqual(sumsOf(total));
+    // The resumed run commits its checkpoint's results once more; they are the same ones.
+    expect(collected['sums']?.slice(0, before.length)).toEqual(before);
+    expect(sorted(collected['sums'])).toEqual(sumsOf(total));
     // Without resume the job begins at the beginning.
     const third = await cluster.run(file, { parameters: { total: 10, rate: 10_000 } });
     expect(sorted((await third.finished).collected['sums'])).toEqual(sumsOf(10));

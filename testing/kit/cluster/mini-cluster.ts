@@ -79,8 +79,11 @@ const restartsMaxDefault = 10;
 class Cluster implements MiniCluster {
   readonly #directory: string;
   readonly #options: MiniClusterOptions;
-  /** Directories of the last run of each job, by its name. */
-  readonly #states = new Map<string, string>();
+  /**
+   * State of the last run of each job, by its name. A resumed run commits once more what its checkpoint held, so what was
+   * delivered belongs to the state.
+   */
+  readonly #states = new Map<string, { readonly directory: string; readonly deliveries: Deliveries }>();
   #runs = 0;
   #starting = false;
   #execution: ClusterExecution | null = null;
@@ -119,9 +122,9 @@ class Cluster implements MiniCluster {
     const { name } = job.graph;
     const before = options.resume === true ? this.#states.get(name) : undefined;
     if (before === undefined) await prepareOutputs(sinksOf(job.functions), workingDirectory, false);
-    const directory = before ?? join(this.#directory, `run-${++this.#runs}`);
-    this.#states.set(name, directory);
-    const deliveries = new Deliveries();
+    const state = before ?? { directory: join(this.#directory, `run-${++this.#runs}`), deliveries: new Deliveries() };
+    this.#states.set(name, state);
+    const { directory, deliveries } = state;
     let execution: ClusterExecution | null = null;
     const engine = await EmbeddedEngine.start({
       directory,
