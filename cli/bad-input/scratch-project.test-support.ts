@@ -40,7 +40,7 @@ export class ScratchProject {
   writeJob(body: string, settings = ''): void {
     this.write(
       'job.ts',
-      `import { count, defineJob, emits, valueState } from 'millrace';
+      `import { count, defineJob, emits, globalWindow, hours, listState, mapState, seconds, session, sliding, tumbling, valueState } from 'millrace';
 import { files } from 'millrace/files';
 import { generator } from 'millrace/generator';
 export default defineJob('scratch', (env) => {

@@ -94,7 +94,7 @@ describe.each(orders)('an operator, %s', (order) => {
     await driver.clock(499);
     const error = await engineErrorOf(driver.clock(500));
     expect(error).toMatchObject({ code: 'USER_FUNCTION_FAILED', domain: 'external', retry: 'backoff' });
-    expect(error.message).toMatch(/'operator-under-test' had no answer for a record within 500 ms; raise timeout/);
+    expect(error.message).toMatch(/'operator-under-test' had no answer for a record within 500 ms → raise timeout/);
   });
 
   it('skips and counts a record whose answer does not come in time, and ignores the late answer', async () => {

@@ -181,7 +181,7 @@ class DedupOperator extends OneTableOperator<'dedup'> {
 }
 
 function timestampMissing(operatorId: string): EngineError {
-  const message = `operator '${operatorId}' keeps the first or last record by event time, but a record has no timestamp: call withTimestamps(..) on the stream first, or use by: 'arrival'`;
+  const message = `operator '${operatorId}' keeps the first or last record by event time, but a record has no timestamp → call withTimestamps(..) on the stream first, or use by: 'arrival'`;
   return new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: operatorId } });
 }
 

@@ -153,7 +153,7 @@ describe('RecordWriter', () => {
           code: 'USER_FUNCTION_FAILED',
           ids: { operator: 'next' },
           message: expect.stringMatching(
-            new RegExp(`before operator 'next' returned ${index}; return a whole number of 0 to 1`),
+            new RegExp(`before operator 'next' returned ${index} → return a whole number of 0 to 1`),
           ),
         },
       ]);
