@@ -53,7 +53,6 @@ export interface OperatorNode {
    * - window: `{ window, allowedLatenessMs, trigger: { kind, states, ...options }, evictor: { kind, ...options } | null, contents:
    *   'records' | 'reduce' | 'aggregate', aggregates?, states, windowStates, lateTag: string | null }`
    * - window-co-group: `{ window, allowedLatenessMs, trigger, type?: 'inner' | 'left' | 'right' | 'full', lateTag, lateSecondTag }`
-   * - window-aggregate: `{ window: { kind, sizeMs, offsetMs }, allowedLatenessMs, aggregates: { name: { kind, ...options } }, lateTag: string | null }`
    * - to-changelog: `{ mode: 'upsert' | 'retract' }`; changes: `{}`; upserts: `{ deletes: 'function' | 'kind' }`
    * - updating-aggregate: `{ aggregates: { name: options }, emitBefore }`
    * - top-n: `{ n, order: 'asc' | 'desc', rank }`; dedup: `{ keep: 'first' | 'last', by: 'time' | 'arrival', ttlMs | null }`
