@@ -20,6 +20,10 @@ export interface EndToEndCase {
   readonly eventsMin: number;
   readonly compare: readonly ('counts' | 'sums' | 'maxima')[];
   readonly rate?: number;
+  /** Slides in a window. */
+  readonly overlap?: number;
+  /** False: the sink sees other records than those that come in. */
+  readonly recordForRecord?: false;
 }
 
 const million = 1_000_000;
@@ -41,6 +45,23 @@ function checkpointCost(keys: number, keysName: string, checkpointIntervalMs: nu
     keys,
     checkpointIntervalMs,
     eventsMin: 5 * keys,
+  };
+}
+
+/** A window of ever more slides over the same records: what a record costs must not depend on it. */
+function slidingWindow(overlap: number): EndToEndCase {
+  return {
+    benchmark: 'sliding-window',
+    case: `size ${overlap} x slide`,
+    parallelism: 1,
+    job: 'sliding-window',
+    keys: 100,
+    checkpointIntervalMs: null,
+    eventsPerSecond: 2 * million,
+    eventsMin: million,
+    compare: ['counts'],
+    overlap,
+    recordForRecord: false,
   };
 }
 
@@ -81,6 +102,9 @@ export const endToEndCases: readonly EndToEndCase[] = [
   checkpointCost(100_000, '100K', 1000),
   checkpointCost(2 * million, '2M', null),
   checkpointCost(2 * million, '2M', 1000),
+  slidingWindow(1),
+  slidingWindow(5),
+  slidingWindow(50),
   {
     benchmark: 'latency',
     case: '50K/s, checkpoint every second',
@@ -97,8 +121,13 @@ export const endToEndCases: readonly EndToEndCase[] = [
 
 export async function runEndToEnd(chosen: EndToEndCase, seconds: number): Promise<BenchmarkRow> {
   const events = Math.max(chosen.eventsMin, Math.round(seconds * chosen.eventsPerSecond));
-  const { job, keys, parallelism, checkpointIntervalMs, rate } = chosen;
-  const parameters: JobRun['parameters'] = { events, keys, ...(rate === undefined ? {} : { rate }) };
+  const { job, keys, parallelism, checkpointIntervalMs, rate, overlap } = chosen;
+  const parameters: JobRun['parameters'] = {
+    events,
+    keys,
+    ...(rate === undefined ? {} : { rate }),
+    ...(overlap === undefined ? {} : { overlap }),
+  };
   const result = await runJob({ job, parameters, parallelism, checkpointIntervalMs });
   return rowOf(chosen, events, result);
 }
@@ -142,7 +171,8 @@ function isRight(
   expected: ExpectedByKey,
 ): boolean {
   if (reports.length !== chosen.parallelism) return false;
-  if (reports.reduce((sum, report) => sum + report.records, 0) !== events) return false;
+  const arrived = reports.reduce((sum, report) => sum + report.records, 0);
+  if (chosen.recordForRecord !== false && arrived !== events) return false;
   return chosen.compare.every((name, column) => {
     const right = expected[name];
     for (let key = 0; key < chosen.keys; key++) {

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { BenchmarkRow } from './row.ts';
 import { rowsTable } from './rows-table.ts';
 
-const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|large-state|checkpoint-cost|latency|startup|nexmark|all>
+const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|sliding-window|large-state|checkpoint-cost|latency|startup|nexmark|all>
   --case TEXT        only cases whose name contains TEXT
   --parallelism N    only cases of this parallelism
   --seconds S        about how long each case runs (default 10; micro benchmarks 1)

@@ -28,8 +28,8 @@ export function outputMode({ kind, inputs, config }: LogicalNodeOptions): Change
     case 'to-changelog':
       return config['mode'] === 'upsert' ? 'upsert' : 'retract';
     case 'upserts':
-    case 'top-n':
       return 'retract';
+    case 'top-n':
     case 'updating-aggregate':
       return config['emitBefore'] === false ? 'upsert' : 'retract';
     case 'dedup':
@@ -99,7 +99,9 @@ function checkInput(node: LogicalNode, input: number, ids: readonly string[], in
     return invalid(
       node,
       `(${node.kind}) reads the upserts of ${from}, which do not tell the rows they replace; put .fromUpserts(keyOf) before it${
-        changing.node.kind === 'updating-aggregate' ? `, or leave emitBefore away at ${from}` : ''
+        changing.node.kind === 'updating-aggregate' || changing.node.kind === 'top-n'
+          ? `, or leave emitBefore away at ${from}`
+          : ''
       }`,
     );
   }

@@ -175,6 +175,14 @@ describe('a definition refuses', () => {
       /topN: order is "up"; use 'desc' or 'asc'/,
     ],
     [
+      'topN without ranks that leaves out rows before',
+      (env) =>
+        void readings(env)
+          .keyBy((r) => r.sensor)
+          .topN(1, { by: (r) => r.value, rank: false, emitBefore: false }),
+      /topN: emitBefore is true or false, and false only with ranks/,
+    ],
+    [
       'dedup without options',
       (env) =>
         void readings(env)

@@ -79,13 +79,18 @@ export function topNParts<T>(
 ): NodeParts {
   checkCount(n, 'topN: n');
   checkOptions(options, 'topN', '{ by: (bid) => bid.price }');
-  const { by, order = 'desc', ties = null, uniqueBy = null, rank = true } = options;
+  const { by, order = 'desc', ties = null, uniqueBy = null, rank = true, emitBefore = true } = options;
   checkFunction(by, 'topN: by');
   checkChoice(order, ['desc', 'asc'], 'topN: order');
   if (ties !== null) checkFunction(ties, 'topN: ties');
   if (uniqueBy !== null) checkFunction(uniqueBy, 'topN: uniqueBy');
   if (typeof rank !== 'boolean') throw invalid(`topN: rank is ${JSON.stringify(rank)}; use true or false`);
-  const config = { n, order, rank, ties: ties !== null, unique: uniqueBy !== null };
+  if (typeof emitBefore !== 'boolean' || (!emitBefore && !rank)) {
+    throw invalid(
+      'topN: emitBefore is true or false, and false only with ranks: without them rows are inserted and deleted, none is updated',
+    );
+  }
+  const config = { n, order, rank, ties: ties !== null, unique: uniqueBy !== null, emitBefore };
   return { functions: { kind: 'top-n', keyOf, by, ties, uniqueBy }, config };
 }
 

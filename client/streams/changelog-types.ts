@@ -65,6 +65,11 @@ export interface UpdatingTopNOptions<T> {
    * the best n.
    */
   readonly uniqueBy?: (value: Readonly<T>) => Key;
+  /**
+   * False: of a place only the new row is told, not the one it replaces: upserts by key and rank. Half the records; enough for
+   * tables by key. Only with ranks. Default true.
+   */
+  readonly emitBefore?: boolean;
 }
 
 /** Options of `keyBy(...).dedup(...)`. */

@@ -117,6 +117,21 @@ describe.each(['memory', 'cold'] as const)('on the %s backend', (backend) => {
     expect(image.rows).toHaveLength(1);
   });
 
+  test('top-n leaves out rows that are replaced when only the new ones are asked for', async () => {
+    const harness = await OperatorHarness.open({
+      create: createTopNOperator,
+      backend,
+      config: { n: 2, order: 'desc', rank: true, emitBefore: false },
+      functions: { kind: 'top-n', keyOf, by: number as never, ties: null, uniqueBy: null },
+    });
+    await harness.process(row('a', 1), row('a', 2));
+    expect(told(harness)).toEqual([
+      '+I {"rank":1,"record":{"k":"a","n":1}}',
+      '+U {"rank":1,"record":{"k":"a","n":2}}',
+      '+I {"rank":2,"record":{"k":"a","n":1}}',
+    ]);
+  });
+
   test('top-n tells ranks in order and refuses what has no place', async () => {
     const options: HarnessOptions<'top-n'> = {
       create: createTopNOperator,

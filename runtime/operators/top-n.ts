@@ -37,7 +37,7 @@ class TopNOperator extends OneTableOperator<'top-n'> {
     this.#keepsAll = config['changelog'] === 'retract' || uniqueBy !== null;
     this.#form = new RankingForm({ ascending: this.#ascending, ties: ties as never, uniqueBy: uniqueBy as never });
     this.#table = this.keep(new LiveTable(this.owner, 'ranking', this.#form));
-    this.#changes = new TopChanges(new ChangeOutput(context), config['rank'] !== false);
+    this.#changes = new TopChanges(new ChangeOutput(context), config['rank'] !== false, config['emitBefore'] !== false);
     this.#cursor = new ChangeCursor(context);
   }
 
@@ -114,14 +114,16 @@ class TopNOperator extends OneTableOperator<'top-n'> {
 class TopChanges implements ChangeSource {
   readonly #output: ChangeOutput;
   readonly #withRank: boolean;
+  readonly #emitBefore: boolean;
   #before: RankedRow[] = [];
   readonly #kinds: RowKind[] = [];
   readonly #rows: unknown[] = [];
   #next = 0;
 
-  constructor(output: ChangeOutput, withRank: boolean) {
+  constructor(output: ChangeOutput, withRank: boolean, emitBefore: boolean) {
     this.#output = output;
     this.#withRank = withRank;
+    this.#emitBefore = emitBefore;
   }
 
   clear(): void {
@@ -158,8 +160,9 @@ class TopChanges implements ChangeSource {
       const left = before[at];
       const right = at < length ? after[at] : undefined;
       if (left === right) continue;
-      if (left !== undefined)
-        this.#add(right === undefined ? rowKind.delete : rowKind.updateBefore, { rank: at + 1, record: left.row });
+      if (left !== undefined && right === undefined) this.#add(rowKind.delete, { rank: at + 1, record: left.row });
+      else if (left !== undefined && this.#emitBefore)
+        this.#add(rowKind.updateBefore, { rank: at + 1, record: left.row });
       if (right !== undefined)
         this.#add(left === undefined ? rowKind.insert : rowKind.updateAfter, { rank: at + 1, record: right.row });
     }

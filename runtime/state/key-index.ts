@@ -194,6 +194,10 @@ export class KeyIndex {
   }
 
   #findOther(key: Key): number {
+    if (this.#tuples !== null && Array.isArray(key)) {
+      const last = this.#tuples.findLast(key as Key);
+      if (last >= 0) return last;
+    }
     const hash = tupleHash(key);
     if (hash !== notSimple) return this.#tuples === null ? -1 : this.#tuples.find(key, hash);
     // Encoded even where there is nothing to find: a key that is refused is refused here.

@@ -68,6 +68,14 @@ export class TupleIndex {
   /** By slot: hash and key of its tuple. */
   #hashes = new Int32Array(16);
   readonly #tuples: (Key | undefined)[] = [];
+  /** Where the last search ended: an operator often looks for the key of one record several times. */
+  #lastSlot = 0;
+
+  /** The slot of the tuple found last when it is this one, by its parts; else -1. */
+  findLast(key: Key): number {
+    const last = this.#tuples[this.#lastSlot];
+    return last !== undefined && sameTuple(last as never, key as never) ? this.#lastSlot : -1;
+  }
 
   /** The slot of a simple tuple, or -1. */
   find(key: Key, hash: number): number {
@@ -77,7 +85,10 @@ export class TupleIndex {
     for (;;) {
       const slot = (buckets[bucket] as number) - 1;
       if (slot < 0) return -1;
-      if (this.#hashes[slot] === hash && sameTuple(this.#tuples[slot] as never, key as never)) return slot;
+      if (this.#hashes[slot] === hash && sameTuple(this.#tuples[slot] as never, key as never)) {
+        this.#lastSlot = slot;
+        return slot;
+      }
       bucket = (bucket + 1) & mask;
     }
   }
@@ -91,6 +102,7 @@ export class TupleIndex {
     // Never a hole: an array with holes becomes slow for good.
     while (this.#tuples.length <= slot) this.#tuples.push(undefined);
     this.#tuples[slot] = key;
+    this.#lastSlot = slot;
     this.#place(slot);
   }
 

@@ -9,7 +9,7 @@ import { bidsOf } from './views.ts';
 export const q19 = (events: Stream<NexmarkEvent>) =>
   bidsOf(events)
     .keyBy((bid) => bid.auction)
-    .topN(10, { by: (bid) => bid.price, ties: (bid) => [bid.dateTime, bid.bidder, bid.extra] })
+    .topN(10, { by: (bid) => bid.price, ties: (bid) => [bid.dateTime, bid.bidder, bid.extra], emitBefore: false })
     .map(({ rank, record }) => ({
       auction: record.auction,
       bidder: record.bidder,
