@@ -1,11 +1,10 @@
 /** One run of a job in a mini cluster: what a test does to it, and waits for. */
 import type { EmbeddedEngine, EmbeddedJob } from '../../../cli/embedded/embedded-engine.ts';
-import type { RunOutcome, RunProgress } from '../../../cli/embedded/run-types.ts';
+import type { RunOutcome, RunProgress as ClusterProgress } from '../../../cli/embedded/run-types.ts';
 import { EngineError } from '../../../core/errors.ts';
 import type { Deliveries } from './deliveries.ts';
 
-/** What a run knows of itself: state, records, watermark, newest checkpoint, restarts, counters; over all attempts. */
-export type ClusterProgress = RunProgress;
+export type { ClusterProgress };
 
 /** How a run ended. */
 export interface ClusterResult {
@@ -36,7 +35,7 @@ export class ClusterExecution {
   readonly #deliveries: Deliveries;
   readonly #stop = new AbortController();
   readonly #watchers = new Set<Watcher>();
-  #last: RunProgress | null = null;
+  #last: ClusterProgress | null = null;
   #closing: Promise<void> | null = null;
   #ended = false;
   #abandon: (error: EngineError) => void = () => {};
