@@ -209,6 +209,26 @@ describe('slot-sharing groups', () => {
     expect(slotsNeeded(graph)).toBe(5);
   });
 
+  test('are shown as the second of two inputs, or as the side that is read first', () => {
+    const text = renderPlan(
+      plan((env) => {
+        const read = (uid: string): Stream<Reading> => env.from(testSource<Reading>(), { uid });
+        read('main')
+          .broadcastInput(read('side'), (rows) => rows.length)
+          .map((r) => r)
+          .keyBy((r) => r.sensor)
+          .intervalJoin(
+            read('table').keyBy((r) => r.sensor),
+            { lower: 0, upper: 1 },
+            (r) => r,
+          )
+          .print();
+      }),
+    );
+    expect(text).toMatch(/from table \(second input\)/);
+    expect(text).toMatch(/from side \(side input\)/);
+  });
+
   test('are shown in the plan with chaining hints and tuning, and leave no trace in a plan without them', () => {
     const text = renderPlan(
       plan((env) => {
