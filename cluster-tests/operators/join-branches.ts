@@ -64,7 +64,8 @@ export function joinBranches({ items, marks, rules }: Streams, output: string): 
       pairOf,
     )
     .uid('full-join')
-    .to(files.jsonl(`${output}/full-join`, { changes: true }));
+    .to(files.jsonl(`${output}/full-join`, { changes: true }))
+    .uid('full-join-out');
   connected({ items, marks, rules }, output);
 }
 
