@@ -18,7 +18,7 @@ export function q4(events: Stream<NexmarkEvent>) {
       ? { auction: event.auction, price: event.price, dateTime: event.dateTime }
       : { id: event.id, category: event.category, dateTime: event.dateTime, expires: event.expires },
   );
-  return bestBids(auctionsAndBids)
+  return bestBids<SlimAuction, SlimBid>(auctionsAndBids)
     .filter(({ bid, priceBefore }) => bid.price !== priceBefore)
     .map(({ auction, bid, priceBefore }) => ({
       category: auction.category,

@@ -18,7 +18,7 @@ export function q9(events: Stream<NexmarkEvent>) {
   const auctionsAndBids = auctionsAndBidsOf(events).map((event): Auction | SlimBid =>
     isBid(event) ? slim(event) : event,
   );
-  return bestBids(auctionsAndBids).map(({ auction, bid }) => ({
+  return bestBids<Auction, SlimBid>(auctionsAndBids).map(({ auction, bid }) => ({
     id: auction.id,
     itemName: auction.itemName,
     description: auction.description,
