@@ -99,12 +99,13 @@ class WatchedJob {
   /** Nothing runs: waits for a change. Null when a person ends the wait. */
   async #whileIdle(job: PreparedJob, ended: boolean): Promise<PreparedJob | null> {
     const { terminal } = this.#context;
-    terminal.note(`waiting for a change of ${this.#options.jobFile}; Ctrl-C ends`);
     const signals = listenForStop(
       () => undefined,
       () => undefined,
     );
     try {
+      // Not before the signals are listened to: who reads this may press Ctrl-C at once.
+      terminal.note(`waiting for a change of ${this.#options.jobFile}; Ctrl-C ends`);
       return await this.#successorOf(job, signals.stop, !ended);
     } finally {
       signals.dispose();
