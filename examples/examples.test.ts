@@ -478,6 +478,57 @@ test('the app of enrichment has totals by the country of then and the segment of
   );
 });
 
+test('co-group counts the clicks and the orders of each user and hour', { timeout: 60_000 }, async () => {
+  const expected = new Map<string, [number, number]>();
+  const put = (path: string, place: 0 | 1): void => {
+    for (const line of lines(path)) {
+      const { user, at } = JSON.parse(line) as { user: string; at: string };
+      const key = `${user} ${new Date(Date.parse(at)).toISOString().slice(0, 13)}`;
+      const counts = expected.get(key) ?? [0, 0];
+      counts[place]++;
+      expected.set(key, counts);
+    }
+  };
+  put('examples/data/clicks.jsonl', 0);
+  put('examples/data/purchases.jsonl', 1);
+  run('co-group');
+  const rows = (await resultsOf('co-group')) as { user: string; hour: string; clicks: number; orders: number }[];
+  expect(new Map(rows.map((row) => [`${row.user} ${row.hour.slice(0, 13)}`, [row.clicks, row.orders]]))).toEqual(
+    expected,
+  );
+  expect(rows).toHaveLength(expected.size);
+});
+
+test('visits finds first visits, every third click and profiles', { timeout: 60_000 }, async () => {
+  const clicks = lines('examples/data/clicks.jsonl').map(
+    (line) => JSON.parse(line) as { user: string; page: string; at: string },
+  );
+  run('visits');
+  const first = new Map(clicks.toReversed().map((click) => [`${click.user} ${click.page}`, click]));
+  const found = (await resultsOf('visits', 'first')) as typeof clicks;
+  expect(found).toHaveLength(first.size);
+  for (const click of found) expect(click).toEqual(first.get(`${click.user} ${click.page}`));
+
+  const ofUser = new Map<string, typeof clicks>();
+  for (const click of clicks) ofUser.set(click.user, [...(ofUser.get(click.user) ?? []), click]);
+  const thirds = [...ofUser].flatMap(([user, all]) =>
+    Array.from({ length: Math.floor(all.length / 3) }, (_, index) => {
+      const three = all.slice(index * 3, index * 3 + 3);
+      return `${user} ${new Set(three.map(({ page }) => page)).size} ${three[2]?.at}`;
+    }),
+  );
+  const counted = (await resultsOf('visits', 'thirds')) as { key: string; pages: number; newest: string }[];
+  expect(thirds.length).toBeGreaterThan(0);
+  expect(counted.map(({ key, pages, newest }) => `${key} ${pages} ${newest}`).sort()).toEqual(thirds.sort());
+
+  const profiles = (await resultsOf('visits', 'profiles')) as { user: string; clicks: number; newest: string }[];
+  expect(profiles).toHaveLength(clicks.length);
+  for (const [user, all] of ofUser) {
+    const newest = all.map(({ at }) => at).reduce((left, right) => (left < right ? right : left));
+    expect(profiles.filter((profile) => profile.user === user).at(-1)).toEqual({ user, clicks: all.length, newest });
+  }
+});
+
 test('the README names every example', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => /^[^.]+\.ts$/.test(name));
   expect(examples.length).toBeGreaterThan(3);
