@@ -4,6 +4,7 @@
  */
 import type {
   Acknowledgement,
+  AdoptAttemptRequest,
   AlignmentAnswer,
   AlignmentReport,
   CancelAttemptRequest,
@@ -32,6 +33,7 @@ export interface TaskManagerGateway {
   notifyCheckpointComplete(request: NotifyCheckpointRequest): Promise<Acknowledgement>;
   notifyCheckpointAborted(request: NotifyCheckpointRequest): Promise<Acknowledgement>;
   mergeFiles(request: MergeFilesRequest): Promise<Acknowledgement>;
+  adoptAttempt(request: AdoptAttemptRequest): Promise<Acknowledgement>;
 }
 
 /** Task manager → job manager. */

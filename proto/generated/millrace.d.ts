@@ -452,6 +452,12 @@ export namespace millrace {
             /** DeploySlotsRequest finished. */
             finished: millrace.v1.SubtaskRef.$Properties[];
 
+            /** DeploySlotsRequest workingDirectory. */
+            workingDirectory: string;
+
+            /** DeploySlotsRequest graphHash. */
+            graphHash: string;
+
             /**
              * Encodes the specified DeploySlotsRequest message. Does not implicitly {@link millrace.v1.DeploySlotsRequest.verify|verify} messages.
              * @param message DeploySlotsRequest message or plain object to encode
@@ -493,6 +499,12 @@ export namespace millrace {
 
                 /** DeploySlotsRequest finished */
                 finished?: (millrace.v1.SubtaskRef.$Properties[]|null);
+
+                /** DeploySlotsRequest workingDirectory */
+                workingDirectory?: (string|null);
+
+                /** DeploySlotsRequest graphHash */
+                graphHash?: (string|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -911,6 +923,63 @@ export namespace millrace {
         }
 
         /**
+         * Properties of an AdoptAttemptRequest.
+         * @deprecated Use millrace.v1.AdoptAttemptRequest.$Properties instead.
+         */
+        interface IAdoptAttemptRequest extends millrace.v1.AdoptAttemptRequest.$Properties {
+        }
+
+        /** Represents an AdoptAttemptRequest. */
+        class AdoptAttemptRequest {
+
+            /**
+             * Constructs a new AdoptAttemptRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.AdoptAttemptRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AdoptAttemptRequest attempt. */
+            attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+            /**
+             * Encodes the specified AdoptAttemptRequest message. Does not implicitly {@link millrace.v1.AdoptAttemptRequest.verify|verify} messages.
+             * @param message AdoptAttemptRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.AdoptAttemptRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AdoptAttemptRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.AdoptAttemptRequest & millrace.v1.AdoptAttemptRequest.$Shape} AdoptAttemptRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.AdoptAttemptRequest & millrace.v1.AdoptAttemptRequest.$Shape;
+        }
+
+        namespace AdoptAttemptRequest {
+
+            /** Properties of an AdoptAttemptRequest. */
+            interface $Properties {
+
+                /** AdoptAttemptRequest attempt */
+                attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AdoptAttemptRequest. */
+            type $Shape = millrace.v1.AdoptAttemptRequest.$Properties;
+        }
+
+        /**
          * Properties of a RegisterTaskManagerRequest.
          * @deprecated Use millrace.v1.RegisterTaskManagerRequest.$Properties instead.
          */
@@ -940,6 +1009,15 @@ export namespace millrace {
 
             /** RegisterTaskManagerRequest engineVersion. */
             engineVersion: string;
+
+            /** RegisterTaskManagerRequest dataHost. */
+            dataHost: string;
+
+            /** RegisterTaskManagerRequest rpcAddress. */
+            rpcAddress: string;
+
+            /** RegisterTaskManagerRequest running. */
+            running: millrace.v1.RunningAttempt.$Properties[];
 
             /**
              * Encodes the specified RegisterTaskManagerRequest message. Does not implicitly {@link millrace.v1.RegisterTaskManagerRequest.verify|verify} messages.
@@ -977,12 +1055,177 @@ export namespace millrace {
                 /** RegisterTaskManagerRequest engineVersion */
                 engineVersion?: (string|null);
 
+                /** RegisterTaskManagerRequest dataHost */
+                dataHost?: (string|null);
+
+                /** RegisterTaskManagerRequest rpcAddress */
+                rpcAddress?: (string|null);
+
+                /** RegisterTaskManagerRequest running */
+                running?: (millrace.v1.RunningAttempt.$Properties[]|null);
+
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
             }
 
             /** Shape of a RegisterTaskManagerRequest. */
             type $Shape = millrace.v1.RegisterTaskManagerRequest.$Properties;
+        }
+
+        /**
+         * Properties of a RunningAttempt.
+         * @deprecated Use millrace.v1.RunningAttempt.$Properties instead.
+         */
+        interface IRunningAttempt extends millrace.v1.RunningAttempt.$Properties {
+        }
+
+        /** Represents a RunningAttempt. */
+        class RunningAttempt {
+
+            /**
+             * Constructs a new RunningAttempt.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.RunningAttempt.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** RunningAttempt attempt. */
+            attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+            /** RunningAttempt graphHash. */
+            graphHash: string;
+
+            /** RunningAttempt slices. */
+            slices: millrace.v1.SlotSlice.$Properties[];
+
+            /** RunningAttempt subtasks. */
+            subtasks: millrace.v1.RunningSubtask.$Properties[];
+
+            /** RunningAttempt pendingCheckpointIds. */
+            pendingCheckpointIds: number[];
+
+            /**
+             * Encodes the specified RunningAttempt message. Does not implicitly {@link millrace.v1.RunningAttempt.verify|verify} messages.
+             * @param message RunningAttempt message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.RunningAttempt.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a RunningAttempt message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.RunningAttempt & millrace.v1.RunningAttempt.$Shape} RunningAttempt
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.RunningAttempt & millrace.v1.RunningAttempt.$Shape;
+        }
+
+        namespace RunningAttempt {
+
+            /** Properties of a RunningAttempt. */
+            interface $Properties {
+
+                /** RunningAttempt attempt */
+                attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+                /** RunningAttempt graphHash */
+                graphHash?: (string|null);
+
+                /** RunningAttempt slices */
+                slices?: (millrace.v1.SlotSlice.$Properties[]|null);
+
+                /** RunningAttempt subtasks */
+                subtasks?: (millrace.v1.RunningSubtask.$Properties[]|null);
+
+                /** RunningAttempt pendingCheckpointIds */
+                pendingCheckpointIds?: (number[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a RunningAttempt. */
+            type $Shape = millrace.v1.RunningAttempt.$Properties;
+        }
+
+        /**
+         * Properties of a RunningSubtask.
+         * @deprecated Use millrace.v1.RunningSubtask.$Properties instead.
+         */
+        interface IRunningSubtask extends millrace.v1.RunningSubtask.$Properties {
+        }
+
+        /** Represents a RunningSubtask. */
+        class RunningSubtask {
+
+            /**
+             * Constructs a new RunningSubtask.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.RunningSubtask.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** RunningSubtask subtask. */
+            subtask?: (millrace.v1.SubtaskRef.$Properties|null);
+
+            /** RunningSubtask state. */
+            state: millrace.v1.SubtaskState;
+
+            /** RunningSubtask inputEnded. */
+            inputEnded: boolean;
+
+            /** RunningSubtask error. */
+            error?: (millrace.v1.ErrorInfo.$Properties|null);
+
+            /**
+             * Encodes the specified RunningSubtask message. Does not implicitly {@link millrace.v1.RunningSubtask.verify|verify} messages.
+             * @param message RunningSubtask message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.RunningSubtask.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a RunningSubtask message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.RunningSubtask & millrace.v1.RunningSubtask.$Shape} RunningSubtask
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.RunningSubtask & millrace.v1.RunningSubtask.$Shape;
+        }
+
+        namespace RunningSubtask {
+
+            /** Properties of a RunningSubtask. */
+            interface $Properties {
+
+                /** RunningSubtask subtask */
+                subtask?: (millrace.v1.SubtaskRef.$Properties|null);
+
+                /** RunningSubtask state */
+                state?: (millrace.v1.SubtaskState|null);
+
+                /** RunningSubtask inputEnded */
+                inputEnded?: (boolean|null);
+
+                /** RunningSubtask error */
+                error?: (millrace.v1.ErrorInfo.$Properties|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a RunningSubtask. */
+            type $Shape = millrace.v1.RunningSubtask.$Properties;
         }
 
         /**

@@ -679,6 +679,8 @@ export const millrace = $root.millrace = (() => {
             DeploySlotsRequest.prototype.restoreManifest = null;
             DeploySlotsRequest.prototype.slices = $util.emptyArray;
             DeploySlotsRequest.prototype.finished = $util.emptyArray;
+            DeploySlotsRequest.prototype.workingDirectory = "";
+            DeploySlotsRequest.prototype.graphHash = "";
 
             DeploySlotsRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -701,6 +703,10 @@ export const millrace = $root.millrace = (() => {
                 if (message.finished != null && message.finished.length)
                     for (let i = 0; i < message.finished.length; ++i)
                         $root.millrace.v1.SubtaskRef.encode(message.finished[i], writer.uint32(50).fork(), _depth + 1).ldelim();
+                if (message.workingDirectory != null && $Object.hasOwnProperty.call(message, "workingDirectory") && message.workingDirectory !== "")
+                    writer.uint32(58).string(message.workingDirectory);
+                if (message.graphHash != null && $Object.hasOwnProperty.call(message, "graphHash") && message.graphHash !== "")
+                    writer.uint32(66).string(message.graphHash);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -772,6 +778,24 @@ export const millrace = $root.millrace = (() => {
                             if (!(message.finished && message.finished.length))
                                 message.finished = [];
                             message.finished.push($root.millrace.v1.SubtaskRef.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.workingDirectory = value;
+                            else
+                                delete message.workingDirectory;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.graphHash = value;
+                            else
+                                delete message.graphHash;
                             continue;
                         }
                     }
@@ -1406,9 +1430,89 @@ export const millrace = $root.millrace = (() => {
             return MergeFilesRequest;
         })();
 
+        v1.AdoptAttemptRequest = (function() {
+
+            const AdoptAttemptRequest = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            AdoptAttemptRequest.prototype.attempt = null;
+
+            AdoptAttemptRequest.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
+                    $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            AdoptAttemptRequest.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.millrace.v1.AdoptAttemptRequest();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            message.attempt = $root.millrace.v1.AttemptRef.decode(reader, reader.size(), $undefined, _depth + 1, message.attempt);
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return AdoptAttemptRequest;
+        })();
+
         v1.RegisterTaskManagerRequest = (function() {
 
             const RegisterTaskManagerRequest = function (properties) {
+                this.running = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1419,6 +1523,9 @@ export const millrace = $root.millrace = (() => {
             RegisterTaskManagerRequest.prototype.slotCount = 0;
             RegisterTaskManagerRequest.prototype.host = "";
             RegisterTaskManagerRequest.prototype.engineVersion = "";
+            RegisterTaskManagerRequest.prototype.dataHost = "";
+            RegisterTaskManagerRequest.prototype.rpcAddress = "";
+            RegisterTaskManagerRequest.prototype.running = $util.emptyArray;
 
             RegisterTaskManagerRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1435,6 +1542,13 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(26).string(message.host);
                 if (message.engineVersion != null && $Object.hasOwnProperty.call(message, "engineVersion") && message.engineVersion !== "")
                     writer.uint32(34).string(message.engineVersion);
+                if (message.dataHost != null && $Object.hasOwnProperty.call(message, "dataHost") && message.dataHost !== "")
+                    writer.uint32(42).string(message.dataHost);
+                if (message.rpcAddress != null && $Object.hasOwnProperty.call(message, "rpcAddress") && message.rpcAddress !== "")
+                    writer.uint32(50).string(message.rpcAddress);
+                if (message.running != null && message.running.length)
+                    for (let i = 0; i < message.running.length; ++i)
+                        $root.millrace.v1.RunningAttempt.encode(message.running[i], writer.uint32(58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1504,6 +1618,32 @@ export const millrace = $root.millrace = (() => {
                                 delete message.engineVersion;
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.dataHost = value;
+                            else
+                                delete message.dataHost;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.rpcAddress = value;
+                            else
+                                delete message.rpcAddress;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.running && message.running.length))
+                                message.running = [];
+                            message.running.push($root.millrace.v1.RunningAttempt.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -1522,6 +1662,253 @@ export const millrace = $root.millrace = (() => {
             };
 
             return RegisterTaskManagerRequest;
+        })();
+
+        v1.RunningAttempt = (function() {
+
+            const RunningAttempt = function (properties) {
+                this.slices = [];
+                this.subtasks = [];
+                this.pendingCheckpointIds = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            RunningAttempt.prototype.attempt = null;
+            RunningAttempt.prototype.graphHash = "";
+            RunningAttempt.prototype.slices = $util.emptyArray;
+            RunningAttempt.prototype.subtasks = $util.emptyArray;
+            RunningAttempt.prototype.pendingCheckpointIds = $util.emptyArray;
+
+            RunningAttempt.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
+                    $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.graphHash != null && $Object.hasOwnProperty.call(message, "graphHash") && message.graphHash !== "")
+                    writer.uint32(18).string(message.graphHash);
+                if (message.slices != null && message.slices.length)
+                    for (let i = 0; i < message.slices.length; ++i)
+                        $root.millrace.v1.SlotSlice.encode(message.slices[i], writer.uint32(26).fork(), _depth + 1).ldelim();
+                if (message.subtasks != null && message.subtasks.length)
+                    for (let i = 0; i < message.subtasks.length; ++i)
+                        $root.millrace.v1.RunningSubtask.encode(message.subtasks[i], writer.uint32(34).fork(), _depth + 1).ldelim();
+                if (message.pendingCheckpointIds != null && message.pendingCheckpointIds.length)
+                    writer.uint32(42).uint64s(message.pendingCheckpointIds);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            RunningAttempt.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.millrace.v1.RunningAttempt();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            message.attempt = $root.millrace.v1.AttemptRef.decode(reader, reader.size(), $undefined, _depth + 1, message.attempt);
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.graphHash = value;
+                            else
+                                delete message.graphHash;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.slices && message.slices.length))
+                                message.slices = [];
+                            message.slices.push($root.millrace.v1.SlotSlice.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.subtasks && message.subtasks.length))
+                                message.subtasks = [];
+                            message.subtasks.push($root.millrace.v1.RunningSubtask.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType === 2) {
+                                if (!(message.pendingCheckpointIds && message.pendingCheckpointIds.length))
+                                    message.pendingCheckpointIds = [];
+                                reader.uint64s(message.pendingCheckpointIds);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.pendingCheckpointIds && message.pendingCheckpointIds.length))
+                                message.pendingCheckpointIds = [];
+                            message.pendingCheckpointIds.push(reader.uint64());
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return RunningAttempt;
+        })();
+
+        v1.RunningSubtask = (function() {
+
+            const RunningSubtask = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            RunningSubtask.prototype.subtask = null;
+            RunningSubtask.prototype.state = 0;
+            RunningSubtask.prototype.inputEnded = false;
+            RunningSubtask.prototype.error = null;
+
+            RunningSubtask.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.subtask != null && $Object.hasOwnProperty.call(message, "subtask"))
+                    $root.millrace.v1.SubtaskRef.encode(message.subtask, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== 0)
+                    writer.uint32(16).int32(message.state);
+                if (message.inputEnded != null && $Object.hasOwnProperty.call(message, "inputEnded") && message.inputEnded !== false)
+                    writer.uint32(24).bool(message.inputEnded);
+                if (message.error != null && $Object.hasOwnProperty.call(message, "error"))
+                    $root.millrace.v1.ErrorInfo.encode(message.error, writer.uint32(34).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            RunningSubtask.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.millrace.v1.RunningSubtask();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            message.subtask = $root.millrace.v1.SubtaskRef.decode(reader, reader.size(), $undefined, _depth + 1, message.subtask);
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.int32())
+                                message.state = value;
+                            else
+                                delete message.state;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.inputEnded = value;
+                            else
+                                delete message.inputEnded;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            message.error = $root.millrace.v1.ErrorInfo.decode(reader, reader.size(), $undefined, _depth + 1, message.error);
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return RunningSubtask;
         })();
 
         v1.RegisterTaskManagerResponse = (function() {

@@ -46,6 +46,7 @@ export function inProcessTaskManager(gateway: TaskManagerGateway): TaskManagerGa
     notifyCheckpointAborted: (request) =>
       unary(request, codecs.notifyCheckpointRequest, (r) => gateway.notifyCheckpointAborted(r)),
     mergeFiles: (request) => unary(request, codecs.mergeFilesRequest, (r) => gateway.mergeFiles(r)),
+    adoptAttempt: (request) => unary(request, codecs.adoptAttemptRequest, (r) => gateway.adoptAttempt(r)),
   };
 }
 
