@@ -66,6 +66,10 @@ class ObedientTaskManager implements TaskManagerGateway {
     }
     return {};
   }
+  async adoptAttempt(): Promise<object> {
+    this.calls.push('adopt');
+    return {};
+  }
   async connectSlots(): Promise<object> {
     this.calls.push('connect');
     this.report('running', false);
@@ -180,6 +184,9 @@ async function world(
     slotCount: options.slotCount ?? 2,
     host: 'h',
     engineVersion: '0',
+    dataHost: 'h',
+    rpcAddress: '',
+    running: [],
   });
   const ref = { name: 'x', sha256: 'y', bytes: 1 };
   const outcome = manager.submit({

@@ -140,7 +140,15 @@ export class TaskManager implements TaskManagerGateway {
 
   async register(): Promise<void> {
     const { slotCount, host, engineVersion, jobManager } = this.#options;
-    const response = await jobManager.registerTaskManager({ taskManagerId: this.id, slotCount, host, engineVersion });
+    const response = await jobManager.registerTaskManager({
+      taskManagerId: this.id,
+      slotCount,
+      host,
+      engineVersion,
+      dataHost: host,
+      rpcAddress: '',
+      running: [],
+    });
     this.#leaderEpoch = response.leaderEpoch;
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), this.#options.heartbeatIntervalMs);
     this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
@@ -263,6 +271,12 @@ export class TaskManager implements TaskManagerGateway {
       await jobManager.reportMerge({ ...report, base: null, error: toWireError(error) });
     }
     return acknowledged;
+  }
+
+  /** A task manager inside the process of its job manager ends with it: there is nothing to adopt. */
+  adoptAttempt(): Promise<Acknowledgement> {
+    const message = 'a task manager inside another process cannot be taken over; run the job on a cluster';
+    return Promise.reject(new EngineError('NOT_SUPPORTED', message, { domain: 'internal' }));
   }
 
   #current(ref: AttemptRef): RunningAttempt | null {

@@ -269,6 +269,8 @@ export class JobMaster {
         restoreManifest,
         slices,
         finished: this.#finished,
+        workingDirectory: '',
+        graphHash: this.#options.graphHash,
       };
       this.#call(taskManagerId, { method: 'deploySlots', request });
     }
