@@ -175,7 +175,7 @@ async function world(
   const clock = new ManualClock();
   const store = new LocalJobStore({ directory: '/state', objects: new LocalDirectoryStore('/state', files), files });
   const logger = { info: () => undefined, warn: () => undefined };
-  const manager = new JobManager({ store, clock, random: () => 0.5, logger, settings: { heartbeatTimeoutMs: null } });
+  const manager = new JobManager({ store, clock, random: () => 0.5, logger, heartbeatTimeoutMs: null });
   const taskManager = new ObedientTaskManager('tm');
   taskManager.jobManager = inProcessJobManager(manager.gateway);
   manager.addTaskManager('tm', inProcessTaskManager(taskManager));
@@ -190,6 +190,7 @@ async function world(
   });
   const ref = { name: 'x', sha256: 'y', bytes: 1 };
   const outcome = manager.submit({
+    jobId: 'job',
     graph: graphWith(2),
     graphHash: options.graphHash ?? 'hash',
     graphRef: ref,
@@ -220,7 +221,7 @@ async function world(
 
 test('a job manager runs a bounded job to its end with one final checkpoint', async () => {
   const { taskManager, outcome, until, manager } = await world();
-  await until('running', () => manager.progress()?.state === 'running');
+  await until('running', () => manager.job('job')?.progress().state === 'running');
   taskManager.ended = true;
   taskManager.report('running', true);
   const ended = await outcome();
@@ -258,7 +259,7 @@ test('a job manager restarts a failed attempt from the newest checkpoint and giv
 
 test('a job manager does not restart when the error says that it cannot help', async () => {
   const { taskManager, outcome, until, manager } = await world();
-  await until('running', () => manager.progress()?.state === 'running');
+  await until('running', () => manager.job('job')?.progress().state === 'running');
   taskManager.report('failed', false, new EngineError('JOB_NOT_DETERMINISTIC', 'another graph', { retry: 'backoff' }));
   expect(await outcome()).toMatchObject({
     state: 'failed',
@@ -269,21 +270,21 @@ test('a job manager does not restart when the error says that it cannot help', a
 
 test('a job manager stops with a last checkpoint, and a resumed job goes on from it', async () => {
   const first = await world();
-  await first.until('running', () => first.manager.progress()?.state === 'running');
-  first.manager.stop();
+  await first.until('running', () => first.manager.job('job')?.progress().state === 'running');
+  first.manager.job('job')?.stop();
   const stopped = await first.outcome();
   expect(stopped).toMatchObject({ state: 'stopped', error: null });
   expect(first.taskManager.calls.slice(-3)).toEqual(['trigger 1', 'complete 1', 'cancel']);
   const second = await world({ files: first.files, resume: true });
-  await second.until('running', () => second.manager.progress()?.state === 'running');
+  await second.until('running', () => second.manager.job('job')?.progress().state === 'running');
   expect(second.taskManager.calls[0]).toBe('deploy 2 from job/manifests/1-1.manifest');
-  second.manager.cancel();
+  second.manager.job('job')?.cancel();
   expect((await second.outcome()).state).toBe('canceled');
 });
 
 test('a job manager fails with numbers when there are too few slots', async () => {
   const { outcome, clock, until, manager } = await world({ slotCount: 1 });
-  await until('submitted', () => manager.progress() !== null);
+  await until('submitted', () => manager.job('job') !== null);
   while (clock.fireNext(1_000_000));
   const ended = await outcome();
   expect(ended.state).toBe('failed');
@@ -293,7 +294,7 @@ test('a job manager fails with numbers when there are too few slots', async () =
 test('a job manager refuses a checkpoint of another graph and an unreadable newest checkpoint', async () => {
   const first = await world();
   await first.until('checkpoint', () => first.taskManager.calls.includes('complete 1'));
-  first.manager.stop();
+  first.manager.job('job')?.stop();
   await first.outcome();
   const changed = await world({ files: first.files, resume: true, graphHash: 'other' });
   expect(await changed.outcome()).toMatchObject({ state: 'failed', error: { code: 'GRAPH_CHANGED' } });
@@ -309,7 +310,7 @@ test('a job manager refuses a checkpoint of another graph and an unreadable newe
 test('a job manager refuses state of an earlier run when it was not asked to resume', async () => {
   const first = await world();
   await first.until('checkpoint', () => first.taskManager.calls.includes('complete 1'));
-  first.manager.cancel();
+  first.manager.job('job')?.cancel();
   await first.outcome();
   const second = await world({ files: first.files });
   await expect(second.outcome()).rejects.toThrowError(/resume it, or clear its state/);
@@ -318,20 +319,20 @@ test('a job manager refuses state of an earlier run when it was not asked to res
 test('a job manager deletes what a crashed run left behind, after its own first checkpoint and nothing that is named', async () => {
   const first = await world();
   await first.until('checkpoint 1', () => first.taskManager.calls.includes('complete 1'));
-  first.manager.stop();
+  first.manager.job('job')?.stop();
   await first.outcome();
   const objects = new LocalDirectoryStore('/state', first.files);
   await objects.put('job/state/1-9-orphan.rows', new Uint8Array(3));
   await objects.put('job/manifests/1-9.manifest', new Uint8Array(3));
   const second = await world({ files: first.files, resume: true });
-  await second.until('running', () => second.manager.progress()?.state === 'running');
+  await second.until('running', () => second.manager.job('job')?.progress().state === 'running');
   const before = first.files.paths;
   expect(before).toContain('/state/job/state/1-9-orphan.rows');
   const newest = before.filter((path) => path.endsWith('.manifest') && !path.endsWith('1-9.manifest'));
   await second.until('clean-up', () => !first.files.paths.includes('/state/job/manifests/1-9.manifest'));
   expect(first.files.paths).not.toContain('/state/job/state/1-9-orphan.rows');
   expect(first.files.paths).toContain(newest[newest.length - 1]);
-  second.manager.cancel();
+  second.manager.job('job')?.cancel();
   await second.outcome();
 });
 
@@ -346,7 +347,7 @@ test('a job manager tells a slot how far the sources of other slots are', async 
   expect(await say(0, 5)).toEqual([{ group: 'g', watermarkMs: Number.POSITIVE_INFINITY }]);
   expect(await say(1, 100)).toEqual([{ group: 'g', watermarkMs: 5 }]);
   // Another job or an older leader has nobody here.
-  expect(await say(1, 100, { jobName: 'other' })).toEqual([]);
+  expect(await say(1, 100, { jobId: 'other' })).toEqual([]);
   expect(await say(1, 100, { leaderEpoch: 0 })).toEqual([]);
   taskManager.ended = true;
   taskManager.report('running', true);

@@ -1,6 +1,6 @@
 /** What observers see of a running job, made from heartbeats and the newest manifest. */
 import type { JobGraph } from '../core/graph/job-graph.ts';
-import type { HeartbeatRequest, Manifest, SubtaskMetrics } from '../proto/messages.ts';
+import type { Manifest, SubtaskMetrics } from '../proto/messages.ts';
 import type { JobState } from './model/job-state.ts';
 import { subtaskKey } from './model/slot-assignment.ts';
 
@@ -55,9 +55,9 @@ export class MetricsBoard {
     this.#metrics.clear();
   }
 
-  heard(heartbeat: HeartbeatRequest): void {
-    if (heartbeat.attempt?.attempt !== this.#attempt) return;
-    for (const metrics of heartbeat.metrics) this.#metrics.set(subtaskKey(metrics.subtask), metrics);
+  heard(attempt: number, metrics: readonly SubtaskMetrics[]): void {
+    if (attempt !== this.#attempt) return;
+    for (const one of metrics) this.#metrics.set(subtaskKey(one.subtask), one);
   }
 
   /** Sums over subtasks. @param newest the newest complete checkpoint, which may know more than the last heartbeat */

@@ -12,7 +12,9 @@ export type Acknowledgement = Readonly<Record<never, never>>;
 /** Who speaks for which try of which job. */
 export interface AttemptRef {
   readonly leaderEpoch: number;
-  readonly jobName: string;
+  /** Of this submission. */
+  readonly jobId: string;
+  /** Unique within the job. */
   readonly attempt: number;
 }
 
@@ -157,8 +159,12 @@ export interface SubtaskMetrics {
 export interface HeartbeatRequest {
   readonly taskManagerId: string;
   readonly leaderEpoch: number;
-  /** The newest attempt this task manager runs; null when none. */
-  readonly attempt: AttemptRef | null;
+  readonly attempts: readonly AttemptMetrics[];
+}
+
+/** What one attempt that runs on a task manager says of itself. */
+export interface AttemptMetrics {
+  readonly attempt: AttemptRef;
   readonly metrics: readonly SubtaskMetrics[];
 }
 

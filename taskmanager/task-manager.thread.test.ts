@@ -13,7 +13,7 @@ let store: LocalDirectoryStore;
 let taskManager: TaskManager;
 let ended: SlotEndedReport[];
 
-const refOf = (attempt: number): AttemptRef => ({ leaderEpoch: 1, jobName: 'job', attempt });
+const refOf = (attempt: number): AttemptRef => ({ leaderEpoch: 1, jobId: 'job', attempt });
 
 /** Takes every report and keeps the ends of slots. */
 function recordingGateway(): JobManagerGateway {

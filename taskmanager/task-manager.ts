@@ -77,6 +77,7 @@ interface RunningSlot {
   ended: boolean;
 }
 
+/** What runs of one attempt of one job. */
 interface RunningAttempt {
   readonly ref: AttemptRef;
   readonly slots: Map<number, RunningSlot>;
@@ -93,9 +94,10 @@ export class TaskManager implements TaskManagerGateway {
   readonly #pool: SlotPool;
   readonly #storeThread: StoreThread;
   readonly #stateHost: StateHost | null;
-  #attempt: RunningAttempt | null = null;
-  /** Newest attempt that was to be cancelled; it is not started any more. */
-  #canceledAttempt = 0;
+  /** Attempts with threads that live, by job and number. */
+  readonly #attempts = new Map<string, RunningAttempt>();
+  /** Of each job: the newest attempt that was deployed, and the newest that was to be cancelled. None of them is started again. */
+  readonly #fences = new Map<string, { deployed: number; canceled: number }>();
   /** Why no attempt can run here any more: a thread that all of them need has died. */
   #broken: EngineError | null = null;
   #leaderEpoch = 0;
@@ -111,17 +113,17 @@ export class TaskManager implements TaskManagerGateway {
     this.#stateHost = stateHost;
     this.#pool = new SlotPool(options.slotCount);
     this.#pool.onIdleError = (error) => options.onLog('warn', `a spare slot thread died: ${String(error)}`);
-    storeThread.onWritten(({ attempt: { attempt: number }, checkpointId, file, subtasks }) => {
-      const attempt = this.#attempt?.ref;
-      if (attempt === undefined || attempt.attempt !== number) return;
+    storeThread.onWritten(({ attempt: { jobName: jobId, attempt: number }, checkpointId, file, subtasks }) => {
+      const attempt = this.#attempts.get(attemptKey({ jobId, attempt: number }))?.ref;
+      if (attempt === undefined) return;
       failpoint('task-manager.file-written');
       this.#report(
         options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }),
       );
     });
-    storeThread.onFailed(({ attempt: { attempt: number }, checkpointId, error }) => {
-      const attempt = this.#attempt?.ref;
-      if (attempt === undefined || attempt.attempt !== number) return;
+    storeThread.onFailed(({ attempt: { jobName: jobId, attempt: number }, checkpointId, error }) => {
+      const attempt = this.#attempts.get(attemptKey({ jobId, attempt: number }))?.ref;
+      if (attempt === undefined) return;
       const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
       this.#report(options.jobManager.declineCheckpoint(decline));
     });
@@ -158,28 +160,33 @@ export class TaskManager implements TaskManagerGateway {
     this.#stopped = true;
     if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
-    for (const slot of this.#attempt?.slots.values() ?? []) slot.handle.terminate();
+    for (const { slot } of this.#slots()) slot.handle.terminate();
     await this.#pool.destroy();
     await this.#storeThread.stop();
     await this.#stateHost?.stop();
   }
 
-  /** Counters of every subtask of the running attempt, as last sent by the slots. */
+  /** Counters of every subtask that runs, as last sent by the slots. */
   get metrics(): readonly SubtaskMetrics[] {
-    return [...(this.#attempt?.slots.values() ?? [])].flatMap((slot) => [...slot.metrics]);
+    return this.#slots().flatMap(({ slot }) => [...slot.metrics]);
   }
 
-  /** Slots of the running attempt whose threads are alive. */
+  /** Numbers of the slots, within their jobs, whose threads are alive. */
   get liveSlots(): readonly number[] {
-    const slots = [...(this.#attempt?.slots.values() ?? [])];
-    return slots.filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
+    return this.#slots().flatMap(({ slot }) => (slot.ended ? [] : [slot.slice.slotIndex]));
+  }
+
+  #slots(): { readonly attempt: RunningAttempt; readonly slot: RunningSlot }[] {
+    return [...this.#attempts.values()].flatMap((attempt) => {
+      return [...attempt.slots.values()].map((slot) => ({ attempt, slot }));
+    });
   }
 
   /** Ends the thread of a slot as a crash would, for tests of recovery; false when no such slot runs here. */
   killSlot(slotIndex: number): boolean {
-    const attempt = this.#attempt;
-    const slot = attempt?.slots.get(slotIndex);
-    if (attempt === null || slot === undefined || slot.ended) return false;
+    const found = this.#slots().find(({ slot }) => slot.slice.slotIndex === slotIndex && !slot.ended);
+    if (found === undefined) return false;
+    const { attempt, slot } = found;
     const message = `the thread of slot ${slotIndex} was killed`;
     const ids = { slot: slotIndex, attempt: attempt.ref.attempt };
     const error = new EngineError('SLOT_EXITED', message, { domain: 'external', retry: 'backoff', ids });
@@ -207,15 +214,28 @@ export class TaskManager implements TaskManagerGateway {
     const restore = await this.#restorePoint(request.restoreManifest);
     this.#refuseStale(attempt);
     if (this.#broken !== null) throw this.#broken;
-    if (attempt.attempt <= this.#canceledAttempt) {
+    const fence = this.#fence(attempt.jobId);
+    if (attempt.attempt <= fence.canceled) {
       throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, {
         domain: 'internal',
       });
     }
-    this.#attempt = { ref: attempt, slots: new Map(), cancelTimer: null };
+    this.#requireFreeSlots(attempt, slices.length);
+    fence.deployed = attempt.attempt;
+    const running: RunningAttempt = { ref: attempt, slots: new Map(), cancelTimer: null };
+    this.#attempts.set(attemptKey(attempt), running);
     const listens = slotsNeeded(graph) > 1;
-    for (const slice of slices)
-      this.#startSlot(this.#attempt, { slice, graph, artifactPath, restore, listens, request });
+    for (const slice of slices) this.#startSlot(running, { slice, graph, artifactPath, restore, listens, request });
+  }
+
+  /** Job managers count slots; one that counts otherwise has not seen an end that was reported to its predecessor. */
+  #requireFreeSlots(attempt: AttemptRef, wanted: number): void {
+    const { slotCount } = this.#options;
+    const used = this.liveSlots.length;
+    if (used + wanted <= slotCount) return;
+    const message = `attempt ${attempt.attempt} of job ${attempt.jobId} needs ${wanted} slots, but ${used} of ${slotCount} on task manager ${this.id} are in use`;
+    const ids = { jobId: attempt.jobId, attempt: attempt.attempt, taskManagerId: this.id };
+    throw new EngineError('SLOT_EXITED', message, { domain: 'external', retry: 'backoff', ids });
   }
 
   connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
@@ -226,9 +246,11 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
-    const attempt = this.#attempt;
-    this.#canceledAttempt = Math.max(this.#canceledAttempt, request.attempt.attempt);
-    if (attempt === null || attempt.ref.attempt !== request.attempt.attempt) return Promise.resolve(acknowledged);
+    this.#refuseStaleEpoch(request.attempt);
+    const attempt = this.#current(request.attempt);
+    const fence = this.#fence(request.attempt.jobId);
+    fence.canceled = Math.max(fence.canceled, request.attempt.attempt);
+    if (attempt === null) return Promise.resolve(acknowledged);
     this.#sendAll(request.attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
       for (const slot of attempt.slots.values()) this.#endSlot(attempt, slot, null);
@@ -241,7 +263,7 @@ export class TaskManager implements TaskManagerGateway {
     if (attempt === null) return Promise.resolve(acknowledged);
     const { checkpointId, triggeredAtMs, stop } = request;
     const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
-    this.#storeThread.beginCheckpoint(attempt.ref, checkpointId, live);
+    this.#storeThread.beginCheckpoint(storeAttempt(attempt.ref), checkpointId, live);
     this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop });
     return Promise.resolve(acknowledged);
   }
@@ -254,7 +276,7 @@ export class TaskManager implements TaskManagerGateway {
 
   notifyCheckpointAborted(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
     const attempt = this.#current(request.attempt);
-    if (attempt !== null) this.#storeThread.abortCheckpoint(attempt.ref, request.checkpointId);
+    if (attempt !== null) this.#storeThread.abortCheckpoint(storeAttempt(attempt.ref), request.checkpointId);
     this.#sendAll(request.attempt, { type: 'aborted', checkpointId: request.checkpointId });
     return Promise.resolve(acknowledged);
   }
@@ -264,7 +286,7 @@ export class TaskManager implements TaskManagerGateway {
     const { jobManager } = this.#options;
     const report = { attempt, taskManagerId: this.id, mergeId };
     try {
-      const base = await this.#storeThread.merge(attempt, mergeId, inputs);
+      const base = await this.#storeThread.merge(storeAttempt(attempt), mergeId, inputs);
       await jobManager.reportMerge({ ...report, base, error: null });
     } catch (error) {
       // The job manager keeps the inputs and may ask again; nothing is lost by a merge that did not happen.
@@ -280,16 +302,30 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   #current(ref: AttemptRef): RunningAttempt | null {
-    const attempt = this.#attempt;
-    return attempt !== null && attempt.ref.attempt === ref.attempt ? attempt : null;
+    return this.#attempts.get(attemptKey(ref)) ?? null;
+  }
+
+  #fence(jobId: string): { deployed: number; canceled: number } {
+    const fence = this.#fences.get(jobId) ?? { deployed: 0, canceled: 0 };
+    this.#fences.set(jobId, fence);
+    return fence;
   }
 
   #refuseStale(ref: AttemptRef): void {
-    const running = this.#attempt?.ref;
-    const stale = ref.leaderEpoch < this.#leaderEpoch || (running !== undefined && ref.attempt < running.attempt);
-    if (!stale) return;
-    const message = `attempt ${ref.attempt} of epoch ${ref.leaderEpoch} is refused: this task manager has seen a newer one`;
-    throw new EngineError('STALE_EPOCH', message, { domain: 'internal', ids: { attempt: ref.attempt } });
+    this.#refuseStaleEpoch(ref);
+    if (ref.attempt < this.#fence(ref.jobId).deployed) throw this.#stale(ref);
+  }
+
+  #refuseStaleEpoch(ref: AttemptRef): void {
+    if (ref.leaderEpoch < this.#leaderEpoch) throw this.#stale(ref);
+  }
+
+  #stale(ref: AttemptRef): EngineError {
+    const message = `attempt ${ref.attempt} of epoch ${ref.leaderEpoch} of job ${ref.jobId} is refused: this task manager has seen a newer one`;
+    return new EngineError('STALE_EPOCH', message, {
+      domain: 'internal',
+      ids: { jobId: ref.jobId, attempt: ref.attempt },
+    });
   }
 
   #sendAll(ref: AttemptRef, message: ToSlot): void {
@@ -320,9 +356,8 @@ export class TaskManager implements TaskManagerGateway {
     const pulse = new SharedArrayBuffer(8);
     const task: SlotTask = {
       control: channel.port2,
-      store: this.#storeThread.attachSlot(attempt.ref, slotIndex),
-      stateHost:
-        this.#stateHost?.attachSlot({ jobName: attempt.ref.jobName, attempt: attempt.ref.attempt, slotIndex }) ?? null,
+      store: this.#storeThread.attachSlot(storeAttempt(attempt.ref), slotIndex),
+      stateHost: this.#stateHost?.attachSlot({ ...storeAttempt(attempt.ref), slotIndex }) ?? null,
       pulse,
       deployment: {
         graph,
@@ -426,8 +461,9 @@ export class TaskManager implements TaskManagerGateway {
     const { slotIndex } = slot.slice;
     this.#heartbeat();
     this.#reportSlotEnded(attempt.ref, slotIndex, error);
-    if (attempt.cancelTimer !== null && [...attempt.slots.values()].every((other) => other.ended))
-      clearTimeout(attempt.cancelTimer);
+    if (![...attempt.slots.values()].every((other) => other.ended)) return;
+    if (attempt.cancelTimer !== null) clearTimeout(attempt.cancelTimer);
+    this.#attempts.delete(attemptKey(attempt.ref));
   }
 
   #reportSlotEnded(attempt: AttemptRef, slotIndex: number, error: WireError | null): void {
@@ -437,35 +473,28 @@ export class TaskManager implements TaskManagerGateway {
   /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason, and none starts. */
   #break(error: EngineError): void {
     this.#broken ??= error;
-    const attempt = this.#attempt;
-    for (const slot of attempt?.slots.values() ?? [])
-      this.#endSlot(attempt as RunningAttempt, slot, toWireError(error));
+    for (const { attempt, slot } of this.#slots()) this.#endSlot(attempt, slot, toWireError(error));
   }
 
   #heartbeat(): void {
-    const attempt = this.#attempt;
-    this.#report(
-      this.#options.jobManager.heartbeat({
-        taskManagerId: this.id,
-        leaderEpoch: this.#leaderEpoch,
-        attempt: attempt?.ref ?? null,
-        metrics: this.metrics,
-      }),
-    );
+    const attempts = [...this.#attempts.values()].map(({ ref, slots }) => {
+      return { attempt: ref, metrics: [...slots.values()].flatMap((slot) => [...slot.metrics]) };
+    });
+    const { id: taskManagerId } = this;
+    this.#report(this.#options.jobManager.heartbeat({ taskManagerId, leaderEpoch: this.#leaderEpoch, attempts }));
   }
 
   /** Ends slots in which one subtask has been running without a turn of the slot loop for too long. */
   #watchSlots(): void {
     const nowMs = performance.now();
-    const attempt = this.#attempt;
-    for (const slot of attempt?.slots.values() ?? []) {
+    for (const { attempt, slot } of this.#slots()) {
       const turns = Atomics.load(slot.pulse, 0);
       const running = Atomics.load(slot.pulse, 1);
       if (slot.ended || running === 0 || turns !== slot.pulseTurns) {
         slot.pulseTurns = turns;
         slot.stuckSinceMs = nowMs;
       } else if (nowMs - slot.stuckSinceMs > this.#options.slotStuckTimeoutMs) {
-        this.#endStuckSlot(attempt as RunningAttempt, slot, running - 1);
+        this.#endStuckSlot(attempt, slot, running - 1);
       }
     }
   }
@@ -494,6 +523,15 @@ export class TaskManager implements TaskManagerGateway {
 
 function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** An attempt as a key: numbers are unique within a job. */
+function attemptKey({ jobId, attempt }: Pick<AttemptRef, 'jobId' | 'attempt'>): string {
+  return `${attempt} ${jobId}`;
+}
+
+function storeAttempt({ jobId, attempt }: AttemptRef): { readonly jobName: string; readonly attempt: number } {
+  return { jobName: jobId, attempt };
 }
 
 interface SlotStart {

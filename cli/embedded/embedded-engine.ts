@@ -11,6 +11,7 @@ import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { jobDirectoryName } from '../../core/job-directory.ts';
 import { systemClock } from '../../jobmanager/clock.ts';
 import { JobManager, type JobOutcome } from '../../jobmanager/job-manager.ts';
+import type { JobRunner } from '../../jobmanager/job-runner.ts';
 import type { JobProgress } from '../../jobmanager/job-progress.ts';
 import type { JobNotice } from '../../jobmanager/model/job-master-protocol.ts';
 import { LocalJobStore } from '../../jobmanager/store/local-job-store.ts';
@@ -57,6 +58,7 @@ export class EmbeddedEngine {
   readonly jobManager: JobManager;
   readonly #objects: LocalDirectoryStore;
   readonly #taskManagers: TaskManager[] = [];
+  #runner: JobRunner | null = null;
 
   /** Use {@link EmbeddedEngine.start}. */
   private constructor(jobManager: JobManager, objects: LocalDirectoryStore) {
@@ -75,7 +77,8 @@ export class EmbeddedEngine {
       random: Math.random,
       logger: { info: (message) => logger.info(message), warn: (message) => logger.warn(message) },
       // Task managers live in this process: silence means a busy machine, not a lost one.
-      settings: { heartbeatTimeoutMs: null, storeFailuresMax },
+      settings: { storeFailuresMax },
+      heartbeatTimeoutMs: null,
       onEvent: (notice) => options.onNotice?.(notice),
     });
     const engine = new EmbeddedEngine(jobManager, objects);
@@ -140,14 +143,24 @@ export class EmbeddedEngine {
     const graphRef = await this.#objects.put(`${jobPath}/graph.json`, Buffer.from(JSON.stringify(graph)));
     const code = 'code' in artifact ? artifact.code : await readFile(artifact.path);
     const artifactRef = await this.#objects.put(`${jobPath}/artifact.mjs`, code);
-    const submitted = { graph, graphHash, restorableGraphHashes, graphRef, artifactRef, resume };
-    const requestStop = (): void => this.jobManager.stop();
+    // The directory belongs to the jobs of this engine alone, so a name says which one.
+    const jobId = graph.name;
+    const runner = await this.jobManager.start({
+      jobId,
+      graph,
+      graphHash,
+      restorableGraphHashes,
+      graphRef,
+      artifactRef,
+      resume,
+    });
+    this.#runner = runner;
+    const requestStop = (): void => runner.stop();
     stop.addEventListener('abort', requestStop);
     try {
-      const outcome = this.jobManager.submit(submitted);
-      // Before the job was submitted there was nothing to stop.
+      // Before the job was started there was nothing to stop.
       if (stop.aborted) requestStop();
-      return runOutcome(await outcome);
+      return runOutcome(await runner.outcome);
     } finally {
       stop.removeEventListener('abort', requestStop);
     }
@@ -155,8 +168,22 @@ export class EmbeddedEngine {
 
   /** Null while no job runs. */
   get progress(): RunProgress | null {
-    const progress = this.jobManager.progress();
-    return progress === null ? null : runProgress(progress);
+    return this.#runner === null ? null : runProgress(this.#runner.progress());
+  }
+
+  /** Ends the job at once. */
+  cancel(): void {
+    this.#runner?.cancel();
+  }
+
+  /**
+   * Takes a checkpoint besides the periodic ones.
+   * @returns its id: triggered after this call, and complete
+   * @throws EngineError CHECKPOINT_FAILED when it was given up, or the job ended before; USAGE when no job runs
+   */
+  async checkpoint(): Promise<number> {
+    if (this.#runner === null) throw new EngineError('USAGE', 'no job runs here → ask for a checkpoint while one does');
+    return await this.#runner.checkpoint();
   }
 
   /** Slots in which subtasks run. */

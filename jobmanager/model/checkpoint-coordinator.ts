@@ -18,6 +18,7 @@ import { assert, EngineError, toWireError, type WireError } from '../../core/err
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { manifestFormatVersion } from '../../proto/manifest-format.ts';
 import type {
+  AttemptRef,
   CheckpointAcknowledgement,
   CheckpointDecline,
   Manifest,
@@ -96,6 +97,7 @@ const notifyRetryMs = 1_000;
 const finalRetryMs = 1_000;
 
 export class CheckpointCoordinator {
+  readonly #jobId: string;
   readonly #jobName: string;
   readonly #graph: JobGraph;
   readonly #graphHash: string;
@@ -123,6 +125,7 @@ export class CheckpointCoordinator {
   #pointerError: WireError | null = null;
 
   constructor(options: JobMasterOptions, timers: Timers) {
+    this.#jobId = options.jobId;
     this.#jobName = options.graph.name;
     this.#graph = options.graph;
     this.#graphHash = options.graphHash;
@@ -421,8 +424,8 @@ export class CheckpointCoordinator {
     return this.#attempt?.attempt === attempt;
   }
 
-  #attemptRef(attempt: number): { leaderEpoch: number; jobName: string; attempt: number } {
-    return { leaderEpoch: this.#leaderEpoch, jobName: this.#jobName, attempt };
+  #attemptRef(attempt: number): AttemptRef {
+    return { leaderEpoch: this.#leaderEpoch, jobId: this.#jobId, attempt };
   }
 
   #callAll(call: TaskManagerCall): JobMasterAction[] {

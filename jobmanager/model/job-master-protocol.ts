@@ -10,7 +10,6 @@ import type {
   CheckpointDecline,
   ConnectSlotsRequest,
   DeploySlotsRequest,
-  HeartbeatRequest,
   Manifest,
   MergeFilesRequest,
   MergeReport,
@@ -23,6 +22,8 @@ import type {
 } from '../../proto/messages.ts';
 import type { RetainedCheckpoint } from './file-retention.ts';
 import type { JobState, TerminalJobState } from './job-state.ts';
+import type { SlotOffer } from './slot-assignment.ts';
+import type { SlotSupply } from './slot-pool.ts';
 
 /** What a step may know of the world. */
 export interface StepEnvironment {
@@ -54,8 +55,6 @@ export interface JobMasterSettings {
   readonly slotWaitMs: number;
   /** Deploy, connect, restore and open together. */
   readonly deployTimeoutMs: number;
-  /** Silence after which a task manager is lost; null: never, it lives in this process. */
-  readonly heartbeatTimeoutMs: number | null;
   /** Pause between the end of a checkpoint and the next one. */
   readonly checkpointMinPauseMs: number;
   /** How long a stopped job waits for its last output to be committed. */
@@ -72,13 +71,14 @@ export const jobMasterSettingsDefault: JobMasterSettings = {
   cancelTimeoutMs: 10_000,
   slotWaitMs: 60_000,
   deployTimeoutMs: 120_000,
-  heartbeatTimeoutMs: 5_000,
   checkpointMinPauseMs: 0,
   commitWaitMs: 30_000,
   storeFailuresMax: null,
 };
 
 export interface JobMasterOptions {
+  /** Of this submission. */
+  readonly jobId: string;
   readonly graph: JobGraph;
   readonly graphHash: string;
   /** Hashes of earlier graphs of the job whose state means the same to this one. */
@@ -96,7 +96,6 @@ export const timerNames = [
   'deploy-deadline',
   'cancel-deadline',
   'restart-delay',
-  'heartbeat-check',
   'checkpoint-due',
   'checkpoint-timeout',
   'pointer-retry',
@@ -116,9 +115,11 @@ export type JobMasterEvent =
   | { readonly kind: 'checkpoint-requested' }
   | { readonly kind: 'cancel-requested' }
   | { readonly kind: 'timer-fired'; readonly timer: TimerName; readonly generation: number }
-  | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }
+  /** The slots that were asked for, all of them. */
+  | { readonly kind: 'slots-granted'; readonly offers: readonly SlotOffer[] }
+  /** There are not enough free ones yet. */
+  | { readonly kind: 'slots-short'; readonly supply: SlotSupply }
   | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly reason: string }
-  | { readonly kind: 'heartbeat'; readonly request: HeartbeatRequest }
   | { readonly kind: 'slot-listening'; readonly report: SlotListeningReport }
   | { readonly kind: 'subtask-state'; readonly report: SubtaskStateReport }
   | { readonly kind: 'slot-ended'; readonly report: SlotEndedReport }
@@ -161,6 +162,12 @@ export type TaskManagerCall =
   | { readonly method: 'mergeFiles'; readonly request: MergeFilesRequest };
 
 export type JobMasterAction =
+  /** The slots of the next attempt; those the job has are given back with it. */
+  | { readonly kind: 'request-slots'; readonly count: number }
+  /** The job needs no slots any more, and waits for none. */
+  | { readonly kind: 'release-slots' }
+  /** A task manager does not do as it is told: it is no longer used by anybody. */
+  | { readonly kind: 'give-up-task-manager'; readonly taskManagerId: string; readonly reason: string }
   | { readonly kind: 'call'; readonly taskManagerId: string; readonly call: TaskManagerCall }
   /** Replaces a running timer of the same name. */
   | { readonly kind: 'set-timer'; readonly timer: TimerName; readonly generation: number; readonly delayMs: number }

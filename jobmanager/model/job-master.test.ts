@@ -36,6 +36,7 @@ class Driver {
 
   constructor(storeFailuresMax: number | null = null) {
     this.master = new JobMaster({
+      jobId: 'job',
       graph: graph(),
       graphHash: 'h',
       restorableGraphHashes: [],
@@ -43,12 +44,14 @@ class Driver {
       artifactRef: ref,
       leaderEpoch: 7,
       restored: null,
-      settings: { ...jobMasterSettingsDefault, heartbeatTimeoutMs: null, storeFailuresMax },
+      settings: { ...jobMasterSettingsDefault, storeFailuresMax },
     });
   }
 
   readonly actions: JobMasterAction[] = [];
   nowMs = 0;
+  /** Who gives all slots that are asked for, at once. */
+  grants: string | null = 'tm';
   #counters = { attempt: 0, checkpoint: 0 };
 
   /** Steps, and answers counters at once. */
@@ -56,10 +59,19 @@ class Driver {
     const actions = this.master.step(event, { nowMs: this.nowMs, random: 0.5 });
     this.actions.push(...actions);
     for (const action of actions) {
+      if (action.kind === 'give-up-task-manager') this.grants = null;
+      if (action.kind === 'request-slots' && this.grants !== null) this.grant(this.grants);
       if (action.kind !== 'advance-counter') continue;
       this.step({ kind: 'counter-advanced', counter: action.counter, value: ++this.#counters[action.counter] });
     }
     return this;
+  }
+
+  /** All slots that were asked for, on one task manager. */
+  grant(taskManagerId: string): this {
+    const asked = this.last((action) => action.kind === 'request-slots');
+    const slotCount = asked.kind === 'request-slots' ? asked.count : 0;
+    return this.step({ kind: 'slots-granted', offers: [{ taskManagerId, slotCount }] });
   }
 
   fire(timer: string): this {
@@ -89,7 +101,7 @@ class Driver {
   }
 
   at(attempt: number, leaderEpoch = 7): AttemptRef {
-    return { leaderEpoch, jobName: 'job', attempt };
+    return { leaderEpoch, jobId: 'job', attempt };
   }
 
   state(attempt: number, state: 'running' | 'failed' | 'finished', leaderEpoch = 7): this {
@@ -136,10 +148,7 @@ class Driver {
 }
 
 function running(storeFailuresMax: number | null = null): Driver {
-  return new Driver(storeFailuresMax)
-    .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
-    .step({ kind: 'started' })
-    .run(1);
+  return new Driver(storeFailuresMax).step({ kind: 'started' }).run(1);
 }
 
 test('FLINK-5197: a late report of an older attempt changes nothing', () => {
@@ -264,7 +273,8 @@ test('a stop whose last checkpoint fails ends the job as stopped, to go on from 
 test('a task manager that does not end its slots in time is not used for the next attempt', () => {
   const driver = running().state(1, 'failed').fire('cancel-deadline').fire('restart-delay');
   expect(driver.calls.filter((call) => call.startsWith('deploySlots'))).toEqual(['deploySlots 1']);
-  driver.step({ kind: 'task-manager-registered', taskManagerId: 'tm2', slotCount: 1 });
+  expect(driver.actions).toContainEqual(expect.objectContaining({ kind: 'give-up-task-manager', taskManagerId: 'tm' }));
+  driver.grant('tm2');
   expect(driver.calls.filter((call) => call.startsWith('deploySlots'))).toEqual(['deploySlots 1', 'deploySlots 2']);
 });
 
@@ -275,9 +285,7 @@ test('a deployment that is refused leaves no slots to wait for, before and while
     const error = toWireError(new EngineError('STORAGE_FAILED', 'no artifact', { retry: 'backoff' }));
     driver.step({ kind: 'call-ended', taskManagerId: 'tm', call: deploy.call, error });
   };
-  const restarted = new Driver()
-    .step({ kind: 'task-manager-registered', taskManagerId: 'tm', slotCount: 1 })
-    .step({ kind: 'started' });
+  const restarted = new Driver().step({ kind: 'started' });
   refuse(restarted);
   restarted.fire('restart-delay');
   expect(restarted.master.attempt).toBe(2);

@@ -12,11 +12,12 @@
  * - Whatever an older attempt or an older epoch says changes nothing (FLINK-5197); its files are garbage.
  * - The terminal state is recorded before anybody is told (rule 8). A job master that was fenced records nothing.
  */
-import { assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
+import { assert, assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type {
   AttemptRef,
   SlotEndedReport,
   SlotListeningReport,
+  SlotSlice,
   SubtaskRef,
   SubtaskStateReport,
 } from '../../proto/messages.ts';
@@ -37,6 +38,7 @@ import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobSta
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
 import { missingSlotsError, placeSlices, type SlotOffer, slicesOf } from './slot-assignment.ts';
+import type { SlotSupply } from './slot-pool.ts';
 import { Timers } from './timers.ts';
 
 /** What follows when the attempt has ended. */
@@ -47,7 +49,7 @@ type Aim =
 type Phase =
   | { readonly step: 'new' }
   | { readonly step: 'waiting-for-slots' }
-  | { readonly step: 'numbering' }
+  | { readonly step: 'numbering'; readonly offers: readonly SlotOffer[] }
   | { readonly step: 'deployed'; readonly execution: AttemptExecution; connected: boolean }
   | { readonly step: 'running'; readonly execution: AttemptExecution }
   /** A stopped job's last output is being committed. */
@@ -57,11 +59,6 @@ type Phase =
   | { readonly step: 'recording'; readonly state: TerminalJobState; readonly error: WireError | null }
   | { readonly step: 'ended' };
 
-interface KnownTaskManager extends SlotOffer {
-  lastHeardMs: number;
-}
-
-const heartbeatCheckMs = 1_000;
 const counterRetryMs = 500;
 const terminalRetryMs = 500;
 /** Added to the cancel timeout of slots before their task manager is given up. */
@@ -73,11 +70,12 @@ export class JobMaster {
   readonly #timers = new Timers();
   readonly #coordinator: CheckpointCoordinator;
   readonly #restarts: RestartPolicy;
-  readonly #taskManagers = new Map<string, KnownTaskManager>();
   #state: JobState = 'created';
   #phase: Phase = { step: 'new' };
   #attempt = 0;
   #restartCount = 0;
+  /** What there was when the job last asked for slots in vain. */
+  #supply: SlotSupply = { taskManagers: 0, slots: 0, freeSlots: 0 };
   /** Failures in a row to write a record of the job itself. */
   #storeFailures = 0;
   #finished: SubtaskRef[] = [];
@@ -129,12 +127,13 @@ export class JobMaster {
       case 'timer-fired':
         if (this.#timers.fired(event.timer, event.generation)) this.#timerFired(event.timer);
         return;
-      case 'task-manager-registered':
-        return this.#registered(event);
+      case 'slots-granted':
+        return this.#slotsGranted(event.offers);
+      case 'slots-short':
+        this.#supply = event.supply;
+        return;
       case 'task-manager-lost':
         return this.#taskManagerLost(event.taskManagerId, event.reason);
-      case 'heartbeat':
-        return this.#heard(event.request.taskManagerId);
       case 'slot-listening':
         return this.#slotListening(event.report);
       case 'subtask-state':
@@ -182,8 +181,6 @@ export class JobMaster {
         return this.#cancelDeadlinePassed();
       case 'restart-delay':
         return this.#waitForSlots();
-      case 'heartbeat-check':
-        return this.#checkHeartbeats();
       case 'checkpoint-due':
         return this.#take(this.#coordinator.due(this.#env));
       case 'checkpoint-timeout':
@@ -220,28 +217,29 @@ export class JobMaster {
   #waitForSlots(): void {
     this.#phase = { step: 'waiting-for-slots' };
     this.#setTimer('slot-wait', this.#options.settings.slotWaitMs);
-    this.#tryPlace();
+    this.#do({ kind: 'request-slots', count: this.#neededSlices().length });
   }
 
-  /** The slots an attempt would get now; null when there are not enough. */
-  #place(): { finished: Set<string>; placed: NonNullable<ReturnType<typeof placeSlices>> } | null {
-    const { graph } = this.#options;
-    const finished = finishedVertices(graph, this.#coordinator.newest?.manifest ?? null);
-    const placed = placeSlices(slicesOf(graph, finished), [...this.#taskManagers.values()]);
-    return placed === null ? null : { finished, placed };
+  /** The slices of the next attempt: vertices that had finished in the newest checkpoint are not started again. */
+  #neededSlices(): SlotSlice[] {
+    return slicesOf(this.#options.graph, this.#finishedVertices());
   }
 
-  #tryPlace(): void {
-    if (this.#phase.step !== 'waiting-for-slots' || this.#place() === null) return;
+  #finishedVertices(): Set<string> {
+    return finishedVertices(this.#options.graph, this.#coordinator.newest?.manifest ?? null);
+  }
+
+  #slotsGranted(offers: readonly SlotOffer[]): void {
+    if (this.#phase.step !== 'waiting-for-slots') return;
     this.#clearTimer('slot-wait');
-    this.#phase = { step: 'numbering' };
+    this.#phase = { step: 'numbering', offers };
     this.#do({ kind: 'advance-counter', counter: 'attempt' });
   }
 
   #slotWaitOver(): void {
     if (this.#phase.step !== 'waiting-for-slots') return;
-    const needed = slicesOf(this.#options.graph, new Set()).length;
-    const error = toWireError(missingSlotsError(this.#jobName, needed, [...this.#taskManagers.values()]));
+    const needed = this.#neededSlices().length;
+    const error = toWireError(missingSlotsError(this.#jobName, needed, this.#supply));
     this.#beginEnding(null, { kind: 'end', state: 'failed', error });
   }
 
@@ -249,12 +247,11 @@ export class JobMaster {
     this.#storeFailures = 0;
     if (counter === 'checkpoint') return this.#take(this.#coordinator.numbered(value, this.#env));
     if (this.#phase.step !== 'numbering') return;
-    const place = this.#place();
-    // A task manager left meanwhile; the number is never used.
-    if (place === null) return this.#waitForSlots();
+    const placed = placeSlices(this.#neededSlices(), this.#phase.offers);
+    assert(placed !== null, 'all slots of an attempt are granted together');
     this.#attempt = value;
-    this.#finished = finishedSubtasks(this.#options.graph, place.finished);
-    const execution = new AttemptExecution(value, place.placed);
+    this.#finished = finishedSubtasks(this.#options.graph, this.#finishedVertices());
+    const execution = new AttemptExecution(value, placed);
     this.#phase = { step: 'deployed', execution, connected: false };
     this.#move('deploying');
     const newest = this.#coordinator.newest;
@@ -419,11 +416,10 @@ export class JobMaster {
     if (this.#phase.step !== 'ending' || this.#phase.execution === null) return;
     const { execution } = this.#phase;
     for (const { slotIndex, taskManagerId } of execution.openSlots) {
-      this.#warn(
-        `slot ${slotIndex} on task manager ${taskManagerId} did not end in time; the task manager is not used any more`,
-      );
-      this.#taskManagers.delete(taskManagerId);
+      const reason = `slot ${slotIndex} did not end in time`;
+      this.#warn(`task manager ${taskManagerId} is not used any more: ${reason}`);
       execution.taskManagerLost(taskManagerId);
+      this.#do({ kind: 'give-up-task-manager', taskManagerId, reason });
     }
     this.#checkEnded();
   }
@@ -437,6 +433,7 @@ export class JobMaster {
     if (!this.#coordinator.isSettled) return;
     if (aim.kind === 'end') {
       this.#phase = { step: 'recording', state: aim.state, error: aim.error };
+      this.#do({ kind: 'release-slots' });
       return this.#record();
     }
     this.#restartCount++;
@@ -467,41 +464,15 @@ export class JobMaster {
     const { state, error } = this.#phase;
     this.#move(state);
     this.#phase = { step: 'ended' };
-    this.#clearTimer('heartbeat-check');
     this.#do({ kind: 'job-ended', state, error });
   }
 
   // ---- task managers ---------------------------------------------------------------------------------------------------
 
-  #registered(event: { readonly taskManagerId: string; readonly slotCount: number }): void {
-    const { taskManagerId, slotCount } = event;
-    this.#taskManagers.set(taskManagerId, { taskManagerId, slotCount, lastHeardMs: this.#env.nowMs });
-    if (this.#options.settings.heartbeatTimeoutMs !== null && !this.#timers.isRunning('heartbeat-check')) {
-      this.#setTimer('heartbeat-check', heartbeatCheckMs);
-    }
-    this.#tryPlace();
-  }
-
-  #heard(taskManagerId: string): void {
-    const known = this.#taskManagers.get(taskManagerId);
-    if (known === undefined) {
-      const message = `task manager ${taskManagerId} is not registered (any more); it must register again under a new id`;
-      throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { taskManagerId } });
-    }
-    known.lastHeardMs = this.#env.nowMs;
-  }
-
-  #checkHeartbeats(): void {
-    const timeoutMs = this.#options.settings.heartbeatTimeoutMs;
-    if (timeoutMs === null) return;
-    const silent = [...this.#taskManagers.values()].filter((known) => this.#env.nowMs - known.lastHeardMs > timeoutMs);
-    for (const { taskManagerId } of silent)
-      this.#taskManagerLost(taskManagerId, `it was not heard of for ${timeoutMs} ms`);
-    this.#setTimer('heartbeat-check', heartbeatCheckMs);
-  }
-
   #taskManagerLost(taskManagerId: string, reason: string): void {
-    if (!this.#taskManagers.delete(taskManagerId)) return;
+    // The number that is being made is never used.
+    if (this.#phase.step === 'numbering' && this.#phase.offers.some((offer) => offer.taskManagerId === taskManagerId))
+      return this.#waitForSlots();
     const execution = this.#execution();
     if (execution === null || !execution.taskManagerIds.includes(taskManagerId)) return;
     const undone = execution.taskManagerLost(taskManagerId);
@@ -575,19 +546,20 @@ export class JobMaster {
 
   /** True for the attempt that is running. @throws EngineError STALE_EPOCH for a message to another leader */
   #isCurrent(attempt: AttemptRef): boolean {
-    if (attempt.jobName !== this.#jobName || attempt.leaderEpoch !== this.#options.leaderEpoch) {
-      const message = `message for job "${attempt.jobName}", epoch ${attempt.leaderEpoch}, refused: this is job "${this.#jobName}", epoch ${this.#options.leaderEpoch}; register again`;
+    if (attempt.jobId !== this.#options.jobId || attempt.leaderEpoch !== this.#options.leaderEpoch) {
+      const message = `message for job ${attempt.jobId}, epoch ${attempt.leaderEpoch}, refused: this is job ${this.#options.jobId}, epoch ${this.#options.leaderEpoch}; register again`;
       throw new EngineError('STALE_EPOCH', message, {
         domain: 'external',
         retry: 'backoff',
-        ids: { jobName: attempt.jobName },
+        ids: { jobId: attempt.jobId },
       });
     }
     return attempt.attempt === this.#attempt;
   }
 
   #attemptRef(): AttemptRef {
-    return { leaderEpoch: this.#options.leaderEpoch, jobName: this.#jobName, attempt: this.#attempt };
+    const { leaderEpoch, jobId } = this.#options;
+    return { leaderEpoch, jobId, attempt: this.#attempt };
   }
 
   #slotError(what: string): EngineError {

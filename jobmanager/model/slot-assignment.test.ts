@@ -87,7 +87,7 @@ test('slices are spread over task managers, never above what one offers, and the
 });
 
 test('missing slots are reported with numbers', () => {
-  expect(missingSlotsError('job', 4, [{ taskManagerId: 'a', slotCount: 3 }]).message).toContain(
+  expect(missingSlotsError('job', 4, { taskManagers: 1, slots: 3, freeSlots: 3 }).message).toContain(
     'needs 4 slots, but 1 task managers offer 3',
   );
 });

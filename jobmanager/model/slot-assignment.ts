@@ -9,6 +9,7 @@ import { EngineError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { slotSharingGroupOf, slotSharingGroups } from '../../core/graph/slot-sharing.ts';
 import type { SlotSlice, SubtaskRef } from '../../proto/messages.ts';
+import type { SlotSupply } from './slot-pool.ts';
 
 export interface SlotOffer {
   readonly taskManagerId: string;
@@ -61,11 +62,12 @@ export function placeSlices(slices: readonly SlotSlice[], offers: readonly SlotO
 }
 
 /** Why a job could not be placed, with numbers. */
-export function missingSlotsError(jobName: string, needed: number, offers: readonly SlotOffer[]): EngineError {
-  const offered = offers.reduce((sum, offer) => sum + offer.slotCount, 0);
+export function missingSlotsError(jobName: string, needed: number, supply: SlotSupply): EngineError {
+  const { taskManagers, slots, freeSlots } = supply;
+  const busy = freeSlots < slots ? `, of which ${freeSlots} are free` : '';
   return new EngineError(
     'USAGE',
-    `job "${jobName}" needs ${needed} slots, but ${offers.length} task managers offer ${offered}; start more task managers, lower the parallelism, or put operators into one slot-sharing group`,
-    { ids: { jobName, slotsNeeded: needed, slotsOffered: offered } },
+    `job "${jobName}" needs ${needed} slots, but ${taskManagers} task managers offer ${slots}${busy}; start more task managers, lower the parallelism, or put operators into one slot-sharing group`,
+    { ids: { jobName, slotsNeeded: needed, slotsOffered: slots, slotsFree: freeSlots } },
   );
 }

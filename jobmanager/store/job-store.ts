@@ -20,30 +20,30 @@ export interface JobStore {
    * The newest complete checkpoint; null before the first.
    * @throws EngineError CHECKPOINT_UNREADABLE when there was one and it cannot be read: never step back silently
    */
-  readPointer(jobName: string): Promise<CheckpointPointer | null>;
+  readPointer(jobId: string): Promise<CheckpointPointer | null>;
   /**
    * Replaces the pointer if it still is the one of checkpoint `expected` (null: if there is none).
    * @throws EngineError when it is not known whether it was replaced
    */
   compareAndSetPointer(
-    jobName: string,
+    jobId: string,
     expected: number | null,
     pointer: CheckpointPointer,
   ): Promise<'done' | 'conflict'>;
   /** The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed. */
-  advanceCounter(jobName: string, counter: JobCounter): Promise<number>;
+  advanceCounter(jobId: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */
-  writeManifest(manifest: Manifest): Promise<ObjectRef>;
+  writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */
   readManifest(object: ObjectRef): Promise<Manifest>;
   /** Names of all state files and manifests of a job, needed or not, in no order. */
-  listObjects(jobName: string): Promise<string[]>;
+  listObjects(jobId: string): Promise<string[]>;
   /** Removes objects; one that is not there is no error. */
   deleteObjects(names: readonly string[]): Promise<void>;
   /** How the last run ended; null while one is open. */
-  readTerminal(jobName: string): Promise<TerminalRecord | null>;
+  readTerminal(jobId: string): Promise<TerminalRecord | null>;
   /** `conflict` when a leader of a later epoch has taken the job over: then nothing was recorded. */
-  recordTerminal(jobName: string, record: TerminalRecord, leaderEpoch: number): Promise<'done' | 'conflict'>;
+  recordTerminal(jobId: string, record: TerminalRecord, leaderEpoch: number): Promise<'done' | 'conflict'>;
   /** A job that had ended without finishing is run again. */
-  clearTerminal(jobName: string): Promise<void>;
+  clearTerminal(jobId: string): Promise<void>;
 }

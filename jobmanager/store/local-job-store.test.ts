@@ -102,7 +102,7 @@ test('a local job store reads a manifest back and refuses a damaged one', async 
     subtasks: [],
     vertexParallelism: { v: 1 },
   };
-  const object = await store.writeManifest(manifest);
+  const object = await store.writeManifest(manifest.jobName, manifest);
   expect(await store.readManifest(object)).toEqual(manifest);
   const bytes = files.contents(`/state/${object.name}`) as Uint8Array;
   bytes[0] = (bytes[0] ?? 0) ^ 1;

@@ -84,9 +84,9 @@ export class LocalJobStore implements JobStore {
     });
   }
 
-  async writeManifest(manifest: Manifest): Promise<ObjectRef> {
-    const { jobName, attempt, checkpointId } = manifest;
-    const name = `${jobDirectoryName(jobName)}/manifests/${attempt}-${checkpointId}.manifest`;
+  async writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
+    const { attempt, checkpointId } = manifest;
+    const name = `${jobDirectoryName(jobId)}/manifests/${attempt}-${checkpointId}.manifest`;
     const object = await this.#objects.put(name, encodeManifest(manifest));
     failpoint('job-store.manifest-written');
     return object;

@@ -80,8 +80,8 @@ export namespace millrace {
             /** AttemptRef leaderEpoch. */
             leaderEpoch: number;
 
-            /** AttemptRef jobName. */
-            jobName: string;
+            /** AttemptRef jobId. */
+            jobId: string;
 
             /** AttemptRef attempt. */
             attempt: number;
@@ -113,8 +113,8 @@ export namespace millrace {
                 /** AttemptRef leaderEpoch */
                 leaderEpoch?: (number|null);
 
-                /** AttemptRef jobName */
-                jobName?: (string|null);
+                /** AttemptRef jobId */
+                jobId?: (string|null);
 
                 /** AttemptRef attempt */
                 attempt?: (number|null);
@@ -1415,11 +1415,8 @@ export namespace millrace {
             /** HeartbeatRequest leaderEpoch. */
             leaderEpoch: number;
 
-            /** HeartbeatRequest attempt. */
-            attempt?: (millrace.v1.AttemptRef.$Properties|null);
-
-            /** HeartbeatRequest metrics. */
-            metrics: millrace.v1.SubtaskMetrics.$Properties[];
+            /** HeartbeatRequest attempts. */
+            attempts: millrace.v1.AttemptMetrics.$Properties[];
 
             /**
              * Encodes the specified HeartbeatRequest message. Does not implicitly {@link millrace.v1.HeartbeatRequest.verify|verify} messages.
@@ -1451,11 +1448,8 @@ export namespace millrace {
                 /** HeartbeatRequest leaderEpoch */
                 leaderEpoch?: (number|null);
 
-                /** HeartbeatRequest attempt */
-                attempt?: (millrace.v1.AttemptRef.$Properties|null);
-
-                /** HeartbeatRequest metrics */
-                metrics?: (millrace.v1.SubtaskMetrics.$Properties[]|null);
+                /** HeartbeatRequest attempts */
+                attempts?: (millrace.v1.AttemptMetrics.$Properties[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1463,6 +1457,69 @@ export namespace millrace {
 
             /** Shape of a HeartbeatRequest. */
             type $Shape = millrace.v1.HeartbeatRequest.$Properties;
+        }
+
+        /**
+         * Properties of an AttemptMetrics.
+         * @deprecated Use millrace.v1.AttemptMetrics.$Properties instead.
+         */
+        interface IAttemptMetrics extends millrace.v1.AttemptMetrics.$Properties {
+        }
+
+        /** Represents an AttemptMetrics. */
+        class AttemptMetrics {
+
+            /**
+             * Constructs a new AttemptMetrics.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.AttemptMetrics.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** AttemptMetrics attempt. */
+            attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+            /** AttemptMetrics metrics. */
+            metrics: millrace.v1.SubtaskMetrics.$Properties[];
+
+            /**
+             * Encodes the specified AttemptMetrics message. Does not implicitly {@link millrace.v1.AttemptMetrics.verify|verify} messages.
+             * @param message AttemptMetrics message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.AttemptMetrics.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an AttemptMetrics message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.AttemptMetrics & millrace.v1.AttemptMetrics.$Shape} AttemptMetrics
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.AttemptMetrics & millrace.v1.AttemptMetrics.$Shape;
+        }
+
+        namespace AttemptMetrics {
+
+            /** Properties of an AttemptMetrics. */
+            interface $Properties {
+
+                /** AttemptMetrics attempt */
+                attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+                /** AttemptMetrics metrics */
+                metrics?: (millrace.v1.SubtaskMetrics.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an AttemptMetrics. */
+            type $Shape = millrace.v1.AttemptMetrics.$Properties;
         }
 
         /**

@@ -91,7 +91,7 @@ export const millrace = $root.millrace = (() => {
             };
 
             AttemptRef.prototype.leaderEpoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            AttemptRef.prototype.jobName = "";
+            AttemptRef.prototype.jobId = "";
             AttemptRef.prototype.attempt = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
             AttemptRef.encode = function (message, writer, _depth) {
@@ -103,8 +103,8 @@ export const millrace = $root.millrace = (() => {
                     throw $Error("max depth exceeded");
                 if (message.leaderEpoch != null && $Object.hasOwnProperty.call(message, "leaderEpoch") && (typeof message.leaderEpoch === "object" ? message.leaderEpoch.low || message.leaderEpoch.high : message.leaderEpoch !== 0))
                     writer.uint32(8).uint64(message.leaderEpoch);
-                if (message.jobName != null && $Object.hasOwnProperty.call(message, "jobName") && message.jobName !== "")
-                    writer.uint32(18).string(message.jobName);
+                if (message.jobId != null && $Object.hasOwnProperty.call(message, "jobId") && message.jobId !== "")
+                    writer.uint32(18).string(message.jobId);
                 if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt") && (typeof message.attempt === "object" ? message.attempt.low || message.attempt.high : message.attempt !== 0))
                     writer.uint32(24).uint64(message.attempt);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -153,9 +153,9 @@ export const millrace = $root.millrace = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.jobName = value;
+                                message.jobId = value;
                             else
-                                delete message.jobName;
+                                delete message.jobId;
                             continue;
                         }
                     case 3: {
@@ -2200,7 +2200,7 @@ export const millrace = $root.millrace = (() => {
         v1.HeartbeatRequest = (function() {
 
             const HeartbeatRequest = function (properties) {
-                this.metrics = [];
+                this.attempts = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2209,8 +2209,7 @@ export const millrace = $root.millrace = (() => {
 
             HeartbeatRequest.prototype.taskManagerId = "";
             HeartbeatRequest.prototype.leaderEpoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            HeartbeatRequest.prototype.attempt = null;
-            HeartbeatRequest.prototype.metrics = $util.emptyArray;
+            HeartbeatRequest.prototype.attempts = $util.emptyArray;
 
             HeartbeatRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2223,11 +2222,9 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(10).string(message.taskManagerId);
                 if (message.leaderEpoch != null && $Object.hasOwnProperty.call(message, "leaderEpoch") && (typeof message.leaderEpoch === "object" ? message.leaderEpoch.low || message.leaderEpoch.high : message.leaderEpoch !== 0))
                     writer.uint32(16).uint64(message.leaderEpoch);
-                if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
-                    $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(26).fork(), _depth + 1).ldelim();
-                if (message.metrics != null && message.metrics.length)
-                    for (let i = 0; i < message.metrics.length; ++i)
-                        $root.millrace.v1.SubtaskMetrics.encode(message.metrics[i], writer.uint32(34).fork(), _depth + 1).ldelim();
+                if (message.attempts != null && message.attempts.length)
+                    for (let i = 0; i < message.attempts.length; ++i)
+                        $root.millrace.v1.AttemptMetrics.encode(message.attempts[i], writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2279,13 +2276,99 @@ export const millrace = $root.millrace = (() => {
                                 delete message.leaderEpoch;
                             continue;
                         }
-                    case 3: {
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.attempts && message.attempts.length))
+                                message.attempts = [];
+                            message.attempts.push($root.millrace.v1.AttemptMetrics.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return HeartbeatRequest;
+        })();
+
+        v1.AttemptMetrics = (function() {
+
+            const AttemptMetrics = function (properties) {
+                this.metrics = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            AttemptMetrics.prototype.attempt = null;
+            AttemptMetrics.prototype.metrics = $util.emptyArray;
+
+            AttemptMetrics.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
+                    $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.metrics != null && message.metrics.length)
+                    for (let i = 0; i < message.metrics.length; ++i)
+                        $root.millrace.v1.SubtaskMetrics.encode(message.metrics[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            AttemptMetrics.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.millrace.v1.AttemptMetrics();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
                             if (wireType !== 2)
                                 break;
                             message.attempt = $root.millrace.v1.AttemptRef.decode(reader, reader.size(), $undefined, _depth + 1, message.attempt);
                             continue;
                         }
-                    case 4: {
+                    case 2: {
                             if (wireType !== 2)
                                 break;
                             if (!(message.metrics && message.metrics.length))
@@ -2310,7 +2393,7 @@ export const millrace = $root.millrace = (() => {
                 return message;
             };
 
-            return HeartbeatRequest;
+            return AttemptMetrics;
         })();
 
         v1.SlotListeningReport = (function() {

@@ -10,7 +10,7 @@ import { decodeManifest, encodeManifest } from './manifest.ts';
 const name = fc.string({ minLength: 1, unit: 'grapheme' });
 const number = fc.maxSafeNat();
 const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
-const attempt = fc.record({ leaderEpoch: number, jobName: name, attempt: number });
+const attempt = fc.record({ leaderEpoch: number, jobId: name, attempt: number });
 const object = fc.record({ name, sha256: name, bytes: number });
 const subtask = fc.record({ vertexId: name, subtaskIndex: uint32 });
 const stateFile = fc.record({ object, rows: number, keyGroupFirst: uint32, keyGroupLast: uint32 });
@@ -91,7 +91,7 @@ test('a manifest survives encoding', () => {
 });
 
 test('the remaining messages survive the wire', () => {
-  const attemptRef = { leaderEpoch: 7, jobName: 'job', attempt: 3 };
+  const attemptRef = { leaderEpoch: 7, jobId: 'job', attempt: 3 };
   const ref = { name: 'job/file', sha256: 'ab', bytes: 12 };
   const slice = { slotIndex: 1, subtasks: [{ vertexId: 'v', subtaskIndex: 0 }] };
   const address = { slotIndex: 1, host: 'localhost', port: 6123 };
@@ -156,7 +156,11 @@ test('the remaining messages survive the wire', () => {
   });
   roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef });
   roundTrip(codecs.registerTaskManagerResponse, { leaderEpoch: 9 });
-  roundTrip(codecs.heartbeatRequest, { taskManagerId: 't', leaderEpoch: 9, attempt: null, metrics: [metrics] });
+  roundTrip(codecs.heartbeatRequest, {
+    taskManagerId: 't',
+    leaderEpoch: 9,
+    attempts: [{ attempt: attemptRef, metrics: [metrics] }],
+  });
   roundTrip(codecs.slotListeningReport, { attempt: attemptRef, taskManagerId: 't', address });
   roundTrip(codecs.slotEndedReport, { attempt: attemptRef, taskManagerId: 't', slotIndex: 1, error: failure });
   roundTrip(codecs.checkpointDecline, { attempt: attemptRef, taskManagerId: 't', checkpointId: 2, error: failure });

@@ -43,7 +43,7 @@ export const acknowledgement = message<messages.Acknowledgement>('Acknowledgemen
 
 const attemptRef = message<messages.AttemptRef>('AttemptRef', wire.AttemptRef, {
   leaderEpoch: count,
-  jobName: nonEmptyText,
+  jobId: nonEmptyText,
   attempt: count,
 });
 const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
@@ -151,11 +151,14 @@ const subtaskMetrics = message<messages.SubtaskMetrics>('SubtaskMetrics', wire.S
   idleMs: count,
   counters: record(count),
 });
+const attemptMetrics = message<messages.AttemptMetrics>('AttemptMetrics', wire.AttemptMetrics, {
+  attempt: attemptRef,
+  metrics: list(subtaskMetrics),
+});
 export const heartbeatRequest = message<messages.HeartbeatRequest>('HeartbeatRequest', wire.HeartbeatRequest, {
   taskManagerId: nonEmptyText,
   leaderEpoch: count,
-  attempt: nullable(attemptRef),
-  metrics: list(subtaskMetrics),
+  attempts: list(attemptMetrics),
 });
 export const slotListeningReport = message<messages.SlotListeningReport>(
   'SlotListeningReport',

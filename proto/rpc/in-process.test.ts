@@ -3,7 +3,7 @@ import { EngineError } from '../../core/errors.ts';
 import type { TaskManagerGateway } from '../services.ts';
 import { inProcessTaskManager } from './in-process.ts';
 
-const attempt = { leaderEpoch: 1, jobName: 'job', attempt: 1 };
+const attempt = { leaderEpoch: 1, jobId: 'job', attempt: 1 };
 
 function recordingGateway(calls: string[]): TaskManagerGateway {
   const note = async (call: string): Promise<object> => {

@@ -1,5 +1,5 @@
 /**
- * A job manager of the simulated world: the shell around the real job master, with virtual timers, storage and network. The
+ * A job manager of the simulated world: the shell around the real job master and the real slot pool, with virtual timers, storage and network. The
  * same actions as in `jobmanager/job-manager.ts`, under faults.
  */
 import { EngineError, toWireError } from '../../core/errors.ts';
@@ -12,6 +12,7 @@ import {
   type RestoredPointer,
   type TaskManagerCall,
 } from '../../jobmanager/model/job-master-protocol.ts';
+import { SlotPool, type SlotPoolOutcome } from '../../jobmanager/model/slot-pool.ts';
 import { isLegalJobMove, isTerminal, type JobState } from '../../jobmanager/model/job-state.ts';
 import type { Random } from './random.ts';
 import { makeGraph } from './simulated-job.ts';
@@ -19,6 +20,15 @@ import type { Simulation } from './simulation.ts';
 import type { Process, World } from './world.ts';
 
 const graphHash = 'hash';
+/** What task managers say to the job manager itself. */
+export type TaskManagerEvent =
+  | JobMasterEvent
+  | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }
+  | { readonly kind: 'heartbeat'; readonly taskManagerId: string };
+
+const jobId = 'job-1';
+const heartbeatTimeoutMs = 5_000;
+const heartbeatCheckMs = 1_000;
 const settings = { ...jobMasterSettingsDefault, slotWaitMs: 1_000_000, cancelTimeoutMs: 300, commitWaitMs: 3_000 };
 
 export class SimulatedJobManager {
@@ -28,6 +38,9 @@ export class SimulatedJobManager {
   ended = false;
   /** Newest checkpoint for which a manifest was written or a pointer set by this one. */
   newestCheckpointTried = 0;
+  readonly #pool = new SlotPool(heartbeatTimeoutMs);
+  readonly #queue: JobMasterEvent[] = [];
+  #stepping = false;
   readonly #simulation: Simulation;
   readonly #random: Random;
   #state: JobState = 'created';
@@ -40,6 +53,7 @@ export class SimulatedJobManager {
     const ref = { name: 'x', sha256: 'x', bytes: 1 };
     const graph = makeGraph(simulation.world.configuration, simulation.parallelism);
     this.master = new JobMaster({
+      jobId,
       graph,
       graphHash,
       restorableGraphHashes: [],
@@ -50,11 +64,52 @@ export class SimulatedJobManager {
       settings,
     });
     simulation.world.schedule(0, this.process, 'start', () => this.tell({ kind: 'started' }));
+    this.#checkHeartbeats();
   }
 
   /** Hands an event to the job master. @throws EngineError when a message is refused */
-  receive(event: JobMasterEvent): void {
+  receive(event: TaskManagerEvent): void {
     if (this.ended) return;
+    const { nowMs } = this.#simulation.world;
+    if (event.kind === 'task-manager-registered')
+      return this.#follow(this.#pool.registered(event.taskManagerId, event.slotCount, nowMs));
+    if (event.kind === 'heartbeat') return this.#pool.heard(event.taskManagerId, nowMs);
+    if (this.#stepping) {
+      this.#queue.push(event);
+      return;
+    }
+    this.#stepping = true;
+    try {
+      this.#step(event);
+    } finally {
+      this.#stepping = false;
+    }
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.tell(next);
+  }
+
+  /** The connection to a task manager broke. */
+  connectionLost(taskManagerId: string): void {
+    this.#follow(this.#pool.lost(taskManagerId, 'connection reset'));
+  }
+
+  #checkHeartbeats(): void {
+    const { world } = this.#simulation;
+    world.schedule(heartbeatCheckMs, this.process, 'heartbeat check', () => {
+      if (this.ended) return;
+      this.#follow(this.#pool.check(world.nowMs));
+      this.#checkHeartbeats();
+    });
+  }
+
+  /** Tells the job what the slot pool has decided. */
+  #follow({ granted, waiting, lost }: SlotPoolOutcome): void {
+    for (const { taskManagerId, reason, jobIds } of lost)
+      if (jobIds.includes(jobId)) this.tell({ kind: 'task-manager-lost', taskManagerId, reason });
+    for (const { offers } of granted) this.tell({ kind: 'slots-granted', offers });
+    if (waiting.includes(jobId)) this.tell({ kind: 'slots-short', supply: this.#pool.supply });
+  }
+
+  #step(event: JobMasterEvent): void {
     const { world } = this.#simulation;
     world.trace(() => `${this.process.name} <- ${describeEvent(event)}`);
     const actions = this.master.step(event, { nowMs: Math.floor(world.nowMs), random: this.#random.next() });
@@ -78,6 +133,12 @@ export class SimulatedJobManager {
     const { store, world } = this.#simulation;
     const tell = (event: JobMasterEvent): void => this.tell(event);
     switch (action.kind) {
+      case 'request-slots':
+        return this.#follow(this.#pool.requested(jobId, action.count));
+      case 'release-slots':
+        return this.#follow(this.#pool.released(jobId));
+      case 'give-up-task-manager':
+        return this.#follow(this.#pool.lost(action.taskManagerId, action.reason));
       case 'call':
         return this.#call(action.taskManagerId, action.call);
       case 'set-timer':

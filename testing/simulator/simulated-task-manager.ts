@@ -411,8 +411,7 @@ export class SimulatedTaskManager {
   #heartbeat(): void {
     const { world } = this.#simulation;
     world.schedule(heartbeatMs, this.process, 'heartbeat', () => {
-      const request = { taskManagerId: this.id, leaderEpoch: this.#epoch, attempt: null, metrics: [] };
-      this.#simulation.tellJobManager(this, { kind: 'heartbeat', request }, (_delivered, refusal) => {
+      this.#simulation.tellJobManager(this, { kind: 'heartbeat', taskManagerId: this.id }, (_delivered, refusal) => {
         if (refusal?.code === 'STALE_EPOCH') this.#register();
       });
       this.#heartbeat();

@@ -3,14 +3,14 @@
  * healed, and the job has to finish with exactly the results of the oracle.
  */
 import { EngineError, type WireError } from '../../core/errors.ts';
-import type { JobMasterEvent, RestoredPointer, TaskManagerCall } from '../../jobmanager/model/job-master-protocol.ts';
+import type { RestoredPointer, TaskManagerCall } from '../../jobmanager/model/job-master-protocol.ts';
 import type { TerminalJobState } from '../../jobmanager/model/job-state.ts';
 import { subtaskKey } from '../../jobmanager/model/slot-assignment.ts';
 import type { SubtaskRef } from '../../proto/messages.ts';
 import type { Fault, SimulationConfiguration } from './configuration.ts';
 import { SimulatedChannel } from './simulated-channel.ts';
 import { makeInput, oracle } from './simulated-job.ts';
-import { SimulatedJobManager } from './simulated-job-manager.ts';
+import { SimulatedJobManager, type TaskManagerEvent } from './simulated-job-manager.ts';
 import { SimulatedSink } from './simulated-sink.ts';
 import { SimulatedStore } from './simulated-store.ts';
 import { SimulatedTaskManager } from './simulated-task-manager.ts';
@@ -107,7 +107,7 @@ export class Simulation {
   /** Sends an event of a task manager to the leader. `delivered` is false when it may not have arrived. */
   tellJobManager(
     from: SimulatedTaskManager,
-    event: JobMasterEvent,
+    event: TaskManagerEvent,
     ended: (delivered: boolean, refusal?: EngineError) => void,
   ): void {
     const leader = this.#leader;
@@ -136,7 +136,7 @@ export class Simulation {
     this.world.schedule(callTimeoutMs + this.world.configuration.networkMsMax, process, 'report watched', watch);
   }
 
-  #deliver(leader: SimulatedJobManager, event: JobMasterEvent): EngineError | undefined {
+  #deliver(leader: SimulatedJobManager, event: TaskManagerEvent): EngineError | undefined {
     try {
       if ('report' in event && event.report.attempt.attempt < leader.master.attempt) {
         this.world.saw('late_report_of_older_attempt');
@@ -278,8 +278,7 @@ export class Simulation {
     const leader = this.#leader;
     if (leader !== null && this.#random.chance(0.5)) {
       // The broken connection is noticed at once, or only the silence later.
-      const event = { kind: 'task-manager-lost', taskManagerId: taskManager.id, reason: 'connection reset' } as const;
-      this.world.schedule(30, leader.process, 'connection reset', () => leader.tell(event));
+      this.world.schedule(30, leader.process, 'connection reset', () => leader.connectionLost(taskManager.id));
     }
     this.world.schedule(downMs, null, 'task manager starts', () => this.#startTaskManager(index));
   }

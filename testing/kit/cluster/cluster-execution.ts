@@ -86,7 +86,7 @@ export class ClusterExecution {
    * @throws EngineError CHECKPOINT_FAILED when it was given up, for example because a slot died; USAGE when the job has ended
    */
   checkpoint(): Promise<number> {
-    return this.#engine.jobManager.checkpoint();
+    return this.#engine.checkpoint();
   }
 
   /**
@@ -170,7 +170,7 @@ export class ClusterExecution {
     this.#abandon(new EngineError('CANCELED', `the mini cluster was closed while job '${this.#jobName}' ran`));
     this.#ended = true;
     this.changed();
-    this.#engine.jobManager.cancel();
+    this.#engine.cancel();
     await this.#engine.stop();
   }
 

@@ -1,0 +1,450 @@
+/**
+ * The shell of one job: turns messages, timers and answers of storage into events of its job master, and does what the
+ * actions say. It holds no decisions. Events that come up while actions are being done wait their turn, so the job master is
+ * never entered twice and actions stay in order.
+ */
+import { EngineError, fromWireError, isEngineError, toWireError, type WireError } from '../core/errors.ts';
+import type { JobGraph } from '../core/graph/job-graph.ts';
+import type { AlignedGroup, AlignmentReport, Manifest, ObjectRef, SubtaskMetrics } from '../proto/messages.ts';
+import { CheckpointRequests } from './checkpoint-requests.ts';
+import type { Clock } from './clock.ts';
+import { bytesOf, type JobProgress, MetricsBoard, sourceRecordsOf } from './job-progress.ts';
+import { JobMaster } from './model/job-master.ts';
+import type {
+  JobMasterAction,
+  JobMasterEvent,
+  JobMasterSettings,
+  JobNotice,
+  RestoredPointer,
+  TaskManagerCall,
+  TimerName,
+} from './model/job-master-protocol.ts';
+import type { TerminalJobState } from './model/job-state.ts';
+import { WatermarkAlignment } from './model/watermark-alignment.ts';
+import type { JobStore } from './store/job-store.ts';
+
+/** A job as it is handed to a job manager. */
+export interface SubmittedJob {
+  /** Unique for this submission within the job store; what messages and stored objects carry. */
+  readonly jobId: string;
+  readonly graph: JobGraph;
+  readonly graphHash: string;
+  /** Hashes of earlier graphs of the job whose state means the same to this one; none when absent. */
+  readonly restorableGraphHashes?: readonly string[];
+  readonly graphRef: ObjectRef;
+  readonly artifactRef: ObjectRef;
+  /** Go on from the newest checkpoint. False: there must be none. */
+  readonly resume: boolean;
+}
+
+export interface JobOutcome {
+  readonly state: TerminalJobState;
+  /** Set exactly when the state is `failed`. */
+  readonly error: EngineError | null;
+  readonly progress: JobProgress;
+}
+
+/** What all jobs of a job manager share. */
+export interface JobEnvironment {
+  readonly store: JobStore;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly logger: { info(message: string): void; warn(message: string): void };
+  readonly settings: JobMasterSettings;
+  readonly leaderEpoch: number;
+  onNotice(jobId: string, notice: JobNotice): void;
+  requestSlots(jobId: string, count: number): void;
+  releaseSlots(jobId: string): void;
+  giveUpTaskManager(taskManagerId: string, reason: string): void;
+  /** @throws EngineError when the task manager refused or could not be reached */
+  call(taskManagerId: string, call: TaskManagerCall): Promise<void>;
+}
+
+/** Name under which the epoch counter of a store is kept. */
+export const clusterCountersName = 'millrace-cluster';
+
+export class JobRunner {
+  readonly jobId: string;
+  readonly job: SubmittedJob;
+  /** How the job ended. Rejects when it was abandoned: another job manager has taken it over, or an invariant broke. */
+  readonly outcome: Promise<JobOutcome>;
+  readonly #environment: JobEnvironment;
+  readonly #master: JobMaster;
+  readonly #board: MetricsBoard;
+  readonly #alignment = new WatermarkAlignment();
+  readonly #restored: RestoredPointer | null;
+  readonly #requests: CheckpointRequests;
+  readonly #timers = new Map<TimerName, () => void>();
+  readonly #queue: JobMasterEvent[] = [];
+  #leftovers: readonly string[];
+  #stepping = false;
+  #ended = false;
+  #resolve: (outcome: JobOutcome) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
+
+  /** Use {@link JobRunner.load}. */
+  private constructor(
+    job: SubmittedJob,
+    environment: JobEnvironment,
+    restored: RestoredPointer | null,
+    leftovers: readonly string[],
+  ) {
+    this.jobId = job.jobId;
+    this.job = job;
+    this.#environment = environment;
+    this.#restored = restored;
+    this.#leftovers = leftovers;
+    this.#board = new MetricsBoard(job.graph);
+    this.#requests = new CheckpointRequests(job.graph.name);
+    const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef } = job;
+    this.#master = new JobMaster({
+      jobId,
+      graph,
+      graphHash,
+      restorableGraphHashes,
+      graphRef,
+      artifactRef,
+      leaderEpoch: environment.leaderEpoch,
+      restored,
+      settings: environment.settings,
+    });
+    this.outcome = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever wants to know asks for it; nobody has to.
+    this.outcome.catch(() => undefined);
+  }
+
+  /**
+   * Reads what is known of the job and makes it ready to be started.
+   * @throws EngineError CHECKPOINT_UNREADABLE, STORAGE_FAILED; USAGE when there is state and it is not to be resumed
+   */
+  static async load(job: SubmittedJob, environment: JobEnvironment): Promise<JobRunner> {
+    const { store, leaderEpoch } = environment;
+    const { jobId } = job;
+    const { name } = job.graph;
+    const restored = await readRestored(store, job, (message) => environment.logger.warn(message));
+    if (restored !== null && !job.resume) {
+      const { checkpointId } = restored.pointer;
+      const message = `job "${name}" has state from an earlier run (checkpoint ${checkpointId}); resume it, or clear its state first`;
+      throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
+    }
+    if (restored !== null && restored.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, restored, leaderEpoch);
+    const leftovers = await leftoversOf(job, environment, restored);
+    const terminal = await store.readTerminal(jobId);
+    if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(jobId);
+    const runner = new JobRunner(job, environment, restored, leftovers);
+    if (terminal?.state === 'finished') runner.#end('finished', null);
+    return runner;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get leaderEpoch(): number {
+    return this.#environment.leaderEpoch;
+  }
+
+  start(): void {
+    this.tell({ kind: 'started' });
+  }
+
+  /**
+   * Takes a checkpoint besides the periodic ones, as soon as the job runs.
+   * @returns its id: triggered after this call, and complete
+   * @throws EngineError CHECKPOINT_FAILED when it was given up, or the job ended before; USAGE when the job has ended
+   */
+  async checkpoint(): Promise<number> {
+    if (this.#ended) throw new EngineError('USAGE', 'no job runs here → ask for a checkpoint while one does');
+    const completed = this.#requests.add();
+    this.tell({ kind: 'checkpoint-requested' });
+    return await completed;
+  }
+
+  /** Takes one last checkpoint, then ends the job. It may be resumed. */
+  stop(): void {
+    this.tell({ kind: 'stop-requested' });
+  }
+
+  /** Ends the job at once. */
+  cancel(): void {
+    this.tell({ kind: 'cancel-requested' });
+  }
+
+  heard(attempt: number, metrics: readonly SubtaskMetrics[]): void {
+    this.#board.heard(attempt, metrics);
+  }
+
+  /** How far the sources of all other slots are. An attempt of another leader has nobody to wait for here. */
+  aligned({ attempt, slotIndex, groups }: AlignmentReport): readonly AlignedGroup[] {
+    if (attempt.leaderEpoch !== this.leaderEpoch) return [];
+    return this.#alignment.reported({ attempt: attempt.attempt, slotIndex, groups });
+  }
+
+  /** An event that nobody waits for: of the shell itself. */
+  tell(event: JobMasterEvent): void {
+    try {
+      this.receive(event);
+    } catch {
+      // The job was ended with this error by #step.
+    }
+  }
+
+  /** A message. @throws EngineError STALE_EPOCH or PROTOCOL when it is refused; nothing has changed then */
+  receive(event: JobMasterEvent): void {
+    if (this.#ended) return;
+    if (this.#stepping) {
+      this.#queue.push(event);
+      return;
+    }
+    if (event.kind === 'slot-ended') this.#alignment.slotEnded(event.report.attempt.attempt, event.report.slotIndex);
+    this.#step(event);
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.tell(next);
+  }
+
+  /** This job manager is no longer the one to run the job: nothing more is done, nothing is recorded. */
+  abandon(error: unknown): void {
+    if (this.#ended) return;
+    this.#close();
+    this.#reject(error);
+  }
+
+  progress(): JobProgress {
+    const newest = this.#master.newestCheckpoint;
+    const manifest = newest?.manifest ?? null;
+    const restored = this.#restored?.manifests.at(-1) ?? null;
+    return {
+      state: this.#master.state,
+      attempt: this.#master.attempt,
+      ...this.#board.totals(manifest),
+      lastCheckpoint:
+        manifest === null
+          ? null
+          : { id: manifest.checkpointId, completedAtMs: manifest.completedAtMs, bytes: bytesOf(manifest) },
+      restored:
+        restored === null ? null : { checkpointId: restored.checkpointId, sourceRecords: sourceRecordsOf(restored) },
+      restarts: this.#master.restartCount,
+    };
+  }
+
+  #step(event: JobMasterEvent): void {
+    const { clock, random } = this.#environment;
+    this.#stepping = true;
+    try {
+      const actions = this.#master.step(event, { nowMs: clock.nowMs(), random: random() });
+      for (const action of actions) this.#act(action);
+    } catch (error) {
+      // A refused message changes nothing. Anything else is a broken invariant: going on could lose data.
+      const refused = isEngineError(error) && (error.code === 'STALE_EPOCH' || error.code === 'PROTOCOL');
+      if (!refused) this.abandon(error);
+      throw error;
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #act(action: JobMasterAction): void {
+    const { store } = this.#environment;
+    switch (action.kind) {
+      case 'request-slots':
+        return this.#environment.requestSlots(this.jobId, action.count);
+      case 'release-slots':
+        return this.#environment.releaseSlots(this.jobId);
+      case 'give-up-task-manager':
+        return this.#environment.giveUpTaskManager(action.taskManagerId, action.reason);
+      case 'call':
+        return this.#call(action.taskManagerId, action.call);
+      case 'set-timer':
+        return this.#setTimer(action);
+      case 'clear-timer':
+        this.#timers.get(action.timer)?.();
+        this.#timers.delete(action.timer);
+        return;
+      case 'advance-counter': {
+        const { counter } = action;
+        return this.#answer(
+          store.advanceCounter(this.jobId, counter),
+          (value) => ({ kind: 'counter-advanced', counter, value }),
+          (error) => ({ kind: 'counter-failed', counter, error }),
+        );
+      }
+      case 'write-manifest': {
+        const { checkpointId } = action.manifest;
+        return this.#answer(
+          store.writeManifest(this.jobId, action.manifest),
+          (manifest) => ({ kind: 'manifest-written', checkpointId, manifest }),
+          (error) => ({ kind: 'manifest-failed', checkpointId, error }),
+        );
+      }
+      case 'set-pointer': {
+        const { checkpointId } = action.pointer;
+        return this.#answer(
+          store.compareAndSetPointer(this.jobId, action.expected, action.pointer),
+          (result) => ({ kind: 'pointer-set', checkpointId, result }),
+          (error) => ({ kind: 'pointer-set', checkpointId, result: 'unknown', error }),
+        );
+      }
+      case 'read-pointer': {
+        const { checkpointId } = action;
+        return this.#answer(
+          store.readPointer(this.jobId),
+          (pointer) => ({ kind: 'pointer-read', checkpointId, pointer }),
+          (error) => ({ kind: 'pointer-read-failed', checkpointId, error }),
+        );
+      }
+      case 'delete-objects':
+        return this.#deleteObjects(action.names);
+      case 'record-terminal':
+        return this.#answer(
+          store.recordTerminal(this.jobId, { state: action.state, error: action.error }, this.leaderEpoch),
+          (result) => ({ kind: 'terminal-recorded', result }),
+          (error) => ({ kind: 'terminal-failed', error }),
+        );
+      case 'step-down':
+        return this.abandon(fromWireError(action.error));
+      case 'job-ended':
+        return this.#end(action.state, action.error);
+      case 'notice':
+        return this.#notice(action.notice);
+      default:
+        action satisfies never;
+    }
+  }
+
+  #answer<T>(work: Promise<T>, done: (value: T) => JobMasterEvent, failed: (error: WireError) => JobMasterEvent): void {
+    work.then(
+      (value) => this.tell(done(value)),
+      (error: unknown) => this.tell(failed(toWireError(error))),
+    );
+  }
+
+  #call(taskManagerId: string, call: TaskManagerCall): void {
+    if (call.method === 'triggerCheckpoint') this.#requests.triggered(call.request.checkpointId);
+    const ended = (error: WireError | null): void => this.tell({ kind: 'call-ended', taskManagerId, call, error });
+    this.#environment.call(taskManagerId, call).then(
+      () => ended(null),
+      (error: unknown) => ended(toWireError(error)),
+    );
+  }
+
+  #setTimer(action: JobMasterAction & { kind: 'set-timer' }): void {
+    const { timer, generation, delayMs } = action;
+    this.#timers.get(timer)?.();
+    const clear = this.#environment.clock.setTimer(delayMs, () =>
+      this.tell({ kind: 'timer-fired', timer, generation }),
+    );
+    this.#timers.set(timer, clear);
+  }
+
+  #deleteObjects(names: readonly string[]): void {
+    const { store, logger } = this.#environment;
+    store.deleteObjects(names).catch((error: unknown) => {
+      // Garbage that stays costs space, nothing else.
+      logger.warn(
+        `${names.length} objects that are no longer needed could not be deleted: ${toWireError(error).message}`,
+      );
+    });
+  }
+
+  #notice(notice: JobNotice): void {
+    const { logger } = this.#environment;
+    if (notice.kind === 'state-changed' && notice.to === 'deploying') this.#board.attemptStarted(notice.attempt);
+    const text = noticeText(this.job.graph.name, notice);
+    // The failure that ends the job is its outcome, told once by whoever submitted it.
+    if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) logger.warn(text);
+    else logger.info(text);
+    if (notice.kind === 'checkpoint-completed' && this.#leftovers.length > 0) {
+      this.#deleteObjects(this.#leftovers);
+      this.#leftovers = [];
+    }
+    this.#environment.onNotice(this.jobId, notice);
+    if (this.#requests.noticed(notice)) this.tell({ kind: 'checkpoint-requested' });
+  }
+
+  #end(state: TerminalJobState, error: WireError | null): void {
+    this.#close();
+    const progress = { ...this.progress(), state };
+    this.#resolve({ state, error: error === null ? null : fromWireError(error), progress });
+  }
+
+  #close(): void {
+    this.#ended = true;
+    this.#queue.length = 0;
+    this.#requests.jobEnded();
+    for (const clear of this.#timers.values()) clear();
+    this.#timers.clear();
+  }
+}
+
+/**
+ * What runs that ended by a crash left behind: objects that are there before this run writes any, and that no retained manifest
+ * names. Recovery only reads; they go once this run has moved the pointer (FLINK-7783).
+ */
+async function leftoversOf(
+  job: SubmittedJob,
+  { store, logger }: JobEnvironment,
+  restored: RestoredPointer | null,
+): Promise<readonly string[]> {
+  const manifests = restored?.manifests ?? [];
+  // Without a manifest it is not known what it names.
+  if (manifests.includes(null)) return [];
+  const needed = new Set(restored?.pointer.retained.map((checkpoint) => checkpoint.manifest.name));
+  for (const manifest of manifests) for (const { file } of manifest?.files ?? []) needed.add(file.object.name);
+  try {
+    return (await store.listObjects(job.jobId)).filter((name) => !needed.has(name));
+  } catch (error) {
+    logger.warn(`files of earlier runs of job "${job.graph.name}" are not cleaned up: ${toWireError(error).message}`);
+    return [];
+  }
+}
+
+/**
+ * The pointer and what it retains. The newest manifest must be readable (rule 4); an older one that is not costs only the
+ * deletion of its files.
+ */
+async function readRestored(
+  store: JobStore,
+  { jobId, graph }: SubmittedJob,
+  warn: (message: string) => void,
+): Promise<RestoredPointer | null> {
+  const pointer = await store.readPointer(jobId);
+  if (pointer === null) return null;
+  const newest = pointer.retained.length - 1;
+  const manifests: (Manifest | null)[] = [];
+  for (const [index, checkpoint] of pointer.retained.entries()) {
+    try {
+      manifests.push(await store.readManifest(checkpoint.manifest));
+    } catch (error) {
+      if (index === newest) throw error;
+      warn(
+        `checkpoint ${checkpoint.checkpointId} of job "${graph.name}", which is not the newest, cannot be read: ${toWireError(error).message}`,
+      );
+      manifests.push(null);
+    }
+  }
+  return { pointer, manifests };
+}
+
+/** Epochs never repeat, so a newest checkpoint of this epoch or a later one means that the epoch counter was lost. */
+function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: number): EngineError {
+  const message = `the newest checkpoint of job "${jobName}" was completed in epoch ${pointer.leaderEpoch}, but the counter of epochs (${clusterCountersName}/counters) now gave ${leaderEpoch}: it is missing or older than the checkpoint → restore that file from a backup; if there is none, drop state and results with --fresh`;
+  return new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', ids: { jobName, leaderEpoch } });
+}
+
+function noticeText(jobName: string, notice: JobNotice): string {
+  switch (notice.kind) {
+    case 'state-changed':
+      return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
+    case 'attempt-failed':
+      return `attempt ${notice.attempt} of job "${jobName}" failed, ${notice.next}: ${notice.error.message}`;
+    case 'checkpoint-completed':
+      return `checkpoint ${notice.checkpointId} of job "${jobName}" is complete: ${notice.bytes} bytes in ${notice.durationMs} ms`;
+    case 'checkpoint-aborted':
+      return `checkpoint ${notice.checkpointId} of job "${jobName}" was given up: ${notice.reason}`;
+    case 'warning':
+      return notice.message;
+  }
+}

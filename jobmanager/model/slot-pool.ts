@@ -1,0 +1,188 @@
+/**
+ * Task managers and their slots, shared by the jobs of a job manager. Pure.
+ *
+ * A job asks for all slots of an attempt at once and gets them together or waits: half an attempt can do nothing, and two
+ * jobs that each hold half of what they need would wait for ever. Jobs that wait are served in the order in which they
+ * asked; one that does not fit lets later ones pass, so a job too large for the cluster stops no other.
+ *
+ * Slots stay with a job while it restarts. They are free again when the job says so, when it asks anew, or when their task
+ * manager is lost.
+ *
+ * Liveness is a matter between a task manager and this pool, whatever runs there: one heartbeat each, and one deadline.
+ */
+import { EngineError } from '../../core/errors.ts';
+import type { SlotOffer } from './slot-assignment.ts';
+
+/** What the whole cluster has, for messages. */
+export interface SlotSupply {
+  readonly taskManagers: number;
+  readonly slots: number;
+  readonly freeSlots: number;
+}
+
+/** What follows from a step. */
+export interface SlotPoolOutcome {
+  /** A job got the slots it asked for. */
+  readonly granted: readonly { readonly jobId: string; readonly offers: readonly SlotOffer[] }[];
+  /** Jobs that asked, or whose wait goes on under other circumstances. */
+  readonly waiting: readonly string[];
+  /** Task managers that are gone, with the jobs that had slots there. */
+  readonly lost: readonly {
+    readonly taskManagerId: string;
+    readonly reason: string;
+    readonly jobIds: readonly string[];
+  }[];
+}
+
+interface PooledTaskManager {
+  readonly slotCount: number;
+  lastHeardMs: number;
+  /** Slots in use, by job. */
+  readonly used: Map<string, number>;
+}
+
+/** What one task manager offers and who uses it, for those who look. */
+export interface PooledTaskManagerView {
+  readonly taskManagerId: string;
+  readonly slotCount: number;
+  readonly freeSlots: number;
+  readonly lastHeardMs: number;
+}
+
+const nothing: SlotPoolOutcome = { granted: [], waiting: [], lost: [] };
+
+export class SlotPool {
+  readonly #heartbeatTimeoutMs: number | null;
+  readonly #taskManagers = new Map<string, PooledTaskManager>();
+  /** Slots asked for, by job, in the order of asking. */
+  readonly #requests = new Map<string, number>();
+
+  /** @param heartbeatTimeoutMs silence after which a task manager is lost; null: never, it lives in this process */
+  constructor(heartbeatTimeoutMs: number | null) {
+    this.#heartbeatTimeoutMs = heartbeatTimeoutMs;
+  }
+
+  get taskManagers(): readonly PooledTaskManagerView[] {
+    return [...this.#taskManagers].map(([taskManagerId, { slotCount, lastHeardMs, used }]) => {
+      return { taskManagerId, slotCount, freeSlots: slotCount - sum(used), lastHeardMs };
+    });
+  }
+
+  get supply(): SlotSupply {
+    const views = this.taskManagers;
+    return {
+      taskManagers: views.length,
+      slots: views.reduce((total, view) => total + view.slotCount, 0),
+      freeSlots: views.reduce((total, view) => total + view.freeSlots, 0),
+    };
+  }
+
+  /**
+   * A task manager offers its slots. The same registration again changes nothing but when it was heard.
+   * @param running slots in which it says that attempts of jobs run already, by job
+   */
+  registered(
+    taskManagerId: string,
+    slotCount: number,
+    nowMs: number,
+    running: ReadonlyMap<string, number> = new Map(),
+  ): SlotPoolOutcome {
+    const known = this.#taskManagers.get(taskManagerId);
+    if (known !== undefined) {
+      known.lastHeardMs = nowMs;
+      return nothing;
+    }
+    this.#taskManagers.set(taskManagerId, { slotCount, lastHeardMs: nowMs, used: new Map(running) });
+    return this.#serve();
+  }
+
+  /** @throws EngineError STALE_EPOCH when it is not registered (any more): whatever it runs is over */
+  heard(taskManagerId: string, nowMs: number): void {
+    const known = this.#taskManagers.get(taskManagerId);
+    if (known === undefined) {
+      const message = `task manager ${taskManagerId} is not registered (any more); it must end what it runs and register again under a new id`;
+      throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { taskManagerId } });
+    }
+    known.lastHeardMs = nowMs;
+  }
+
+  lost(taskManagerId: string, reason: string): SlotPoolOutcome {
+    const known = this.#taskManagers.get(taskManagerId);
+    if (known === undefined) return nothing;
+    this.#taskManagers.delete(taskManagerId);
+    const lost = [{ taskManagerId, reason, jobIds: [...known.used.keys()] }];
+    return { granted: [], waiting: [...this.#requests.keys()], lost };
+  }
+
+  /** Task managers that were silent for too long are lost. */
+  check(nowMs: number): SlotPoolOutcome {
+    const timeoutMs = this.#heartbeatTimeoutMs;
+    if (timeoutMs === null) return nothing;
+    const silent = [...this.#taskManagers].filter(([, known]) => nowMs - known.lastHeardMs > timeoutMs);
+    const reason = `it was not heard of for ${timeoutMs} ms`;
+    if (silent.length === 0) return nothing;
+    const lost = silent.flatMap(([taskManagerId]) => this.lost(taskManagerId, reason).lost);
+    return { granted: [], waiting: [...this.#requests.keys()], lost };
+  }
+
+  /** A job asks for the slots of its next attempt, and gives back what it has. It is served before those who wait. */
+  requested(jobId: string, count: number): SlotPoolOutcome {
+    this.#free(jobId);
+    this.#requests.delete(jobId);
+    const offers = this.#take(jobId, count);
+    if (offers !== null) {
+      const others = this.#serve();
+      return { ...others, granted: [{ jobId, offers }, ...others.granted] };
+    }
+    this.#requests.set(jobId, count);
+    const others = this.#serve();
+    return { ...others, waiting: [jobId, ...others.waiting.filter((other) => other !== jobId)] };
+  }
+
+  /** A job gives back its slots and no longer waits. */
+  released(jobId: string): SlotPoolOutcome {
+    this.#requests.delete(jobId);
+    this.#free(jobId);
+    return this.#serve();
+  }
+
+  #free(jobId: string): void {
+    for (const taskManager of this.#taskManagers.values()) taskManager.used.delete(jobId);
+  }
+
+  #serve(): SlotPoolOutcome {
+    const granted: { jobId: string; offers: readonly SlotOffer[] }[] = [];
+    for (const [jobId, count] of this.#requests) {
+      const offers = this.#take(jobId, count);
+      if (offers === null) continue;
+      this.#requests.delete(jobId);
+      granted.push({ jobId, offers });
+    }
+    return { granted, waiting: [...this.#requests.keys()], lost: [] };
+  }
+
+  /** Reserves slots, spread over task managers, most free slots first; null when there are not enough. */
+  #take(jobId: string, count: number): SlotOffer[] | null {
+    const free = [...this.#taskManagers]
+      .map(([taskManagerId, { slotCount, used }]) => ({ taskManagerId, left: slotCount - sum(used), taken: 0 }))
+      .sort((a, b) => (a.taskManagerId < b.taskManagerId ? -1 : 1));
+    for (let taken = 0; taken < count; taken++) {
+      const best = free.reduce<(typeof free)[number] | null>(
+        (most, offer) => (most === null || offer.left > most.left ? offer : most),
+        null,
+      );
+      if (best === null || best.left === 0) return null;
+      best.left--;
+      best.taken++;
+    }
+    const offers = free.filter((offer) => offer.taken > 0);
+    for (const { taskManagerId, taken } of offers) this.#taskManagers.get(taskManagerId)?.used.set(jobId, taken);
+    return offers.map(({ taskManagerId, taken }) => ({ taskManagerId, slotCount: taken }));
+  }
+}
+
+function sum(used: ReadonlyMap<string, number>): number {
+  let total = 0;
+  for (const slots of used.values()) total += slots;
+  return total;
+}
