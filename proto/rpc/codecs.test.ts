@@ -150,11 +150,11 @@ test('the remaining messages survive the wire', () => {
           { subtask, state: 'running', inputEnded: true, error: null },
           { subtask, state: 'failed', inputEnded: false, error: failure },
         ],
-        pendingCheckpointIds: [4, 2 ** 40],
+        pendingCheckpointIds: [4, 2 ** 40], endedSlots: [1],
       },
     ],
   });
-  roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef });
+  roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef, completedCheckpointId: 4 });
   roundTrip(codecs.registerTaskManagerResponse, { leaderEpoch: 9 });
   roundTrip(codecs.heartbeatRequest, {
     taskManagerId: 't',
