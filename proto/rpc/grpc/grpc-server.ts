@@ -1,11 +1,22 @@
-/** A listening gRPC server: services on one port, closed by default, stopped with a limit. */
-import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+/**
+ * A listening gRPC server: services on one port, closed by default, stopped with a limit.
+ *
+ * It listens itself and hands connections to gRPC: so an address that cannot be listened on is told as what it is, and a
+ * forced stop really breaks connections, where gRPC's own waits for peers that may be stopped.
+ */
+import { createServer, type Server as TcpServer, type Socket } from 'node:net';
+import {
+  type ConnectionInjector,
+  Server,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { EngineError } from '../../../core/errors.ts';
 import type { TlsMaterialSource } from '../../../core/tls-material.ts';
 import { formatHostPort, refusePlaintext } from './address.ts';
 import { type Authorize, authorizing } from './authorization.ts';
 import { serverCredentials } from './credentials.ts';
-import { serverOptions } from './limits.ts';
+import { connectionsMax, quietGrpc, serverOptions } from './limits.ts';
 
 /** One service with what implements it; made by `serveTaskManager` and its like. */
 export interface GrpcService {
@@ -31,14 +42,18 @@ export class GrpcServer {
   readonly port: number;
   /** `host:port` it listens on. */
   readonly address: string;
-  readonly #server: Server;
+  readonly #grpc: Server;
+  readonly #tcp: TcpServer;
+  readonly #sockets: ReadonlySet<Socket>;
   readonly #unwatch: () => void;
   #stopped: Promise<void> | null = null;
 
-  private constructor(server: Server, host: string, port: number, unwatch: () => void) {
-    this.#server = server;
-    this.port = port;
-    this.address = formatHostPort({ host, port });
+  private constructor(grpc: Server, listening: Listening, host: string, unwatch: () => void) {
+    this.#grpc = grpc;
+    this.#tcp = listening.tcp;
+    this.#sockets = listening.sockets;
+    this.port = listening.port;
+    this.address = formatHostPort({ host, port: listening.port });
     this.#unwatch = unwatch;
   }
 
@@ -46,26 +61,30 @@ export class GrpcServer {
   static async start(options: GrpcServerOptions): Promise<GrpcServer> {
     const { host, tls } = options;
     if (tls === null && options.insecure !== true) refusePlaintext(host, 'listening on');
-    const server = new Server({ ...serverOptions, interceptors: [authorizing(options.authorize)] });
-    for (const { definition, implementation } of options.services) server.addService(definition, implementation);
+    quietGrpc();
+    const grpc = new Server({ ...serverOptions, interceptors: [authorizing(options.authorize)] });
+    for (const { definition, implementation } of options.services) grpc.addService(definition, implementation);
     const { credentials, unwatch } = serverCredentials(tls);
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(formatHostPort(options), credentials, (error, bound) => {
-        if (error === null) return resolve(bound);
-        unwatch();
-        reject(cannotListen(options, error));
-      });
-    });
-    return new GrpcServer(server, host, port, unwatch);
+    const injector = grpc.createConnectionInjector(credentials);
+    try {
+      return new GrpcServer(grpc, await listen(options, injector), host, unwatch);
+    } catch (error) {
+      unwatch();
+      grpc.forceShutdown();
+      throw error;
+    }
   }
 
   /** Takes no new calls, lets those under way end, and breaks off what lasts longer than that. */
   stop(graceMs: number): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
       this.#unwatch();
-      const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
-      // Its error means that it was stopped already.
-      this.#server.tryShutdown(() => {
+      this.#tcp.close();
+      const force = setTimeout(() => {
+        for (const socket of this.#sockets) socket.destroy();
+      }, graceMs);
+      // It only fails when it was stopped before.
+      this.#grpc.tryShutdown(() => {
         clearTimeout(force);
         resolve();
       });
@@ -74,10 +93,36 @@ export class GrpcServer {
   }
 }
 
-function cannotListen({ host, port }: GrpcServerOptions, cause: Error): EngineError {
+interface Listening {
+  readonly tcp: TcpServer;
+  readonly sockets: ReadonlySet<Socket>;
+  readonly port: number;
+}
+
+function listen(options: GrpcServerOptions, injector: ConnectionInjector): Promise<Listening> {
+  const { host, port } = options;
+  const sockets = new Set<Socket>();
+  const tcp = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    // A reset before gRPC has the connection; afterwards it is told to the calls.
+    socket.on('error', () => undefined);
+    injector.injectConnection(socket);
+  });
+  tcp.maxConnections = connectionsMax;
+  return new Promise((resolve, reject) => {
+    tcp.once('error', (error) => reject(cannotListen(options, error)));
+    tcp.listen({ host, port }, () => {
+      const bound = tcp.address();
+      resolve({ tcp, sockets, port: bound !== null && typeof bound === 'object' ? bound.port : port });
+    });
+  });
+}
+
+function cannotListen({ host, port }: GrpcServerOptions, cause: NodeJS.ErrnoException): EngineError {
   const address = formatHostPort({ host, port });
   const ids = { address };
-  if (/EADDRINUSE/.test(cause.message)) {
+  if (cause.code === 'EADDRINUSE') {
     const message = `${address} is taken by another process; stop it or choose another port`;
     return new EngineError('PORT_IN_USE', message, { domain: 'external', ids, cause });
   }

@@ -2,7 +2,7 @@
  * Limits of every connection of the control plane, in one place: those of the two sides have to fit together, or a server
  * takes a patient client for a hostile one (GOAWAY too_many_pings).
  */
-import type { ChannelOptions } from '@grpc/grpc-js';
+import { type ChannelOptions, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 
 /** One message, encoded. A deployment of a thousand slots has less than 1 MiB. */
 export const messageMaxBytes = 16 * 1024 * 1024;
@@ -10,6 +10,8 @@ export const messageMaxBytes = 16 * 1024 * 1024;
 export const chunkMaxBytes = 1024 * 1024;
 /** What our own client sends at once: a reader that stalls holds about sixteen of them. */
 export const chunkBytes = 256 * 1024;
+/** Connections to one server; a cluster has one for each task manager and client. */
+export const connectionsMax = 4_096;
 /** Calls at the same time on one connection. */
 export const concurrentCallsMax = 256;
 /** What may be on its way without being taken by the reader. The default of 64 KiB stalls long links. */
@@ -51,8 +53,15 @@ export const clientOptions: ChannelOptions = {
   // Addresses are ours: no proxy of the environment, no settings by DNS.
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
+  // A restarted container has another address.
+  'grpc.dns_min_time_between_resolutions_ms': reconnectMaxMs,
   'grpc.client_idle_timeout_ms': neverMs,
   'grpc.initial_reconnect_backoff_ms': reconnectMinMs,
   'grpc.max_reconnect_backoff_ms': reconnectMaxMs,
   'grpc-node.flow_control_window': flowControlWindowBytes,
 };
+
+/** Failures are told to the caller; gRPC's own lines on standard error would be in nobody's log. Its variable turns them on. */
+export function quietGrpc(): void {
+  if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
+}

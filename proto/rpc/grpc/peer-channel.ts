@@ -13,7 +13,7 @@ import type { AnyUnaryMethod } from '../methods.ts';
 import { formatHostPort, type HostPort, parseHostPort, refusePlaintext } from './address.ts';
 import { channelCredentials } from './credentials.ts';
 import { type CallTarget, checkMessageSize, errorOfCall, transportFailed } from './error-trailer.ts';
-import { clientOptions } from './limits.ts';
+import { clientOptions, quietGrpc } from './limits.ts';
 import { PeerWatch } from './peer-watch.ts';
 
 export interface PeerOptions {
@@ -43,6 +43,7 @@ export class PeerChannel {
 
   /** @throws EngineError CONFIG_INVALID when the address is none, or another machine's and there is no TLS */
   constructor(address: string, role: 'job-manager' | 'task-manager', options: PeerOptions) {
+    quietGrpc();
     this.#hostPort = parseHostPort(address);
     if (options.tls === null && options.insecure !== true) refusePlaintext(this.#hostPort.host, 'a connection to');
     this.address = formatHostPort(this.#hostPort);
