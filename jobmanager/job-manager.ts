@@ -255,6 +255,7 @@ export class JobManager {
     const { jobId, attempt } = running.attempt;
     const runner = this.#runners.get(jobId);
     if (runner !== undefined && !runner.ended) return runner.tell({ kind: 'attempt-reported', taskManagerId, running });
+    if (running.endedSlots.length === running.slices.length) return;
     void this.#leaderEpoch()
       .then((leaderEpoch) => {
         const request = { attempt: { jobId, attempt, leaderEpoch }, cancelTimeoutMs: this.#settings.cancelTimeoutMs };

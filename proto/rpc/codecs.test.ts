@@ -150,7 +150,8 @@ test('the remaining messages survive the wire', () => {
           { subtask, state: 'running', inputEnded: true, error: null },
           { subtask, state: 'failed', inputEnded: false, error: failure },
         ],
-        pendingCheckpointIds: [4, 2 ** 40], endedSlots: [1],
+        pendingCheckpointIds: [4, 2 ** 40],
+        endedSlots: [1],
       },
     ],
   });
