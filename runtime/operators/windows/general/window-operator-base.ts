@@ -19,6 +19,7 @@ import { type Batch, maxWatermark } from '../../../../core/stream/batch.ts';
 import type { TriggerResult } from '../../../../core/window-functions.ts';
 import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { TimeDomain, Timer, TimerService } from '../../../time/timer-service.ts';
+import { DueTimers } from '../../due-timers.ts';
 import { KeyedOperator } from '../../keyed-operator.ts';
 import { LateRecords } from '../../late-records.ts';
 import type { OperatorContext, RestoredRow } from '../../operator.ts';
@@ -34,9 +35,6 @@ import type { ScopedState } from './window-state.ts';
 import { windowOfTimer, WindowTimers } from './window-timers.ts';
 import { decodeKey } from '../../../../core/codec/key-codec.ts';
 import { EngineError } from '../../../../core/errors.ts';
-
-/** Timers fired before other subtasks of the slot get their turn. */
-const firedPerTurnMax = 1024;
 
 /** A window of a key, and whose state it has. */
 export interface WindowOfKey {
@@ -65,6 +63,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   readonly #timers: WindowTimers;
   readonly #trigger: TriggerRunner;
   readonly #staged: StagedPrefetch;
+  readonly #dueEvent: DueTimers;
+  readonly #dueProcessing: DueTimers;
   /** True: a timer of the trigger stands at the time of the removal of every window, so none of our own is needed. */
   readonly #triggerRemoves: boolean;
 
@@ -80,6 +80,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     this.#timers = new WindowTimers(this.owner);
     this.#trigger = new TriggerRunner(trigger, this.owner, this.#timers, () => context.nowMs(), newCache);
     this.#staged = new StagedPrefetch(this.prefetch);
+    this.#dueEvent = this.#dueTimers(this.#timers.event, 'event');
+    this.#dueProcessing = this.#dueTimers(this.#timers.processing, 'processing');
     this.#triggerRemoves = this.#time !== null && trigger.timerAtEnd === this.#time && this.#allowedLatenessMs === 0;
   }
 
@@ -111,15 +113,15 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
       this.watermark = watermark;
       this.#trigger.watermark = watermark;
     }
-    if (!this.#fireDue(this.#timers.event, 'event', watermark)) return false;
+    if (!this.#dueEvent.advance(watermark)) return false;
     // At the end of all input the clock will not come to windows that wait for it: their results would be lost.
     if (watermark < maxWatermark || this.#time !== 'processing') return true;
-    return this.#fireDue(this.#timers.processing, 'processing', Number.POSITIVE_INFINITY);
+    return this.#dueProcessing.advance(Number.POSITIVE_INFINITY);
   }
 
   advanceProcessingTime(nowMs: number): boolean {
     // A timer fires when its millisecond is over: records of the same millisecond still belong before it.
-    const done = this.#fireDue(this.#timers.processing, 'processing', nowMs - 1);
+    const done = this.#dueProcessing.advance(nowMs - 1);
     if (done) this.#askToBeWoken();
     return done;
   }
@@ -269,24 +271,12 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     }
   }
 
-  #fireDue(timers: TimerService, domain: TimeDomain, target: number): boolean {
-    let budget = firedPerTurnMax;
-    for (;;) {
-      if (!this.emitted) return false;
-      const prepared = this.#prepareTimers(timers, target, budget);
-      if (prepared === 0) return false;
-      for (let fired = 0; fired < prepared; fired++) {
-        if (!this.emitted || !this.context.hasRoom()) return false;
-        const timer = timers.takeDue(target);
-        if (timer === null) return true;
-        this.#fireTimer(timer, domain);
-      }
-      budget -= prepared;
-      if (budget <= 0) {
-        this.context.wake();
-        return false;
-      }
-    }
+  #dueTimers(timers: TimerService, domain: TimeDomain): DueTimers {
+    return new DueTimers(this.context, this.#staged, timers, {
+      needRowsOfTimer: (_key, timer, stage) => this.#needTimer(timer, stage),
+      fire: (timer) => this.#fireTimer(timer, domain),
+      emitted: () => this.emitted,
+    });
   }
 
   #fireTimer(timer: Timer, domain: TimeDomain): void {
@@ -360,22 +350,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     if (earliest < Number.POSITIVE_INFINITY) this.context.wakeAt(earliest + 1);
   }
 
-  /** How many due timers have their rows in the slot; 0 while they are being fetched. */
-  #prepareTimers(timers: TimerService, target: number, budget: number): number {
-    const { backend } = this.context;
-    if (backend.resident) return budget;
-    if (timers.earliest > target) return 1;
-    const due = timers.dueTimers(target, Math.min(budget, backend.cachedRowsMax));
-    if (due.length === 0) return 1;
-    const count = this.#staged.prepare(timers, 0, due.length, (index, stage) =>
-      this.#needTimer(due[index] as Timer, stage),
-    );
-    // What is resident now is used up at once: the next stretch is planned anew.
-    if (count > 0) this.#staged.forget();
-    return count;
-  }
-
-  #needTimer(timer: Timer, stage: number): void {
+  #needTimer(timer: Timer, stage: number | undefined): void {
     const { key } = timer;
     const { start, end } = windowOfTimer(timer);
     this.#sessions?.need(this.prefetch, key);
