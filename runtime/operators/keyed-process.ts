@@ -7,14 +7,7 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { type ChangeKind, changeKinds } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
-import type {
-  FunctionContext,
-  Key,
-  OperatorKind,
-  OutputTag,
-  TimerContext,
-  TimerRegistry,
-} from '../../core/operators.ts';
+import type { FunctionContext, Key, OperatorKind, TimerContext, TimerRegistry } from '../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
 import { createStateHandles, type StateTables } from '../state/state-handles.ts';
 import type { RowCache } from '../state/row-cache.ts';
@@ -22,6 +15,7 @@ import { StateClock } from '../state/ttl.ts';
 import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
 import { CallGate, GatedKeyScope, refusePromise } from './call-gate.ts';
 import { DueTimers } from './due-timers.ts';
+import { RecordCall } from './emitting-call.ts';
 import { KeyedOperator } from './keyed-operator.ts';
 import type { AnyOperatorContext, OperatorContext, RestoredRow } from './operator.ts';
 import { callUser, functionContext } from './user-code.ts';
@@ -191,21 +185,16 @@ export interface CallParts {
 }
 
 /** What user functions are given; one object, set before each call. */
-export class CallContext implements TimerContext<Key, unknown, StateDeclarations> {
-  timestamp = Number.NaN;
-  watermark = Number.NEGATIVE_INFINITY;
+export class CallContext extends RecordCall implements TimerContext<Key, unknown, StateDeclarations> {
   rowKind: ChangeKind = 'insert';
   timeDomain: TimeDomain = 'event';
   processingTimersChanged = false;
   readonly state: StateHandles<StateDeclarations>;
   readonly timers: TimerRegistry;
-  readonly #context: AnyOperatorContext;
-  readonly #gate: CallGate;
   readonly #scope: GatedKeyScope;
 
   constructor({ context, gate, scope, state, eventTimers, processingTimers }: CallParts) {
-    this.#context = context;
-    this.#gate = gate;
+    super(context, gate);
     this.#scope = scope;
     this.state = state;
     this.timers = {
@@ -222,24 +211,6 @@ export class CallContext implements TimerContext<Key, unknown, StateDeclarations
   get key(): Key {
     return this.#scope.key;
   }
-
-  get isLate(): boolean {
-    return !Number.isNaN(this.#context.scope.splitWatermark);
-  }
-
-  get processingTimeMs(): number {
-    return this.#context.nowMs();
-  }
-
-  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => {
-    this.#gate.check('emit');
-    this.#context.output.emit(value);
-  };
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.#gate.check('output');
-    this.#context.sideOutput(tag.tag).emit(value);
-  };
 }
 
 function refuseReservedNames(operatorId: string, declarations: StateDeclarations): void {

@@ -20,6 +20,7 @@ import type { TriggerResult } from '../../../../core/window-functions.ts';
 import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { TimeDomain, Timer, TimerService } from '../../../time/timer-service.ts';
 import { DueTimers } from '../../due-timers.ts';
+import { unknownState } from '../../keyed-process.ts';
 import { KeyedOperator } from '../../keyed-operator.ts';
 import { LateRecords } from '../../late-records.ts';
 import type { OperatorContext, RestoredRow } from '../../operator.ts';
@@ -27,14 +28,13 @@ import { WindowAssigner } from './assign-windows.ts';
 import { type Session, SessionSets, stateIdOf } from './session-sets.ts';
 import { StagedPrefetch } from './staged-prefetch.ts';
 import { type AnyTrigger, TriggerRunner } from './trigger-runner.ts';
-import { canHold, outOfTime } from '../window-operator.ts';
-import { allowedLatenessMs, timestampMissing, windowTime } from './window-config.ts';
+import { canHold, outOfTime, timestampMissing } from '../window-operator.ts';
+import { allowedLatenessMs, windowTime } from './window-config.ts';
 import type { WindowContents } from './window-contents.ts';
 import type { WindowId } from './window-id.ts';
 import type { ScopedState } from './window-state.ts';
 import { windowOfTimer, WindowTimers } from './window-timers.ts';
 import { decodeKey } from '../../../../core/codec/key-codec.ts';
-import { EngineError } from '../../../../core/errors.ts';
 
 /** A window of a key, and whose state it has. */
 export interface WindowOfKey {
@@ -414,8 +414,3 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
 
 /** What a record is for a window. */
 type Lateness = 'on-time' | 'late' | 'late-after-idle';
-
-function unknownState(operatorId: string, stateName: string): EngineError {
-  const message = `the checkpoint has state '${stateName}' of operator '${operatorId}', but the job no longer declares it: declare it again, or start the job fresh`;
-  return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: stateName } });
-}
