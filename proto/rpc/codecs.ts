@@ -46,7 +46,7 @@ const attemptRef = message<messages.AttemptRef>('AttemptRef', wire.AttemptRef, {
   jobId: nonEmptyText,
   attempt: count,
 });
-const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
+export const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
   name: nonEmptyText,
   sha256: nonEmptyText,
   bytes: count,

@@ -6,10 +6,6 @@ import { type ChannelOptions, logVerbosity, setLogVerbosity } from '@grpc/grpc-j
 
 /** One message, encoded. A deployment of a thousand slots has less than 1 MiB. */
 export const messageMaxBytes = 16 * 1024 * 1024;
-/** One part of an object that is sent as a stream; what a reader holds at least. */
-export const chunkMaxBytes = 1024 * 1024;
-/** What our own client sends at once: a reader that stalls holds about sixteen of them. */
-export const chunkBytes = 256 * 1024;
 /** Connections to one server; a cluster has one for each task manager and client. */
 export const connectionsMax = 4_096;
 /** Calls at the same time on one connection. */

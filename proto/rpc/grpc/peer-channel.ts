@@ -15,6 +15,7 @@ import { channelCredentials } from './credentials.ts';
 import { type CallTarget, checkMessageSize, errorOfCall, transportFailed } from './error-trailer.ts';
 import { clientOptions, quietGrpc } from './limits.ts';
 import { PeerWatch } from './peer-watch.ts';
+import { asBuffer } from './unary-service.ts';
 
 export interface PeerOptions {
   /** Null: in clear, to this machine only. */
@@ -65,38 +66,32 @@ export class PeerChannel {
     const deadlineAtMs = Date.now() + method.deadlineMs;
     const release = await this.#myTurn(target);
     try {
-      const answer = await new Promise<Buffer>((resolve, reject) => {
-        const call = this.stream(target, deadlineAtMs, (error, response) => {
-          if (error === null) resolve(response);
-          else reject(error);
-        });
-        call.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), release);
-        call.end();
-      });
-      return method.response.decode(answer);
+      const { stream, answer } = this.send(target, deadlineAtMs);
+      stream.write(asBuffer(bytes), release);
+      stream.end();
+      return method.response.decode(await answer);
     } finally {
       release();
     }
   }
 
-  /** A call whose request is a stream of encoded messages. */
-  stream(
+  /** A call whose request is a stream of encoded messages. The answer may come before its end. */
+  send(
     target: CallTarget,
     deadlineAtMs: number,
-    done: (error: EngineError | null, response: Buffer) => void,
-  ): ClientWritableStream<Buffer> {
-    const { method } = target;
-    const options = { deadline: deadlineAtMs };
+  ): { readonly stream: ClientWritableStream<Buffer>; readonly answer: Promise<Buffer> } {
     const client = this.#openClient(target);
-    return client.makeClientStreamRequest(
-      method,
-      identity,
-      identity,
-      this.#metadata(),
-      options,
-      (failure: ServiceError | null, response?: Buffer) =>
-        done(failure === null ? null : errorOfCall(failure, target), response ?? Buffer.alloc(0)),
-    );
+    let done = (_failure: ServiceError | null, _response?: Buffer): void => undefined;
+    const answer = new Promise<Buffer>((resolve, reject) => {
+      done = (failure, response) => {
+        if (failure === null) resolve(response ?? Buffer.alloc(0));
+        else reject(errorOfCall(failure, target));
+      };
+    });
+    const options = { deadline: deadlineAtMs };
+    const metadata = this.#metadata();
+    const stream = client.makeClientStreamRequest(target.method, identity, identity, metadata, options, done);
+    return { stream, answer };
   }
 
   /** A call whose response is a stream of encoded messages; it has no end of its own. */

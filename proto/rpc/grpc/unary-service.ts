@@ -21,11 +21,16 @@ export function bytesMethod(path: string, requestStream = false, responseStream 
   };
 }
 
+/** The same bytes as the type gRPC asks for. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** The bytes of a response, small enough to be received. */
 export function encodeResponse(method: AnyUnaryMethod, response: object): Buffer {
   const bytes = method.response.encode(response);
   checkMessageSize(bytes, method.path);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return asBuffer(bytes);
 }
 
 /** All methods of a gateway, one request and one response each. */
