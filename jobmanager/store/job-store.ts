@@ -32,6 +32,8 @@ export interface JobStore {
   ): Promise<'done' | 'conflict'>;
   /** The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed. */
   advanceCounter(jobId: string, counter: JobCounter): Promise<number>;
+  /** The value of a counter that was given out last; 0 before the first. */
+  readCounter(jobId: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */
   writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */

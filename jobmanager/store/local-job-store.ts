@@ -84,6 +84,10 @@ export class LocalJobStore implements JobStore {
     });
   }
 
+  readCounter(jobName: string, counter: JobCounter): Promise<number> {
+    return this.#inOrder(async () => (await this.#counters(jobName))[counter]);
+  }
+
   async writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
     const { attempt, checkpointId } = manifest;
     const name = `${jobDirectoryName(jobId)}/manifests/${attempt}-${checkpointId}.manifest`;

@@ -106,6 +106,7 @@ export const adoptAttemptRequest = message<messages.AdoptAttemptRequest>(
   wire.AdoptAttemptRequest,
   {
     attempt: attemptRef,
+    completedCheckpointId: count,
   },
 );
 
@@ -121,6 +122,7 @@ const runningAttempt = message<messages.RunningAttempt>('RunningAttempt', wire.R
   slices: list(slotSlice),
   subtasks: list(runningSubtask),
   pendingCheckpointIds: list(count),
+  endedSlots: list(uint32),
 });
 export const registerTaskManagerRequest = message<messages.RegisterTaskManagerRequest>(
   'RegisterTaskManagerRequest',

@@ -85,4 +85,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'if (!this.#coordinator.isSettled) return;',
     replace: '',
   },
+  {
+    id: 'own-2',
+    what: 'a new leader goes on with an attempt although a task manager of it was never heard of',
+    file: 'jobmanager/model/adoption.ts',
+    find: 'if (this.#unacknowledged !== null || this.missing.length > 0) return false;',
+    replace: 'if (this.#unacknowledged !== null) return false;',
+  },
 ];

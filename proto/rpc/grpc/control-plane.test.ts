@@ -41,7 +41,7 @@ test('a task manager over gRPC gets every kind of call', async () => {
   await client.notifyCheckpointComplete({ attempt, checkpointId: 1 });
   await client.notifyCheckpointAborted({ attempt, checkpointId: 2 });
   await client.mergeFiles({ attempt, mergeId: 1, inputs: [] });
-  await client.adoptAttempt({ attempt: { ...attempt, leaderEpoch: 9 } });
+  await client.adoptAttempt({ attempt: { ...attempt, leaderEpoch: 9 }, completedCheckpointId: 0 });
   await client.cancelAttempt(cancel);
   expect(calls).toEqual([
     'deploy 1',
@@ -154,7 +154,7 @@ test('a message larger than the limit of a foreign client is refused by the serv
 
 test('a call that is not answered ends by its deadline and names peer and method', async () => {
   const client = connectTo((await serve(notingTaskManager([], nothingEver))).address);
-  await expect(client.adoptAttempt({ attempt })).rejects.toMatchObject({
+  await expect(client.adoptAttempt({ attempt, completedCheckpointId: 0 })).rejects.toMatchObject({
     code: 'TRANSPORT_FAILED',
     retry: 'backoff',
     message: expect.stringMatching(/the task manager at 127\.0\.0\.1:\d+ did not answer AdoptAttempt within 5000 ms/),
@@ -169,7 +169,9 @@ test('a call to a peer that listens but never speaks ends by its deadline, and t
   const { port } = mute.address() as { port: number };
   const client = connectTo(`127.0.0.1:${port}`);
   const lost = new Promise<EngineError>((resolve) => client.onLost(resolve));
-  await expect(client.adoptAttempt({ attempt })).rejects.toMatchObject({ code: 'TRANSPORT_FAILED' });
+  await expect(client.adoptAttempt({ attempt, completedCheckpointId: 0 })).rejects.toMatchObject({
+    code: 'TRANSPORT_FAILED',
+  });
   await expect(lost).resolves.toMatchObject({
     code: 'TRANSPORT_FAILED',
     message: expect.stringMatching(/made no connection within 5000 ms/),
