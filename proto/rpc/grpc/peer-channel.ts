@@ -101,7 +101,13 @@ export class PeerChannel {
   }
 
   target(method: string, deadlineMs: number): CallTarget {
-    return { peer: this.#role.replace('-', ' '), address: this.address, method, deadlineMs };
+    return {
+      peer: this.#role.replace('-', ' '),
+      address: this.address,
+      method,
+      deadlineMs,
+      tls: this.#options.tls !== null,
+    };
   }
 
   /** Called once when the peer is lost, at once when it is already. */

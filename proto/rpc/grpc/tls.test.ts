@@ -77,7 +77,7 @@ test('a server of another authority is not spoken to', async () => {
   const refused = connectTo(server.address, await fixed(authority.issue('job-manager'))).cancelAttempt(cancel);
   await expect(refused).rejects.toMatchObject({
     code: 'TRANSPORT_FAILED',
-    message: expect.stringMatching(/certificate|self-signed|issuer/),
+    message: expect.stringContaining('not of the authority'),
   });
 });
 
@@ -106,15 +106,14 @@ test('TLS against a port in clear, and the other way round, fails without hangin
   const inClear = await serve(null);
   const encrypted = await serve(await fixed(authority.issue('task-manager')));
   const material = await fixed(authority.issue('job-manager'));
-  await expect(
-    connectTo(inClear.address, material).adoptAttempt({ attempt, completedCheckpointId: 0 }),
-  ).rejects.toMatchObject({
+  const adopt = { attempt, completedCheckpointId: 0 };
+  await expect(connectTo(inClear.address, material).adoptAttempt(adopt)).rejects.toMatchObject({
     code: 'TRANSPORT_FAILED',
+    message: expect.stringContaining('does not speak TLS'),
   });
-  await expect(
-    connectTo(encrypted.address, null).adoptAttempt({ attempt, completedCheckpointId: 0 }),
-  ).rejects.toMatchObject({
+  await expect(connectTo(encrypted.address, null).adoptAttempt(adopt)).rejects.toMatchObject({
     code: 'TRANSPORT_FAILED',
+    message: expect.stringContaining('may want TLS'),
   });
 });
 
