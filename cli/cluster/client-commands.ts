@@ -1,0 +1,163 @@
+/** `millrace submit`, `list`, `status`, `cancel`, `stop`: what a person asks of a running cluster. */
+import { ClusterClient } from '../../client/submission/cluster-client.ts';
+import { EngineError, fromWireError } from '../../core/errors.ts';
+import type { ClusterStatus, JobStatus } from '../../proto/client-messages.ts';
+import { prepareJob } from '../job/prepare-job.ts';
+import { recordsText } from '../output/number-text.ts';
+import type { Terminal } from '../output/terminal.ts';
+
+export interface ClientOptions {
+  /** Addresses of job managers, `host:port`. */
+  readonly jobManagers: readonly string[];
+  readonly json: boolean;
+}
+
+export interface SubmitCommandOptions extends ClientOptions {
+  readonly jobFile: string;
+  readonly jobArguments: Readonly<Record<string, string>>;
+  readonly externals: readonly string[];
+  readonly parallelism: number | undefined;
+  readonly checkpointIntervalMs: number | undefined;
+  /** What relative paths of connectors are resolved against; absolute. */
+  readonly workingDirectory: string;
+  /** Wait for the end of the job, and fail when it fails. */
+  readonly wait: boolean;
+}
+
+export interface ClientContext {
+  readonly terminal: Terminal;
+  readonly engineVersion: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const waitPollMs = 500;
+
+async function withClient<T>(options: ClientOptions, use: (client: ClusterClient) => Promise<T>): Promise<T> {
+  const client = await ClusterClient.connect({ jobManagers: options.jobManagers });
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** Plans and bundles a job here and hands it to the cluster. @throws EngineError what was wrong with the job, or of the cluster */
+export async function submitCommand(options: SubmitCommandOptions, context: ClientContext): Promise<void> {
+  const { terminal, engineVersion, environment } = context;
+  const { checkpointIntervalMs } = options;
+  const job = await prepareJob({
+    jobFile: options.jobFile,
+    arguments: options.jobArguments,
+    environment,
+    externals: options.externals,
+    parallelism: options.parallelism,
+    options: checkpointIntervalMs === undefined ? {} : { checkpointIntervalMs },
+  });
+  for (const warning of job.warnings) terminal.note(`warning: ${warning}`);
+  refuseCollect(job.graph);
+  await withClient(options, async (client) => {
+    const { jobId } = await client.submit({
+      graph: job.graph,
+      graphHash: job.graphHash,
+      artifact: job.artifact.code,
+      engineVersion,
+      workingDirectory: options.workingDirectory,
+    });
+    if (!options.wait) return terminal.line(options.json ? JSON.stringify({ ok: true, jobId }) : `submitted as ${jobId}`);
+    terminal.note(`submitted as ${jobId}`);
+    const status = await end(client, jobId);
+    if (options.json) terminal.line(JSON.stringify({ ok: status.state === 'finished', ...statusJson(status) }));
+    else terminal.line(statusText(status));
+    if (status.state === 'failed' && status.error !== null) throw fromWireError(status.error);
+  });
+}
+
+/** Collected results are handed to whoever runs the job, and on a cluster nobody of ours is there. */
+function refuseCollect(graph: { readonly name: string; readonly vertices: readonly { readonly operators: readonly { readonly id: string; readonly config: unknown }[] }[] }): void {
+  for (const { operators } of graph.vertices) {
+    for (const { id, config } of operators) {
+      if ((config as { connector?: unknown })?.connector !== 'collect') continue;
+      const message = `operator '${id}' of job "${graph.name}" collects results for the process that runs the job, which on a cluster is nobody's → write to a sink, for example files.jsonl()`;
+      throw new EngineError('NOT_SUPPORTED', message, { ids: { operator: id } });
+    }
+  }
+}
+
+async function end(client: ClusterClient, jobId: string): Promise<JobStatus> {
+  for (;;) {
+    const status = await client.status(jobId);
+    if (['finished', 'failed', 'canceled', 'stopped'].includes(status.state)) return status;
+    await new Promise((resolve) => setTimeout(resolve, waitPollMs));
+  }
+}
+
+export function listCommand(options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+  return withClient(options, async (client) => {
+    const jobs = await client.list();
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, jobs: jobs.map(statusJson) }));
+    if (jobs.length === 0) return terminal.line('no jobs');
+    for (const job of jobs) terminal.line(statusText(job));
+  });
+}
+
+export function statusCommand(job: string | null, options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+  return withClient(options, async (client) => {
+    if (job === null) {
+      const cluster = await client.cluster();
+      return terminal.line(options.json ? JSON.stringify({ ok: true, ...cluster }) : clusterText(cluster));
+    }
+    const status = await client.status(job);
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, ...statusJson(status) }));
+    terminal.line(statusText(status));
+    for (const vertex of status.vertices) {
+      const states = Object.entries(vertex.subtaskStates).map(([state, count]) => `${count} ${state}`);
+      terminal.line(
+        `  ${vertex.name} × ${vertex.parallelism}: ${states.join(', ') || 'not running'}, ${recordsText(vertex.recordsIn)} in, ${recordsText(vertex.recordsOut)} out`,
+      );
+    }
+    if (status.error !== null) terminal.line(`  last failure: ${status.error.message}`);
+  });
+}
+
+export function cancelCommand(job: string, options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+  return withClient(options, async (client) => {
+    await client.cancel(job);
+    terminal.line(options.json ? JSON.stringify({ ok: true }) : `${job} is being canceled`);
+  });
+}
+
+export function stopCommand(
+  job: string,
+  wishes: { readonly savepoint: boolean; readonly drain: boolean },
+  options: ClientOptions,
+  { terminal }: ClientContext,
+): Promise<void> {
+  return withClient(options, async (client) => {
+    const { checkpointId, savepointPath } = await client.stop(job, wishes);
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, checkpointId, savepointPath }));
+    const kept = savepointPath === null ? '' : `, savepoint ${savepointPath}`;
+    terminal.line(`${job} is stopped${checkpointId === null ? '' : ` with checkpoint ${checkpointId}`}${kept}`);
+  });
+}
+
+function statusJson(status: JobStatus): object {
+  const { watermarkMs } = status.progress;
+  return { ...status, progress: { ...status.progress, watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null } };
+}
+
+function statusText(status: JobStatus): string {
+  const { jobId, state, progress, lastCheckpoint, restarts, slotsMissing, slotsNeeded } = status;
+  const parts = [`${jobId}  ${state}`, `${recordsText(progress.recordsIn)} in`, `${recordsText(progress.recordsOut)} out`];
+  if (lastCheckpoint !== null) parts.push(`checkpoint ${lastCheckpoint.id}`);
+  if (restarts > 0) parts.push(`${restarts} restarts`);
+  if (slotsMissing > 0) parts.push(`waits for ${slotsMissing} of ${slotsNeeded} slots`);
+  return parts.join(', ');
+}
+
+function clusterText(cluster: ClusterStatus): string {
+  const lines = [`leader ${cluster.leaderAddress} (epoch ${cluster.leaderEpoch}), millrace ${cluster.engineVersion}`];
+  for (const { id, host, slots, freeSlots } of cluster.taskManagers)
+    lines.push(`  task manager ${id} on ${host}: ${freeSlots} of ${slots} slots free`);
+  if (cluster.taskManagers.length === 0) lines.push('  no task managers');
+  return lines.join('\n');
+}
