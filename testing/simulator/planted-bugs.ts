@@ -85,4 +85,11 @@ export const plantedBugs: readonly PlantedBug[] = [
     find: 'if (!this.#coordinator.isSettled) return;',
     replace: '',
   },
+  {
+    id: 'own-2',
+    what: 'a request of a checkpoint is answered by one that was triggered before it',
+    file: 'jobmanager/checkpoint-requests.ts',
+    find: 'filter(({ afterId }) => checkpointId > afterId)',
+    replace: 'filter(({ afterId }) => checkpointId >= afterId)',
+  },
 ];
