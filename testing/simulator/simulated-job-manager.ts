@@ -94,7 +94,8 @@ export class SimulatedJobManager {
 
   /** Somebody asks for a checkpoint: answered once, by one that was triggered afterwards and that the pointer names. */
   requestCheckpoint(): void {
-    const { store, world } = this.#simulation;
+    const { store } = this.#simulation;
+    const world: World = this.#simulation.world;
     if (!this.process.alive || this.ended) return;
     if (this.#state !== 'running') world.saw('checkpoint_requested_while_not_running');
     const afterId = this.#newestTriggered;
@@ -242,7 +243,7 @@ export class SimulatedJobManager {
       case 'job-ended':
         this.ended = true;
         this.#requests.jobEnded();
-        world.check(
+        this.#simulation.world.check(
           this.#requestsOpen === 0,
           () => `${this.#requestsOpen} requests of a checkpoint were never answered`,
         );

@@ -313,7 +313,7 @@ describe('simulateJob', () => {
     const job = (message: () => string) =>
       jobOf((stream) =>
         stream
-          .map((reading): Reading => {
+          .map((_): Reading => {
             const error = new Error(message());
             error.stack = `at line ${++calls}`;
             throw error;
