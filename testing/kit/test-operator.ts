@@ -6,6 +6,7 @@ import { defineJob } from '../../client/job/define-job.ts';
 import type { OperatorStream, Stream } from '../../client/streams/stream-types.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import { decodeKey } from '../../core/codec/key-codec.ts';
+import type { Sink } from '../../core/connector/index.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
 import type { OperatorNode } from '../../core/graph/job-graph.ts';
@@ -340,6 +341,20 @@ function contentOf(handle: unknown): unknown {
   return structuredClone(isList ? [...(content as Iterable<unknown>)] : content);
 }
 
+/** Takes changes as well as records; planned with, never opened. */
+const outputSink: Sink<unknown> = {
+  type: 'sink',
+  kind: 'outputs',
+  accepts: 'retract',
+  options: {},
+  createWriter: () => {
+    throw new EngineError('INTERNAL', 'testOperator opens no sink', { domain: 'internal' });
+  },
+  createCommitter: null,
+  destination: null,
+  occupation: () => Promise.resolve(null),
+};
+
 /** What windows, co-groups and interval joins have beside their results. */
 interface LateStreams<First, Second> {
   late?(): OperatorStream<First>;
@@ -364,7 +379,7 @@ function planOf<In, Out, Second>(build: (stream: Stream<In>, second: Stream<Seco
       throw invalid(
         'testOperator: the function returns no stream; end it with the call to be tested: (stream) => stream.map(..)',
       );
-    built.collect('outputs').uid('output');
+    built.to(outputSink).uid('output');
     const { late, lateFirst, lateSecond } = built as LateStreams<In, Second>;
     (late ?? lateFirst)?.call(built).collect('late').uid('late-output');
     lateSecond?.call(built).collect('late-second').uid('late-second-output');
