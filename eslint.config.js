@@ -23,6 +23,8 @@ export const shellFiles = [
   'runtime/state/cold-test-backend.ts',
   // Names of temporary files and their age.
   'storage/**/*.ts',
+  // Deadlines of calls and tries to connect; who is lost is decided in connection-watch.ts.
+  'proto/rpc/grpc/**/*.ts',
   // Real time around simulated time, seeds, reports.
   'testing/**/*.ts',
   'benchmarks/**/*.ts',

@@ -49,6 +49,7 @@ export class CheckpointRequests {
       case 'state-changed':
         // What was asked for before may never have been triggered: the attempt was not running yet, or failed first.
         return notice.to === 'running' && this.#waiting.length > 0;
+      case 'adopted':
       case 'attempt-failed':
       case 'warning':
         return false;

@@ -4,7 +4,7 @@
  *
  * One object is one term of leadership. Whoever loses the lead drops it, with {@link JobManager.stepDown}.
  */
-import { EngineError } from '../core/errors.ts';
+import { EngineError, toWireError } from '../core/errors.ts';
 import type {
   Acknowledgement,
   AlignmentAnswer,
@@ -13,6 +13,7 @@ import type {
   HeartbeatRequest,
   RegisterTaskManagerRequest,
   RegisterTaskManagerResponse,
+  RunningAttempt,
 } from '../proto/messages.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import type { Clock } from './clock.ts';
@@ -30,7 +31,7 @@ import {
   jobMasterSettingsDefault,
   type TaskManagerCall,
 } from './model/job-master-protocol.ts';
-import { SlotPool, type SlotPoolOutcome } from './model/slot-pool.ts';
+import { type FoundSlots, SlotPool, type SlotPoolOutcome } from './model/slot-pool.ts';
 import type { JobStore } from './store/job-store.ts';
 
 export type { JobOutcome, SubmittedJob } from './job-runner.ts';
@@ -154,6 +155,7 @@ export class JobManager {
       leaderEpoch: await this.#leaderEpoch(),
       onNotice: (jobId, notice) => onEvent?.(notice, jobId),
       requestSlots: (jobId, count) => this.#follow(this.#pool.requested(jobId, count)),
+      adoptSlots: (jobId, attempt) => this.#pool.adopted(jobId, attempt),
       releaseSlots: (jobId) => this.#follow(this.#pool.released(jobId)),
       giveUpTaskManager: (taskManagerId, reason) => this.removeTaskManager(taskManagerId, reason),
       call: (taskManagerId, call) => this.#call(taskManagerId, call),
@@ -200,7 +202,11 @@ export class JobManager {
       heartbeat: (request) => this.#heartbeat(request),
       reportSlotListening: (report) => forward(report.attempt, { kind: 'slot-listening', report }),
       reportSubtaskState: (report) => forward(report.attempt, { kind: 'subtask-state', report }),
-      reportSlotEnded: (report) => forward(report.attempt, { kind: 'slot-ended', report }),
+      reportSlotEnded: (report) => {
+        const { taskManagerId, attempt } = report;
+        this.#follow(this.#pool.slotEnded(taskManagerId, attempt.jobId, attempt.attempt));
+        return forward(attempt, { kind: 'slot-ended', report });
+      },
       acknowledgeCheckpoint: (report) => forward(report.attempt, { kind: 'checkpoint-acknowledged', report }),
       declineCheckpoint: (report) => forward(report.attempt, { kind: 'checkpoint-declined', report }),
       reportMerge: (report) => forward(report.attempt, { kind: 'merge-reported', report }),
@@ -216,7 +222,9 @@ export class JobManager {
     throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { jobId } });
   }
 
-  async #heartbeat({ taskManagerId, attempts }: HeartbeatRequest): Promise<Acknowledgement> {
+  async #heartbeat({ taskManagerId, leaderEpoch, attempts }: HeartbeatRequest): Promise<Acknowledgement> {
+    const epoch = await this.#leaderEpoch();
+    if (leaderEpoch !== epoch) throw anotherEpoch(taskManagerId, leaderEpoch, epoch);
     this.#pool.heard(taskManagerId, this.#options.clock.nowMs());
     for (const { attempt, metrics } of attempts) this.#runners.get(attempt.jobId)?.heard(attempt.attempt, metrics);
     return acknowledged;
@@ -227,7 +235,7 @@ export class JobManager {
   }
 
   async #register(request: RegisterTaskManagerRequest): Promise<RegisterTaskManagerResponse> {
-    const { taskManagerId, slotCount } = request;
+    const { taskManagerId, slotCount, running } = request;
     const { connect, clock } = this.#options;
     if (!this.#gateways.has(taskManagerId)) {
       if (connect === undefined) {
@@ -237,8 +245,27 @@ export class JobManager {
       this.#gateways.set(taskManagerId, connect(request));
     }
     const leaderEpoch = await this.#leaderEpoch();
-    this.#follow(this.#pool.registered(taskManagerId, slotCount, clock.nowMs()));
+    this.#follow(this.#pool.registered(taskManagerId, slotCount, clock.nowMs(), foundSlots(running)));
+    for (const one of running) this.#reported(taskManagerId, one);
     return { leaderEpoch };
+  }
+
+  /** A task manager runs something that it was told by an earlier leader. */
+  #reported(taskManagerId: string, running: RunningAttempt): void {
+    const { jobId, attempt } = running.attempt;
+    const runner = this.#runners.get(jobId);
+    if (runner !== undefined && !runner.ended) return runner.tell({ kind: 'attempt-reported', taskManagerId, running });
+    if (running.endedSlots.length === running.slices.length) return;
+    void this.#leaderEpoch()
+      .then((leaderEpoch) => {
+        const request = { attempt: { jobId, attempt, leaderEpoch }, cancelTimeoutMs: this.#settings.cancelTimeoutMs };
+        return this.#call(taskManagerId, { method: 'cancelAttempt', request });
+      })
+      .catch((error: unknown) => {
+        this.#options.logger.warn(
+          `attempt ${attempt} of job ${jobId}, which is over, could not be ended on task manager ${taskManagerId}: ${toWireError(error).message}`,
+        );
+      });
   }
 
   async #call(taskManagerId: string, call: TaskManagerCall): Promise<void> {
@@ -246,6 +273,20 @@ export class JobManager {
     if (gateway === undefined) throw unreachable(taskManagerId);
     await callTaskManager(gateway, call);
   }
+}
+
+/** Says the epoch, so that a task manager that follows an older one knows that it may register with what it runs. */
+function anotherEpoch(taskManagerId: string, told: number, leaderEpoch: number): EngineError {
+  const message = `task manager ${taskManagerId} follows epoch ${told}, this is epoch ${leaderEpoch}; it must register`;
+  const ids = { taskManagerId, leaderEpoch };
+  return new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids });
+}
+
+function foundSlots(running: readonly RunningAttempt[]): FoundSlots[] {
+  return running.flatMap(({ attempt: { jobId, attempt }, slices, endedSlots }) => {
+    const slots = slices.length - endedSlots.length;
+    return slots > 0 ? [{ jobId, attempt, slots }] : [];
+  });
 }
 
 function steppedDownError(): EngineError {
@@ -272,6 +313,8 @@ function callTaskManager(gateway: TaskManagerGateway, call: TaskManagerCall): Pr
       return gateway.notifyCheckpointComplete(call.request);
     case 'notifyCheckpointAborted':
       return gateway.notifyCheckpointAborted(call.request);
+    case 'adoptAttempt':
+      return gateway.adoptAttempt(call.request);
     case 'mergeFiles':
       return gateway.mergeFiles(call.request);
   }

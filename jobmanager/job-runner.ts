@@ -33,8 +33,12 @@ export interface SubmittedJob {
   readonly restorableGraphHashes?: readonly string[];
   readonly graphRef: ObjectRef;
   readonly artifactRef: ObjectRef;
+  /** What relative paths of connectors are resolved against; absent: the task manager's own. */
+  readonly workingDirectory?: string;
   /** Go on from the newest checkpoint. False: there must be none. */
   readonly resume: boolean;
+  /** An attempt that an earlier leader deployed may be running and is taken over where it can be. Default: no. */
+  readonly adopt?: boolean;
 }
 
 export interface JobOutcome {
@@ -55,6 +59,7 @@ export interface JobEnvironment {
   readonly leaderEpoch: number;
   onNotice(jobId: string, notice: JobNotice): void;
   requestSlots(jobId: string, count: number): void;
+  adoptSlots(jobId: string, attempt: number): void;
   releaseSlots(jobId: string): void;
   giveUpTaskManager(taskManagerId: string, reason: string): void;
   /** @throws EngineError when the task manager refused or could not be reached */
@@ -89,6 +94,7 @@ export class JobRunner {
     environment: JobEnvironment,
     restored: RestoredPointer | null,
     leftovers: readonly string[],
+    newestAttempt: number,
   ) {
     this.jobId = job.jobId;
     this.job = job;
@@ -97,7 +103,7 @@ export class JobRunner {
     this.#leftovers = leftovers;
     this.#board = new MetricsBoard(job.graph);
     this.#requests = new CheckpointRequests(job.graph.name);
-    const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef } = job;
+    const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef, workingDirectory = '' } = job;
     this.#master = new JobMaster({
       jobId,
       graph,
@@ -105,7 +111,9 @@ export class JobRunner {
       restorableGraphHashes,
       graphRef,
       artifactRef,
+      workingDirectory,
       leaderEpoch: environment.leaderEpoch,
+      newestAttempt,
       restored,
       settings: environment.settings,
     });
@@ -135,7 +143,8 @@ export class JobRunner {
     const leftovers = await leftoversOf(job, environment, restored);
     const terminal = await store.readTerminal(jobId);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(jobId);
-    const runner = new JobRunner(job, environment, restored, leftovers);
+    const newestAttempt = job.adopt === true ? await store.readCounter(jobId, 'attempt') : 0;
+    const runner = new JobRunner(job, environment, restored, leftovers, newestAttempt);
     if (terminal?.state === 'finished') runner.#end('finished', null);
     return runner;
   }
@@ -251,6 +260,8 @@ export class JobRunner {
     switch (action.kind) {
       case 'request-slots':
         return this.#environment.requestSlots(this.jobId, action.count);
+      case 'adopt-slots':
+        return this.#environment.adoptSlots(this.jobId, action.attempt);
       case 'release-slots':
         return this.#environment.releaseSlots(this.jobId);
       case 'give-up-task-manager':
@@ -436,6 +447,8 @@ function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: n
 
 function noticeText(jobName: string, notice: JobNotice): string {
   switch (notice.kind) {
+    case 'adopted':
+      return `attempt ${notice.attempt} of job "${jobName}" was found running and goes on`;
     case 'state-changed':
       return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
     case 'attempt-failed':

@@ -51,6 +51,10 @@ export interface DeploySlotsRequest {
   readonly slices: readonly SlotSlice[];
   /** Subtasks that were finished in the restored checkpoint and are not started again. */
   readonly finished: readonly SubtaskRef[];
+  /** Absolute; relative paths of connectors are resolved against it. Empty: the task manager's own. */
+  readonly workingDirectory: string;
+  /** Of the graph, told again when the task manager registers with another leader. */
+  readonly graphHash: string;
 }
 
 export interface SlotAddress {
@@ -93,6 +97,14 @@ export interface MergeFilesRequest {
   readonly inputs: readonly ObjectRef[];
 }
 
+/** A new leader takes over an attempt that runs: it goes on as it is, and listens to no older epoch from now on. */
+export interface AdoptAttemptRequest {
+  /** With the epoch of the new leader. */
+  readonly attempt: AttemptRef;
+  /** The newest complete checkpoint, 0 for none: it is committed again, and every other one under way is aborted. */
+  readonly completedCheckpointId: number;
+}
+
 export interface RegisterTaskManagerRequest {
   /** Unique per process start. */
   readonly taskManagerId: string;
@@ -100,6 +112,35 @@ export interface RegisterTaskManagerRequest {
   /** Advertised. */
   readonly host: string;
   readonly engineVersion: string;
+  /** Where its slots listen, advertised. */
+  readonly dataHost: string;
+  /** `host:port` of its TaskManagerService; empty when it is called inside the process. */
+  readonly rpcAddress: string;
+  /** What it runs already, so that a new leader may adopt it. */
+  readonly running: readonly RunningAttempt[];
+}
+
+/** An attempt that a task manager runs when it registers. */
+export interface RunningAttempt {
+  /** With the epoch the task manager knows. */
+  readonly attempt: AttemptRef;
+  readonly graphHash: string;
+  /** Those of this task manager. */
+  readonly slices: readonly SlotSlice[];
+  readonly subtasks: readonly RunningSubtask[];
+  /** Triggered, and neither completed nor aborted as far as this task manager knows. */
+  readonly pendingCheckpointIds: readonly number[];
+  /** Of the slices: their threads are over. */
+  readonly endedSlots: readonly number[];
+}
+
+export interface RunningSubtask {
+  readonly subtask: SubtaskRef;
+  readonly state: SubtaskState;
+  /** As in {@link SubtaskStateReport}. */
+  readonly inputEnded: boolean;
+  /** With `failed`. */
+  readonly error: WireError | null;
 }
 
 export interface RegisterTaskManagerResponse {

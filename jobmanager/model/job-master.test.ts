@@ -34,7 +34,7 @@ function graph(): JobGraph {
 class Driver {
   readonly master: JobMaster;
 
-  constructor(storeFailuresMax: number | null = null) {
+  constructor(storeFailuresMax: number | null = null, newestAttempt = 0) {
     this.master = new JobMaster({
       jobId: 'job',
       graph: graph(),
@@ -42,6 +42,8 @@ class Driver {
       restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
+      workingDirectory: '',
+      newestAttempt,
       leaderEpoch: 7,
       restored: null,
       settings: { ...jobMasterSettingsDefault, storeFailuresMax },

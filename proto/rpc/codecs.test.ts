@@ -125,13 +125,37 @@ test('the remaining messages survive the wire', () => {
     restoreManifest: null,
     slices: [slice],
     finished: [{ vertexId: 'w', subtaskIndex: 2 }],
+    workingDirectory: '/home/somebody',
+    graphHash: 'cd',
   });
   roundTrip(codecs.connectSlotsRequest, { attempt: attemptRef, slots: [address], slices: [slice] });
   roundTrip(codecs.cancelAttemptRequest, { attempt: attemptRef, cancelTimeoutMs: 5000 });
   roundTrip(codecs.triggerCheckpointRequest, { attempt: attemptRef, checkpointId: 4, triggeredAtMs: 5, stop: false });
   roundTrip(codecs.notifyCheckpointRequest, { attempt: attemptRef, checkpointId: 4 });
   roundTrip(codecs.mergeFilesRequest, { attempt: attemptRef, mergeId: 1, inputs: [ref, ref] });
-  roundTrip(codecs.registerTaskManagerRequest, { taskManagerId: 't', slotCount: 2, host: 'h', engineVersion: '0.1.0' });
+  const subtask = { vertexId: 'v', subtaskIndex: 0 };
+  roundTrip(codecs.registerTaskManagerRequest, {
+    taskManagerId: 't',
+    slotCount: 2,
+    host: 'h',
+    engineVersion: '0.1.0',
+    dataHost: 'd',
+    rpcAddress: 'h:6124',
+    running: [
+      {
+        attempt: attemptRef,
+        graphHash: 'cd',
+        slices: [slice],
+        subtasks: [
+          { subtask, state: 'running', inputEnded: true, error: null },
+          { subtask, state: 'failed', inputEnded: false, error: failure },
+        ],
+        pendingCheckpointIds: [4, 2 ** 40],
+        endedSlots: [1],
+      },
+    ],
+  });
+  roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef, completedCheckpointId: 4 });
   roundTrip(codecs.registerTaskManagerResponse, { leaderEpoch: 9 });
   roundTrip(codecs.heartbeatRequest, {
     taskManagerId: 't',

@@ -46,7 +46,7 @@ const attemptRef = message<messages.AttemptRef>('AttemptRef', wire.AttemptRef, {
   jobId: nonEmptyText,
   attempt: count,
 });
-const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
+export const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
   name: nonEmptyText,
   sha256: nonEmptyText,
   bytes: count,
@@ -72,6 +72,8 @@ export const deploySlotsRequest = message<messages.DeploySlotsRequest>('DeploySl
   restoreManifest: nullable(objectRef),
   slices: list(slotSlice),
   finished: list(subtaskRef),
+  workingDirectory: text,
+  graphHash: nonEmptyText,
 });
 export const connectSlotsRequest = message<messages.ConnectSlotsRequest>(
   'ConnectSlotsRequest',
@@ -99,10 +101,41 @@ export const mergeFilesRequest = message<messages.MergeFilesRequest>('MergeFiles
   inputs: list(objectRef),
 });
 
+export const adoptAttemptRequest = message<messages.AdoptAttemptRequest>(
+  'AdoptAttemptRequest',
+  wire.AdoptAttemptRequest,
+  {
+    attempt: attemptRef,
+    completedCheckpointId: count,
+  },
+);
+
+const runningSubtask = message<messages.RunningSubtask>('RunningSubtask', wire.RunningSubtask, {
+  subtask: subtaskRef,
+  state: enumeration(subtaskStates, 1),
+  inputEnded: flag,
+  error: nullable(errorInfo),
+});
+const runningAttempt = message<messages.RunningAttempt>('RunningAttempt', wire.RunningAttempt, {
+  attempt: attemptRef,
+  graphHash: nonEmptyText,
+  slices: list(slotSlice),
+  subtasks: list(runningSubtask),
+  pendingCheckpointIds: list(count),
+  endedSlots: list(uint32),
+});
 export const registerTaskManagerRequest = message<messages.RegisterTaskManagerRequest>(
   'RegisterTaskManagerRequest',
   wire.RegisterTaskManagerRequest,
-  { taskManagerId: nonEmptyText, slotCount: uint32, host: nonEmptyText, engineVersion: text },
+  {
+    taskManagerId: nonEmptyText,
+    slotCount: uint32,
+    host: nonEmptyText,
+    engineVersion: text,
+    dataHost: nonEmptyText,
+    rpcAddress: text,
+    running: list(runningAttempt),
+  },
 );
 export const registerTaskManagerResponse = message<messages.RegisterTaskManagerResponse>(
   'RegisterTaskManagerResponse',

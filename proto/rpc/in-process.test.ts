@@ -18,6 +18,7 @@ function recordingGateway(calls: string[]): TaskManagerGateway {
     notifyCheckpointComplete: (request) => note(`complete ${request.checkpointId}`),
     notifyCheckpointAborted: (request) => note(`aborted ${request.checkpointId}`),
     mergeFiles: () => note('merge'),
+    adoptAttempt: () => note('adopt'),
   };
 }
 

@@ -6,70 +6,75 @@
  * reply or a counter-call cannot find the caller half-way through a step.
  */
 import { fromWireError, toWireError } from '../../core/errors.ts';
-import type { JobManagerGateway, TaskManagerGateway } from '../services.ts';
+import type { LogLine, ObjectHeader, TailLogsRequest } from '../client-messages.ts';
+import type { ObjectRef } from '../messages.ts';
+import type { ClientGateway, ClientRequests, JobManagerGateway, TaskManagerGateway } from '../services.ts';
+import { logLine, tailLogsRequest } from './client-codecs.ts';
+import { clientMethods } from './client-methods.ts';
 import * as codecs from './codecs.ts';
-import type { MessageCodec } from './message-codec.ts';
+import { decodeObject, encodeObject } from './object-stream.ts';
+import { callGateway, gatewayOf, jobManagerMethods, taskManagerMethods, type UnaryMethods } from './methods.ts';
 
-async function call<Request, Response>(
-  request: Request,
-  requestCodec: MessageCodec<Request>,
-  responseCodec: MessageCodec<Response>,
-  handler: (request: Request) => Promise<Response>,
-): Promise<Response> {
-  const bytes = requestCodec.encode(request);
-  // One turn of the microtask queue: first in, first out, for all calls.
-  await Promise.resolve();
-  let response: Uint8Array;
-  try {
-    response = responseCodec.encode(await handler(requestCodec.decode(bytes)));
-  } catch (error) {
-    throw fromWireError(codecs.errorInfo.decode(codecs.errorInfo.encode(toWireError(error))));
-  }
-  return responseCodec.decode(response);
+function inProcess<Gateway>(methods: UnaryMethods<Gateway>, gateway: Gateway): Gateway {
+  return gatewayOf(methods, async (name, method, request) => {
+    const bytes = method.request.encode(request);
+    // One turn of the microtask queue: first in, first out, for all calls.
+    await Promise.resolve();
+    let response: Uint8Array;
+    try {
+      response = method.response.encode(await callGateway(gateway, name, method.request.decode(bytes)));
+    } catch (error) {
+      throw asReceived(error);
+    }
+    return method.response.decode(response);
+  });
+}
+
+function asReceived(error: unknown): Error {
+  return fromWireError(codecs.errorInfo.decode(codecs.errorInfo.encode(toWireError(error))));
 }
 
 /** A task manager of this process, reached through encoded messages. */
 export function inProcessTaskManager(gateway: TaskManagerGateway): TaskManagerGateway {
-  const unary = <Request>(
-    request: Request,
-    codec: MessageCodec<Request>,
-    handler: (request: Request) => Promise<object>,
-  ) => call(request, codec, codecs.acknowledgement, handler);
-  return {
-    deploySlots: (request) => unary(request, codecs.deploySlotsRequest, (r) => gateway.deploySlots(r)),
-    connectSlots: (request) => unary(request, codecs.connectSlotsRequest, (r) => gateway.connectSlots(r)),
-    cancelAttempt: (request) => unary(request, codecs.cancelAttemptRequest, (r) => gateway.cancelAttempt(r)),
-    triggerCheckpoint: (request) =>
-      unary(request, codecs.triggerCheckpointRequest, (r) => gateway.triggerCheckpoint(r)),
-    notifyCheckpointComplete: (request) =>
-      unary(request, codecs.notifyCheckpointRequest, (r) => gateway.notifyCheckpointComplete(r)),
-    notifyCheckpointAborted: (request) =>
-      unary(request, codecs.notifyCheckpointRequest, (r) => gateway.notifyCheckpointAborted(r)),
-    mergeFiles: (request) => unary(request, codecs.mergeFilesRequest, (r) => gateway.mergeFiles(r)),
-  };
+  return inProcess(taskManagerMethods, gateway);
 }
 
 /** The job manager of this process, reached through encoded messages. */
 export function inProcessJobManager(gateway: JobManagerGateway): JobManagerGateway {
-  const unary = <Request>(
-    request: Request,
-    codec: MessageCodec<Request>,
-    handler: (request: Request) => Promise<object>,
-  ) => call(request, codec, codecs.acknowledgement, handler);
+  return inProcess(jobManagerMethods, gateway);
+}
+
+/** What clients ask of the cluster in this process, reached through encoded messages. */
+export function inProcessClient(gateway: ClientGateway): ClientGateway {
   return {
-    registerTaskManager: (request) =>
-      call(request, codecs.registerTaskManagerRequest, codecs.registerTaskManagerResponse, (r) =>
-        gateway.registerTaskManager(r),
-      ),
-    heartbeat: (request) => unary(request, codecs.heartbeatRequest, (r) => gateway.heartbeat(r)),
-    reportSlotListening: (report) => unary(report, codecs.slotListeningReport, (r) => gateway.reportSlotListening(r)),
-    reportSubtaskState: (report) => unary(report, codecs.subtaskStateReport, (r) => gateway.reportSubtaskState(r)),
-    reportSlotEnded: (report) => unary(report, codecs.slotEndedReport, (r) => gateway.reportSlotEnded(r)),
-    acknowledgeCheckpoint: (request) =>
-      unary(request, codecs.checkpointAcknowledgement, (r) => gateway.acknowledgeCheckpoint(r)),
-    declineCheckpoint: (decline) => unary(decline, codecs.checkpointDecline, (r) => gateway.declineCheckpoint(r)),
-    reportMerge: (report) => unary(report, codecs.mergeReport, (r) => gateway.reportMerge(r)),
-    reportAlignment: (report) =>
-      call(report, codecs.alignmentReport, codecs.alignmentAnswer, (r) => gateway.reportAlignment(r)),
+    ...inProcess<ClientRequests>(clientMethods, gateway),
+    putObject: (header, chunks) => putInProcess(gateway, header, chunks),
+    tailLogs: (request, signal) => tailInProcess(gateway, request, signal),
   };
+}
+
+async function putInProcess(
+  gateway: ClientGateway,
+  header: ObjectHeader,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<ObjectRef> {
+  try {
+    const object = await decodeObject(encodeObject(header, chunks));
+    return codecs.objectRef.decode(codecs.objectRef.encode(await gateway.putObject(object.header, object.chunks)));
+  } catch (error) {
+    throw asReceived(error);
+  }
+}
+
+async function* tailInProcess(
+  gateway: ClientGateway,
+  request: TailLogsRequest,
+  signal: AbortSignal,
+): AsyncIterable<LogLine> {
+  try {
+    const received = tailLogsRequest.decode(tailLogsRequest.encode(request));
+    for await (const line of gateway.tailLogs(received, signal)) yield logLine.decode(logLine.encode(line));
+  } catch (error) {
+    throw asReceived(error);
+  }
 }

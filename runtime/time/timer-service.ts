@@ -191,12 +191,7 @@ export class TimerService {
     }
   }
 
-  /** Up to `count` keys of the timers that are due next, for prefetching. */
-  dueKeys(target: number, count: number): Key[] {
-    return this.dueTimers(target, count).map((timer) => timer.key);
-  }
-
-  /** Up to `count` of the timers that are due next; they stay registered. */
+  /** Up to `count` of the timers that are due next, for prefetching; they stay registered. */
   dueTimers(target: number, count: number): Timer[] {
     const texts = this.#firing.slice(this.#firingIndex, this.#firingIndex + count);
     for (const time of texts.length < count ? this.#times.upTo(target) : []) {

@@ -15,6 +15,7 @@ import {
 } from '../../jobmanager/model/job-master-protocol.ts';
 import { SlotPool, type SlotPoolOutcome } from '../../jobmanager/model/slot-pool.ts';
 import { isLegalJobMove, isTerminal, type JobState } from '../../jobmanager/model/job-state.ts';
+import type { RunningAttempt } from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import { makeGraph } from './simulated-job.ts';
 import type { Simulation } from './simulation.ts';
@@ -24,13 +25,24 @@ const graphHash = 'hash';
 /** What task managers say to the job manager itself. */
 export type TaskManagerEvent =
   | JobMasterEvent
-  | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }
-  | { readonly kind: 'heartbeat'; readonly taskManagerId: string };
+  | {
+      readonly kind: 'task-manager-registered';
+      readonly taskManagerId: string;
+      readonly slotCount: number;
+      readonly running: readonly RunningAttempt[];
+    }
+  | { readonly kind: 'heartbeat'; readonly taskManagerId: string; readonly leaderEpoch: number };
 
 const jobId = 'job-1';
 const heartbeatTimeoutMs = 5_000;
 const heartbeatCheckMs = 1_000;
-const settings = { ...jobMasterSettingsDefault, slotWaitMs: 1_000_000, cancelTimeoutMs: 300, commitWaitMs: 3_000 };
+const settings = {
+  ...jobMasterSettingsDefault,
+  adoptionTimeoutMs: 2_500,
+  slotWaitMs: 1_000_000,
+  cancelTimeoutMs: 300,
+  commitWaitMs: 3_000,
+};
 
 export class SimulatedJobManager {
   readonly process: Process;
@@ -50,7 +62,7 @@ export class SimulatedJobManager {
   #newestTriggered = 0;
   #state: JobState = 'created';
 
-  constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null) {
+  constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null, newestAttempt: number) {
     this.#simulation = simulation;
     this.epoch = epoch;
     this.process = simulation.world.newProcess(`jm${epoch}`);
@@ -64,6 +76,8 @@ export class SimulatedJobManager {
       restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
+      workingDirectory: '',
+      newestAttempt,
       leaderEpoch: epoch,
       restored,
       settings,
@@ -75,10 +89,12 @@ export class SimulatedJobManager {
   /** Hands an event to the job master. @throws EngineError when a message is refused */
   receive(event: TaskManagerEvent): void {
     if (this.ended) return;
-    const { nowMs } = this.#simulation.world;
-    if (event.kind === 'task-manager-registered')
-      return this.#follow(this.#pool.registered(event.taskManagerId, event.slotCount, nowMs));
-    if (event.kind === 'heartbeat') return this.#pool.heard(event.taskManagerId, nowMs);
+    if (event.kind === 'task-manager-registered') return this.#registered(event);
+    if (event.kind === 'heartbeat') return this.#heard(event);
+    if (event.kind === 'slot-ended') {
+      const { taskManagerId, attempt } = event.report;
+      this.#follow(this.#pool.slotEnded(taskManagerId, jobId, attempt.attempt));
+    }
     if (this.#stepping) {
       this.#queue.push(event);
       return;
@@ -126,6 +142,24 @@ export class SimulatedJobManager {
       },
     );
     this.tell({ kind: 'checkpoint-requested' });
+  }
+
+  #heard({ taskManagerId, leaderEpoch }: TaskManagerEvent & { kind: 'heartbeat' }): void {
+    if (leaderEpoch !== this.epoch) {
+      const ids = { leaderEpoch: this.epoch };
+      throw new EngineError('STALE_EPOCH', 'another epoch', { domain: 'external', retry: 'backoff', ids });
+    }
+    this.#pool.heard(taskManagerId, this.#simulation.world.nowMs);
+  }
+
+  #registered(event: TaskManagerEvent & { kind: 'task-manager-registered' }): void {
+    const { taskManagerId, slotCount, running } = event;
+    const found = running.flatMap(({ attempt: { attempt }, slices, endedSlots }) => {
+      const slots = slices.length - endedSlots.length;
+      return slots > 0 ? [{ jobId, attempt, slots }] : [];
+    });
+    this.#follow(this.#pool.registered(taskManagerId, slotCount, this.#simulation.world.nowMs, found));
+    for (const one of running) this.tell({ kind: 'attempt-reported', taskManagerId, running: one });
   }
 
   /** The connection to a task manager broke. */
@@ -176,6 +210,8 @@ export class SimulatedJobManager {
     switch (action.kind) {
       case 'request-slots':
         return this.#follow(this.#pool.requested(jobId, action.count));
+      case 'adopt-slots':
+        return this.#pool.adopted(jobId, action.attempt);
       case 'release-slots':
         return this.#follow(this.#pool.released(jobId));
       case 'give-up-task-manager':
@@ -190,10 +226,14 @@ export class SimulatedJobManager {
         return;
       case 'advance-counter': {
         const { counter } = action;
-        return store.advanceCounter(this.process, counter, {
-          done: (value) => tell({ kind: 'counter-advanced', counter, value }),
-          failed: (error) => tell({ kind: 'counter-failed', counter, error }),
-        });
+        return store.advanceCounter(
+          this.process,
+          { counter, leaderEpoch: this.epoch },
+          {
+            done: (value) => tell({ kind: 'counter-advanced', counter, value }),
+            failed: (error) => tell({ kind: 'counter-failed', counter, error }),
+          },
+        );
       }
       case 'write-manifest': {
         const { checkpointId, files } = action.manifest;
@@ -272,7 +312,10 @@ export class SimulatedJobManager {
         () => `job moves from ${notice.from} to ${notice.to}`,
       );
       this.#state = notice.to;
-    } else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
+    } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
+    else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))
+      world.saw('attempt_not_adopted');
+    else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
       world.saw('checkpoint_timed_out');
     else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
       world.saw('task_manager_lost');
