@@ -199,6 +199,23 @@ describe('runJob', () => {
     expect((await runJob(job, { checkImmutability: false })).collected).toEqual({ out: [{ n: 2 }] });
   });
 
+  test('names operator, state and key when a value of state is larger than 16 MiB', async () => {
+    const job = defineJob('hoards', (env) => {
+      const kept = env
+        .from(collection([{ bytes: 16 * 1024 * 1024 }, { bytes: 16 * 1024 * 1024 + 1 }]))
+        .keyBy((record) => record.bytes)
+        .process(emits<number>(), {
+          state: { big: valueState<Uint8Array>() },
+          onRecord: (record, context) => context.state.big.update(new Uint8Array(record.bytes)),
+        })
+        .uid('hoard');
+      kept.collect('out');
+    });
+    await expect(runJob(job)).rejects.toThrow(
+      /state 'big' of operator 'hoard', key 16777217: a value of 16777217 bytes/,
+    );
+  });
+
   test('refuses what a cluster could not send, naming the operator, when slots are several', async () => {
     class Money {
       readonly cents = 1;
