@@ -25,6 +25,8 @@ export const shellFiles = [
   'storage/**/*.ts',
   // Deadlines of calls and tries to connect; who is lost is decided in connection-watch.ts.
   'proto/rpc/grpc/**/*.ts',
+  // Waits while a cluster elects a leader, and names submissions; whom to ask is decided in leader-search.ts.
+  'client/submission/cluster-client.ts',
   // Real time around simulated time, seeds, reports.
   'testing/**/*.ts',
   'benchmarks/**/*.ts',

@@ -12,7 +12,9 @@ export interface TlsMaterial {
   readonly key: Uint8Array;
 }
 
+/** Where {@link TlsMaterial} comes from, and word when it was renewed. */
 export interface TlsMaterialSource {
+  /** As of now. */
   current(): TlsMaterial;
   /** Calls back after every change. @returns ends it */
   watch(changed: () => void): () => void;

@@ -1,5 +1,6 @@
 /** What observers see of a running job, made from heartbeats and the newest manifest. */
 import type { JobGraph } from '../core/graph/job-graph.ts';
+import type { VertexStatus } from '../proto/client-messages.ts';
 import type { Manifest, SubtaskMetrics } from '../proto/messages.ts';
 import type { JobState } from './model/job-state.ts';
 import { subtaskKey } from './model/slot-assignment.ts';
@@ -56,6 +57,7 @@ function timeHoldersOf(graph: JobGraph): ReadonlyMap<string, string> {
 
 /** Newest metrics of the subtasks of one attempt. */
 export class MetricsBoard {
+  readonly #graph: JobGraph;
   readonly #sources: ReadonlySet<string>;
   readonly #sinks: ReadonlySet<string>;
   /** Vertices that hold back event time while a split is silent, with the id of their source. */
@@ -70,6 +72,7 @@ export class MetricsBoard {
           .filter((vertex) => vertex.operators.some((operator) => operator.kind === kind))
           .map((vertex) => vertex.id),
       );
+    this.#graph = graph;
     this.#sources = verticesWith('source-reader');
     this.#sinks = verticesWith('sink-writer');
     this.#timeHolders = timeHoldersOf(graph);
@@ -83,6 +86,28 @@ export class MetricsBoard {
   heard(attempt: number, metrics: readonly SubtaskMetrics[]): void {
     if (attempt !== this.#attempt) return;
     for (const one of metrics) this.#metrics.set(subtaskKey(one.subtask), one);
+  }
+
+  /** Each vertex with sums over its subtasks. */
+  vertices(states: ReadonlyMap<string, Readonly<Record<string, number>>>): VertexStatus[] {
+    return this.#graph.vertices.map(({ id, name, parallelism }) => {
+      const own = [...this.#metrics.values()].filter((metrics) => metrics.subtask.vertexId === id);
+      const sum = (of: (metrics: SubtaskMetrics) => number): number => own.reduce((total, one) => total + of(one), 0);
+      const busyMs = sum((one) => one.busyMs);
+      const backPressuredMs = sum((one) => one.backPressuredMs);
+      const totalMs = Math.max(1, busyMs + backPressuredMs + sum((one) => one.idleMs));
+      return {
+        vertexId: id,
+        name,
+        parallelism,
+        subtaskStates: states.get(id) ?? {},
+        recordsIn: sum((one) => one.recordsIn),
+        recordsOut: sum((one) => one.recordsOut),
+        watermarkMs: own.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...own.map((one) => one.watermarkMs)),
+        busy: busyMs / totalMs,
+        backPressured: backPressuredMs / totalMs,
+      };
+    });
   }
 
   /** Sums over subtasks. @param newest the newest complete checkpoint, which may know more than the last heartbeat */

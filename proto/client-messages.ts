@@ -94,6 +94,7 @@ export interface JobStatus {
   readonly vertices: readonly VertexStatus[];
 }
 
+/** What a job has read and written so far. */
 export interface JobTotals {
   /** Records sources have handed out, across restarts; what is read again after a restart counts once. */
   readonly recordsIn: number;
@@ -105,12 +106,14 @@ export interface JobTotals {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+/** The newest checkpoint of a job. */
 export interface CompletedCheckpoint {
   readonly id: number;
   readonly completedAtMs: number;
   readonly bytes: number;
 }
 
+/** One vertex of the graph of a job, over all its subtasks. */
 export interface VertexStatus {
   readonly vertexId: string;
   readonly name: string;
@@ -163,6 +166,7 @@ export interface RescaleJobResponse {
 
 export type GetClusterRequest = Readonly<Record<never, never>>;
 
+/** A cluster, as the job manager that leads it sees it. */
 export interface ClusterStatus {
   readonly clusterId: string;
   readonly leaderEpoch: number;
@@ -172,6 +176,7 @@ export interface ClusterStatus {
   readonly taskManagers: readonly TaskManagerStatus[];
 }
 
+/** A task manager that the leader hears of. */
 export interface TaskManagerStatus {
   readonly id: string;
   readonly host: string;
@@ -193,9 +198,12 @@ export interface TailLogsRequest {
   readonly follow: boolean;
 }
 
+/** In the order of the enum of client.proto, whose 0 is never sent. */
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+/** How much a log line matters. */
 export type LogLevel = (typeof logLevels)[number];
 
+/** One line of the log of a process of the cluster. */
 export interface LogLine {
   readonly timeMs: number;
   readonly level: LogLevel;

@@ -3,6 +3,7 @@
  * ask for a certificate but do not insist on one: who has none may have a token, and the authorization that every call
  * passes refuses the rest with a message instead of a broken connection.
  */
+import { isIP } from 'node:net';
 import { checkServerIdentity, createSecureContext, type PeerCertificate, type SecureContextOptions } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { TlsMaterial, TlsMaterialSource } from '../../../core/tls-material.ts';
@@ -30,6 +31,11 @@ class RenewedServerCredentials extends ServerCredentials {
   }
 }
 
+/** The name a client asks for in the handshake: there is none for an address (RFC 6066), and Node warns of it. */
+export function handshakeName(host: string): string {
+  return isIP(host) === 0 ? host : 'localhost';
+}
+
 /** Credentials of a server, and what ends the watch for new ones. */
 export function serverCredentials(source: TlsMaterialSource | null): {
   readonly credentials: ServerCredentials;
@@ -42,12 +48,14 @@ export function serverCredentials(source: TlsMaterialSource | null): {
 
 /**
  * Credentials of a client, with the material of this moment.
- * @param role what the certificate of the server must say it is
+ * @param host whom the certificate of the server must be made for
+ * @param role what it must say the server is
  */
-export function channelCredentials(source: TlsMaterialSource | null, role: string): ChannelCredentials {
+export function channelCredentials(source: TlsMaterialSource | null, host: string, role: string): ChannelCredentials {
   if (source === null) return ChannelCredentials.createInsecure();
   return ChannelCredentials.createFromSecureContext(createSecureContext(contextOptions(source.current())), {
-    checkServerIdentity: (host, certificate) => {
+    // The name it is called with is the one asked for in the handshake, which is no name for an address.
+    checkServerIdentity: (_asked, certificate) => {
       const wrongHost = checkServerIdentity(host, certificate);
       if (wrongHost !== undefined) return wrongHost;
       const roles = certificateRoles(certificate);

@@ -13,6 +13,7 @@ import {
 } from '../../../core/errors.ts';
 import { errorInfo } from '../codecs.ts';
 import { messageMaxBytes } from './limits.ts';
+import { transportReason } from './transport-reason.ts';
 
 export const errorTrailer = 'millrace-error-bin';
 /** Headers of HTTP/2 are limited to 64 KiB, and base64 adds a third. */
@@ -82,6 +83,8 @@ export interface CallTarget {
   /** Path of the rpc. */
   readonly method: string;
   readonly deadlineMs: number;
+  /** Whether this side speaks TLS. */
+  readonly tls: boolean;
 }
 
 /** The error of the other side, or one that says how the transport failed. */
@@ -94,7 +97,10 @@ export function errorOfCall(failure: ServiceError, target: CallTarget): EngineEr
     case status.DEADLINE_EXCEEDED:
       return transportFailed(target, `did not answer ${rpc} within ${deadlineMs} ms; it may be stopped or overloaded`);
     case status.UNAVAILABLE:
-      return transportFailed(target, `could not be reached for ${rpc}: ${failure.details}`);
+      return transportFailed(
+        target,
+        `could not be reached for ${rpc}: ${transportReason(failure.details, target.tls)}`,
+      );
     case status.UNIMPLEMENTED:
       return new EngineError(
         'PROTOCOL',

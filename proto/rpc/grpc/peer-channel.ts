@@ -11,7 +11,7 @@ import type { EngineError } from '../../../core/errors.ts';
 import type { TlsMaterialSource } from '../../../core/tls-material.ts';
 import type { AnyUnaryMethod } from '../methods.ts';
 import { formatHostPort, type HostPort, parseHostPort, refusePlaintext } from './address.ts';
-import { channelCredentials } from './credentials.ts';
+import { channelCredentials, handshakeName } from './credentials.ts';
 import { type CallTarget, checkMessageSize, errorOfCall, transportFailed } from './error-trailer.ts';
 import { clientOptions, quietGrpc } from './limits.ts';
 import { PeerWatch } from './peer-watch.ts';
@@ -101,7 +101,13 @@ export class PeerChannel {
   }
 
   target(method: string, deadlineMs: number): CallTarget {
-    return { peer: this.#role.replace('-', ' '), address: this.address, method, deadlineMs };
+    return {
+      peer: this.#role.replace('-', ' '),
+      address: this.address,
+      method,
+      deadlineMs,
+      tls: this.#options.tls !== null,
+    };
   }
 
   /** Called once when the peer is lost, at once when it is already. */
@@ -140,8 +146,13 @@ export class PeerChannel {
 
   #makeClient(): Client {
     const { tls } = this.#options;
-    const credentials: ChannelCredentials = channelCredentials(tls, this.#role);
-    return new Client(this.address, credentials, clientOptions);
+    const { host } = this.#hostPort;
+    const credentials: ChannelCredentials = channelCredentials(tls, host, this.#role);
+    return new Client(this.address, credentials, {
+      ...clientOptions,
+      'grpc.ssl_target_name_override': handshakeName(host),
+      'grpc.default_authority': this.address,
+    });
   }
 
   #openClient(target: CallTarget): Client {
