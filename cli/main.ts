@@ -10,6 +10,9 @@ import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
 import { Terminal } from './output/terminal.ts';
 import { type Actions, buildProgram } from './program.ts';
 import { usageError } from './usage-error.ts';
+import { processContext } from './cluster/process-context.ts';
+
+const plainTerminal = (): Terminal => new Terminal(process.stdout, process.stderr, { quiet: false });
 
 /** Runs the command line and ends the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -52,6 +55,46 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const { checkCommand } = await import('./check/check-command.ts');
       const terminal = new Terminal(process.stdout, process.stderr, { quiet: options.json });
       if ((await checkCommand(options, terminal, environment)) > 0) code = 1;
+    },
+    jobManager: async (options) => {
+      const { jobManagerCommand } = await import('./cluster/job-manager-command.ts');
+      await jobManagerCommand(options, processContext(version, process.cwd()));
+    },
+    taskManager: async (options) => {
+      const { taskManagerCommand } = await import('./cluster/task-manager-command.ts');
+      await taskManagerCommand(options, processContext(version, process.cwd()));
+    },
+    clusterStart: async (options) => {
+      const { clusterStart } = await import('./cluster/cluster-command.ts');
+      await clusterStart(options, process.argv[1] as string, plainTerminal());
+    },
+    clusterStop: async (directory) => {
+      const { clusterStop } = await import('./cluster/cluster-command.ts');
+      await clusterStop(directory, plainTerminal());
+    },
+    clusterStatus: async (directory) => {
+      const { clusterStatus } = await import('./cluster/cluster-command.ts');
+      clusterStatus(directory, plainTerminal());
+    },
+    submit: async (options) => {
+      const { submitCommand } = await import('./cluster/client-commands.ts');
+      await submitCommand(options, { terminal: plainTerminal(), engineVersion: version, environment });
+    },
+    list: async (options) => {
+      const { listCommand } = await import('./cluster/client-commands.ts');
+      await listCommand(options, plainTerminal());
+    },
+    status: async (job, options) => {
+      const { statusCommand } = await import('./cluster/client-commands.ts');
+      await statusCommand(job, options, plainTerminal());
+    },
+    cancel: async (job, options) => {
+      const { cancelCommand } = await import('./cluster/client-commands.ts');
+      await cancelCommand(job, options, plainTerminal());
+    },
+    stop: async (job, wishes, options) => {
+      const { stopCommand } = await import('./cluster/client-commands.ts');
+      await stopCommand(job, wishes, options, plainTerminal());
     },
     init: async (options) => {
       const { initCommand } = await import('./init/init-command.ts');

@@ -12,13 +12,14 @@ import {
   parseParallelism,
   parsePortRange,
 } from './options/parse-options.ts';
+import { addClusterCommands, type ClusterActions } from './cluster/cluster-program.ts';
 import type { PortRange } from './embedded/run-types.ts';
 import type { PlanCommandOptions } from './plan/plan-command.ts';
 import type { InitCommandOptions } from './init/init-command.ts';
 import type { RunCommandOptions } from './run/run-command.ts';
 
 /** What the commands call. */
-export interface Actions {
+export interface Actions extends ClusterActions {
   run(options: RunCommandOptions, quiet: boolean): Promise<void>;
   /** `run --watch`. */
   watch(options: RunCommandOptions): Promise<void>;
@@ -72,6 +73,7 @@ export function buildProgram(version: string, actions: Actions): Command {
   addPlan(program, actions);
   addCheck(program, actions);
   addInit(program, actions);
+  addClusterCommands(program, actions);
   return program;
 }
 

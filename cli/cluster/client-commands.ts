@@ -63,7 +63,8 @@ export async function submitCommand(options: SubmitCommandOptions, context: Clie
       engineVersion,
       workingDirectory: options.workingDirectory,
     });
-    if (!options.wait) return terminal.line(options.json ? JSON.stringify({ ok: true, jobId }) : `submitted as ${jobId}`);
+    if (!options.wait)
+      return terminal.line(options.json ? JSON.stringify({ ok: true, jobId }) : `submitted as ${jobId}`);
     terminal.note(`submitted as ${jobId}`);
     const status = await end(client, jobId);
     if (options.json) terminal.line(JSON.stringify({ ok: status.state === 'finished', ...statusJson(status) }));
@@ -73,7 +74,10 @@ export async function submitCommand(options: SubmitCommandOptions, context: Clie
 }
 
 /** Collected results are handed to whoever runs the job, and on a cluster nobody of ours is there. */
-function refuseCollect(graph: { readonly name: string; readonly vertices: readonly { readonly operators: readonly { readonly id: string; readonly config: unknown }[] }[] }): void {
+function refuseCollect(graph: {
+  readonly name: string;
+  readonly vertices: readonly { readonly operators: readonly { readonly id: string; readonly config: unknown }[] }[];
+}): void {
   for (const { operators } of graph.vertices) {
     for (const { id, config } of operators) {
       if ((config as { connector?: unknown })?.connector !== 'collect') continue;
@@ -91,7 +95,7 @@ async function end(client: ClusterClient, jobId: string): Promise<JobStatus> {
   }
 }
 
-export function listCommand(options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+export function listCommand(options: ClientOptions, terminal: Terminal): Promise<void> {
   return withClient(options, async (client) => {
     const jobs = await client.list();
     if (options.json) return terminal.line(JSON.stringify({ ok: true, jobs: jobs.map(statusJson) }));
@@ -100,7 +104,7 @@ export function listCommand(options: ClientOptions, { terminal }: ClientContext)
   });
 }
 
-export function statusCommand(job: string | null, options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+export function statusCommand(job: string | null, options: ClientOptions, terminal: Terminal): Promise<void> {
   return withClient(options, async (client) => {
     if (job === null) {
       const cluster = await client.cluster();
@@ -119,7 +123,7 @@ export function statusCommand(job: string | null, options: ClientOptions, { term
   });
 }
 
-export function cancelCommand(job: string, options: ClientOptions, { terminal }: ClientContext): Promise<void> {
+export function cancelCommand(job: string, options: ClientOptions, terminal: Terminal): Promise<void> {
   return withClient(options, async (client) => {
     await client.cancel(job);
     terminal.line(options.json ? JSON.stringify({ ok: true }) : `${job} is being canceled`);
@@ -130,7 +134,7 @@ export function stopCommand(
   job: string,
   wishes: { readonly savepoint: boolean; readonly drain: boolean },
   options: ClientOptions,
-  { terminal }: ClientContext,
+  terminal: Terminal,
 ): Promise<void> {
   return withClient(options, async (client) => {
     const { checkpointId, savepointPath } = await client.stop(job, wishes);
@@ -142,12 +146,19 @@ export function stopCommand(
 
 function statusJson(status: JobStatus): object {
   const { watermarkMs } = status.progress;
-  return { ...status, progress: { ...status.progress, watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null } };
+  return {
+    ...status,
+    progress: { ...status.progress, watermarkMs: Number.isFinite(watermarkMs) ? watermarkMs : null },
+  };
 }
 
 function statusText(status: JobStatus): string {
   const { jobId, state, progress, lastCheckpoint, restarts, slotsMissing, slotsNeeded } = status;
-  const parts = [`${jobId}  ${state}`, `${recordsText(progress.recordsIn)} in`, `${recordsText(progress.recordsOut)} out`];
+  const parts = [
+    `${jobId}  ${state}`,
+    `${recordsText(progress.recordsIn)} in`,
+    `${recordsText(progress.recordsOut)} out`,
+  ];
   if (lastCheckpoint !== null) parts.push(`checkpoint ${lastCheckpoint.id}`);
   if (restarts > 0) parts.push(`${restarts} restarts`);
   if (slotsMissing > 0) parts.push(`waits for ${slotsMissing} of ${slotsNeeded} slots`);

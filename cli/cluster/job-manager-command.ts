@@ -41,7 +41,8 @@ export async function jobManagerCommand(options: JobManagerCommandOptions, conte
   const directory = resolve(context.workingDirectory, options.storage);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const objects = new LocalDirectoryStore(directory);
-  const coordination = options.etcdEndpoints.length > 0 ? withEtcd(options, objects, context) : alone(directory, objects);
+  const coordination =
+    options.etcdEndpoints.length > 0 ? withEtcd(options, objects, context) : alone(directory, objects);
   const fatal = context.failure();
   const { slotWaitMs, adoptionTimeoutMs } = options;
   const process = await JobManagerProcess.start({
@@ -88,7 +89,11 @@ function alone(directory: string, objects: LocalDirectoryStore): Coordination {
 }
 
 /** Several job managers, of which etcd lets one lead. */
-function withEtcd(options: JobManagerCommandOptions, objects: LocalDirectoryStore, { logger }: ProcessContext): Coordination {
+function withEtcd(
+  options: JobManagerCommandOptions,
+  objects: LocalDirectoryStore,
+  { logger }: ProcessContext,
+): Coordination {
   const { etcdEndpoints: endpoints, etcdPrefix: prefix, leaseTtlMs } = options;
   const etcd = new EtcdClient({ endpoints });
   const marker = new ClusterMarker(objects);

@@ -30,7 +30,12 @@ export class TaskManagerProcess {
   readonly #server: GrpcServer;
   readonly #jobManagers: RemoteJobManagers;
 
-  private constructor(taskManager: TaskManager, rpcAddress: string, server: GrpcServer, jobManagers: RemoteJobManagers) {
+  private constructor(
+    taskManager: TaskManager,
+    rpcAddress: string,
+    server: GrpcServer,
+    jobManagers: RemoteJobManagers,
+  ) {
     this.taskManager = taskManager;
     this.rpcAddress = rpcAddress;
     this.#server = server;
@@ -52,7 +57,8 @@ export class TaskManagerProcess {
         ...more,
         jobManagers,
         rpcAddress,
-        onDelivery: (channel) => onLog('warn', `results of collect('${channel}') are dropped: nobody is there to take them`),
+        onDelivery: (channel) =>
+          onLog('warn', `results of collect('${channel}') are dropped: nobody is there to take them`),
       });
       return new TaskManagerProcess(taskManager, rpcAddress, server, jobManagers);
     } catch (error) {
