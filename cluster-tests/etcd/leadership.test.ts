@@ -60,7 +60,7 @@ describeWithEtcd('leadership on a real etcd', () => {
     const { client } = await startEtcd();
     const contenders = await startContenders(client, 2);
     const first = await firstLeader(contenders);
-    await client.transact({ when: [], then: [{ kind: 'delete', key: leaderKey }], otherwise: [] });
+    await client.transact({ when: [], apply: [{ kind: 'delete', key: leaderKey }], otherwise: [] });
     await waitUntil('it has stepped down', () => first.lost.length === 1);
     expect(first.lost[0]).toMatch(/its key is gone|has taken the lead/);
     const second = await firstLeader(contenders);
@@ -114,7 +114,7 @@ describeWithEtcd('leadership on a real etcd', () => {
     const contenders = await startContenders(client, 2);
     const first = await firstLeader(contenders);
     for (let round = 0; round < 5; round++) {
-      await client.transact({ when: [], then: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
+      await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
     server.control('compaction', String(revision));
@@ -125,7 +125,7 @@ describeWithEtcd('leadership on a real etcd', () => {
   test('a watch from a compacted revision ends with the reason', async () => {
     const { client, server } = await startEtcd();
     for (let round = 0; round < 5; round++) {
-      await client.transact({ when: [], then: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
+      await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
     server.control('compaction', String(revision));

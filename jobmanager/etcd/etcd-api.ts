@@ -26,21 +26,21 @@ export interface EtcdCompare {
 export type EtcdOperation =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly leaseId?: string }
   | { readonly kind: 'get'; readonly key: string }
-  /** Keys that start with `prefix`, in order. */
-  | { readonly kind: 'list'; readonly prefix: string }
+  /** Keys that start with `prefix` and come after `after` (all when empty), in order, at most `limit`. */
+  | { readonly kind: 'list'; readonly prefix: string; readonly after: string; readonly limit: number }
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'delete-all'; readonly prefix: string };
 
 export interface EtcdTransaction {
-  /** All must hold for `then`. */
+  /** All must hold for `apply`, else `otherwise` is done. */
   readonly when: readonly EtcdCompare[];
   /** No key may be changed by two operations: etcd refuses that. */
-  readonly then: readonly EtcdOperation[];
+  readonly apply: readonly EtcdOperation[];
   readonly otherwise: readonly EtcdOperation[];
 }
 
 export interface EtcdTransactionResult {
-  /** True when `then` was done. */
+  /** True when `apply` was done. */
   readonly succeeded: boolean;
   /** Of the store after the transaction. */
   readonly revision: number;
@@ -85,6 +85,6 @@ export async function readKey(
   etcd: EtcdApi,
   key: string,
 ): Promise<{ readonly revision: number; readonly key: EtcdKey | null }> {
-  const result = await etcd.transact({ when: [], then: [{ kind: 'get', key }], otherwise: [] });
+  const result = await etcd.transact({ when: [], apply: [{ kind: 'get', key }], otherwise: [] });
   return { revision: result.revision, key: foundKey(result, 0) };
 }

@@ -1,5 +1,5 @@
 /**
- * etcd over npm `etcd3`, of which only the raw calls are used: its leases, election and retries have traps (ADR 0019), and
+ * etcd over npm `etcd3`, of which only the raw calls are used: its leases, election and retries have traps (see etcd-election.ts), and
  * its calls have no deadline. Here every call has one, nothing is retried behind the caller's back except what changes
  * nothing, and several endpoints are tried in turn: the one that answered last is asked first.
  */
@@ -63,11 +63,11 @@ export class EtcdClient implements EtcdApi {
   transact(transaction: EtcdTransaction): Promise<EtcdTransactionResult> {
     const request = {
       compare: transaction.when.map(encodeCompare),
-      success: transaction.then.map(encodeOperation),
+      success: transaction.apply.map(encodeOperation),
       failure: transaction.otherwise.map(encodeOperation),
     };
     const reads = (operation: EtcdOperation): boolean => operation.kind === 'get' || operation.kind === 'list';
-    const harmless = transaction.then.every(reads) && transaction.otherwise.every(reads);
+    const harmless = transaction.apply.every(reads) && transaction.otherwise.every(reads);
     return this.#call(harmless ? 'read' : 'change', 'keys', async (client) => {
       const response = await client.kv.txn(request, this.#deadline());
       const found = response.responses.map(decodeFound);
@@ -271,8 +271,12 @@ function encodeOperation(operation: EtcdOperation): IRequestOp {
     }
     case 'get':
       return { request_range: { key: Buffer.from(operation.key) } };
-    case 'list':
-      return { request_range: { key: Buffer.from(operation.prefix), range_end: prefixEnd(operation.prefix) } };
+    case 'list': {
+      const { prefix, after, limit } = operation;
+      const key = Buffer.from(after === '' ? prefix : `${after}\0`);
+      // By key: without a word of order etcd sorts by key too, but only "ascend" promises it.
+      return { request_range: { key, range_end: prefixEnd(prefix), limit, sort_order: 'Ascend', sort_target: 'Key' } };
+    }
     case 'delete':
       return { request_delete_range: { key: Buffer.from(operation.key) } };
     case 'delete-all':

@@ -152,7 +152,7 @@ export class EtcdLeadership implements Leadership {
     const key = this.#leaderKey;
     const transaction = {
       when: [{ key, target: 'create-revision' as const, equals: 0 }],
-      then: [{ kind: 'put' as const, key, value: JSON.stringify({ address, id }), leaseId }],
+      apply: [{ kind: 'put' as const, key, value: JSON.stringify({ address, id }), leaseId }],
       otherwise: [{ kind: 'get' as const, key }],
     };
     etcd.transact(transaction).then(

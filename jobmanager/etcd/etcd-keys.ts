@@ -3,8 +3,8 @@
  *
  *     <prefix>/leader                   {address, id} of the leader, with its lease; its create revision is the epoch
  *     <prefix>/cluster                  id of the cluster, made once
- *     <prefix>/jobs/<job>/record        what was submitted
- *                        /pointer       newest complete checkpoint
+ *     <prefix>/records/<job>            what was submitted
+ *     <prefix>/jobs/<job>/pointer       newest complete checkpoint
  *                        /counters      attempt, checkpoint, and whether there ever was a pointer
  *                        /terminal      how it ended
  */
@@ -12,7 +12,7 @@ import { EngineError } from '../../core/errors.ts';
 import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { EtcdCompare } from './etcd-api.ts';
 
-export type JobKeyName = 'record' | 'pointer' | 'counters' | 'terminal';
+export type JobKeyName = 'pointer' | 'counters' | 'terminal';
 
 /** @throws EngineError CONFIG_INVALID when it is none */
 export function checkPrefix(prefix: string): void {
@@ -23,9 +23,10 @@ export function checkPrefix(prefix: string): void {
 
 export const leaderKeyOf = (prefix: string): string => `${prefix}/leader`;
 export const clusterKeyOf = (prefix: string): string => `${prefix}/cluster`;
-export const jobsPrefixOf = (prefix: string): string => `${prefix}/jobs/`;
-export const jobPrefixOf = (prefix: string, jobId: string): string =>
-  `${jobsPrefixOf(prefix)}${jobDirectoryName(jobId)}/`;
+export const recordsPrefixOf = (prefix: string): string => `${prefix}/records/`;
+export const recordKeyOf = (prefix: string, jobId: string): string =>
+  `${recordsPrefixOf(prefix)}${jobDirectoryName(jobId)}`;
+export const jobPrefixOf = (prefix: string, jobId: string): string => `${prefix}/jobs/${jobDirectoryName(jobId)}/`;
 export const jobKeyOf = (prefix: string, jobId: string, name: JobKeyName): string =>
   `${jobPrefixOf(prefix, jobId)}${name}`;
 

@@ -15,14 +15,56 @@ export interface TerminalRecord {
   readonly error: WireError | null;
 }
 
+/** The checkpoint that a job starts from although it is not its own: a savepoint, or one of a job it continues. */
+export interface RestoreSource {
+  readonly jobId: string;
+  readonly checkpointId: number;
+  readonly manifest: ObjectRef;
+}
+
+/** A job as it was submitted: everything a later leader needs to run it. Never changed. */
+export interface JobRecord {
+  /** Unique for this submission. */
+  readonly jobId: string;
+  /** What people call it. */
+  readonly name: string;
+  readonly graphRef: ObjectRef;
+  readonly artifactRef: ObjectRef;
+  readonly graphHash: string;
+  /** Hashes of earlier graphs of the job whose state means the same to this one. */
+  readonly restorableGraphHashes: readonly string[];
+  /** What relative paths of its connectors are resolved against. */
+  readonly workingDirectory: string;
+  /** Of the client that planned it. */
+  readonly engineVersion: string;
+  readonly submittedAtMs: number;
+  /** Given by the client, so that a submission whose answer was lost can be repeated. */
+  readonly idempotencyKey: string;
+  readonly restoreFrom: RestoreSource | null;
+}
+
 export interface JobStore {
+  /**
+   * Stores a job before it is run. The same record again is no error: its first answer may have been lost.
+   * @returns `conflict` when another record has this id: nothing was stored
+   * @throws EngineError STALE_EPOCH when another leader has taken over; anything else: perhaps stored
+   */
+  createJob(record: JobRecord): Promise<'done' | 'conflict'>;
+  /** All jobs that were stored and not removed, in the order of their submission. */
+  readJobs(): Promise<JobRecord[]>;
+  /**
+   * Forgets a job that has ended: its record, pointer, counters and how it ended. Its objects stay; who removes them does so before.
+   * One that is not there is no error. @throws EngineError STALE_EPOCH
+   */
+  removeJob(jobId: string): Promise<void>;
   /**
    * The newest complete checkpoint; null before the first.
    * @throws EngineError CHECKPOINT_UNREADABLE when there was one and it cannot be read: never step back silently
    */
   readPointer(jobId: string): Promise<CheckpointPointer | null>;
   /**
-   * Replaces the pointer if it still is the one of checkpoint `expected` (null: if there is none).
+   * Replaces the pointer if it still is the one of checkpoint `expected` (null: if there is none). `conflict`: it was not, or
+   * another leader has taken over; the stored pointer says what is.
    * @throws EngineError when it is not known whether it was replaced
    */
   compareAndSetPointer(
@@ -30,7 +72,10 @@ export interface JobStore {
     expected: number | null,
     pointer: CheckpointPointer,
   ): Promise<'done' | 'conflict'>;
-  /** The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed. */
+  /**
+   * The next value of a counter, durable before it is answered: 1, 2, … never twice, gaps allowed.
+   * @throws EngineError STALE_EPOCH when another leader has taken over
+   */
   advanceCounter(jobId: string, counter: JobCounter): Promise<number>;
   /** The value of a counter that was given out last; 0 before the first. */
   readCounter(jobId: string, counter: JobCounter): Promise<number>;
@@ -46,6 +91,6 @@ export interface JobStore {
   readTerminal(jobId: string): Promise<TerminalRecord | null>;
   /** `conflict` when a leader of a later epoch has taken the job over: then nothing was recorded. */
   recordTerminal(jobId: string, record: TerminalRecord, leaderEpoch: number): Promise<'done' | 'conflict'>;
-  /** A job that had ended without finishing is run again. */
+  /** A job that had ended without finishing is run again. @throws EngineError STALE_EPOCH */
   clearTerminal(jobId: string): Promise<void>;
 }

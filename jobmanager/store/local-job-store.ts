@@ -4,6 +4,7 @@
  *     <root>/<job>/pointer     newest complete checkpoint     replaced as a whole: temp, fsync, rename, fsync(directory)
  *                  counters    epoch, attempt, checkpoint     advanced before use
  *                  terminal    how the last run ended
+ *                  record      what was submitted, in a cluster
  *                  manifests/  objects, one a checkpoint
  *
  * The pointer alone says which checkpoint is the newest; other files, older or newer, are junk to it (FLINK-19816). That a
@@ -12,16 +13,17 @@
  * Operations of one store run one after the other, which makes compare-and-set atomic.
  */
 import { EngineError } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
 import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { Manifest, ObjectRef } from '../../proto/messages.ts';
-import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
 import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
 import { type FileSystem, nodeFileSystem, systemErrorCode } from '../../storage/file-system.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import { decodeRecord, encodeRecord } from './durable-record.ts';
-import type { JobCounter, JobStore, TerminalRecord } from './job-store.ts';
-import { failpoint } from '../../core/failpoint.ts';
+import { JobObjects } from './job-objects.ts';
+import { sameRecord, submissionOrder } from './job-record.ts';
+import type { JobCounter, JobRecord, JobStore, TerminalRecord } from './job-store.ts';
 
 interface Counters {
   readonly epoch: number;
@@ -42,15 +44,44 @@ export interface LocalJobStoreOptions {
 
 export class LocalJobStore implements JobStore {
   readonly #directory: string;
-  readonly #objects: ObjectStore;
+  readonly #objects: JobObjects;
   readonly #files: FileSystem;
   readonly #madeDirectories = new Set<string>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: LocalJobStoreOptions) {
     this.#directory = options.directory;
-    this.#objects = options.objects;
+    this.#objects = new JobObjects(options.objects);
     this.#files = options.files ?? nodeFileSystem;
+  }
+
+  createJob(record: JobRecord): Promise<'done' | 'conflict'> {
+    return this.#inOrder(async () => {
+      const found = await this.#read<JobRecord>(record.jobId, 'record');
+      if (found !== null) return sameRecord(found, record) ? 'done' : 'conflict';
+      await this.#replace(record.jobId, 'record', record);
+      return 'done';
+    });
+  }
+
+  readJobs(): Promise<JobRecord[]> {
+    return this.#inOrder(async () => {
+      const records: JobRecord[] = [];
+      for (const { name, isDirectory } of await this.#files.list(this.#directory)) {
+        if (!isDirectory) continue;
+        const path = `${this.#directory}/${name}/record`;
+        const bytes = await readFileIfPresent(path, this.#files);
+        if (bytes !== null) records.push(decodeRecord(bytes, path) as JobRecord);
+      }
+      return records.sort(submissionOrder);
+    });
+  }
+
+  /** The record goes first: without it the rest is junk; with it and without its end the job would be run again. */
+  removeJob(jobId: string): Promise<void> {
+    return this.#inOrder(async () => {
+      for (const file of ['record', 'pointer', 'counters', 'terminal']) await this.#remove(jobId, file);
+    });
   }
 
   readPointer(jobName: string): Promise<CheckpointPointer | null> {
@@ -84,46 +115,24 @@ export class LocalJobStore implements JobStore {
     });
   }
 
-  readCounter(jobName: string, counter: JobCounter): Promise<number> {
-    return this.#inOrder(async () => (await this.#counters(jobName))[counter]);
+  readCounter(jobId: string, counter: JobCounter): Promise<number> {
+    return this.#inOrder(async () => (await this.#counters(jobId))[counter]);
   }
 
-  async writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
-    const { attempt, checkpointId } = manifest;
-    const name = `${jobDirectoryName(jobId)}/manifests/${attempt}-${checkpointId}.manifest`;
-    const object = await this.#objects.put(name, encodeManifest(manifest));
-    failpoint('job-store.manifest-written');
-    return object;
+  writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
+    return this.#objects.writeManifest(jobId, manifest);
   }
 
-  async readManifest(object: ObjectRef): Promise<Manifest> {
-    const bytes = await this.#objects.get(object);
-    try {
-      return decodeManifest(bytes);
-    } catch (cause) {
-      if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
-      const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
-      throw new EngineError('CHECKPOINT_UNREADABLE', message, {
-        domain: 'external',
-        cause,
-        ids: { object: object.name },
-      });
-    }
+  readManifest(object: ObjectRef): Promise<Manifest> {
+    return this.#objects.readManifest(object);
   }
 
-  async listObjects(jobName: string): Promise<string[]> {
-    const names: string[] = [];
-    for (const folder of ['state', 'manifests']) {
-      for await (const { name } of this.#objects.list(`${jobDirectoryName(jobName)}/${folder}/`)) names.push(name);
-    }
-    return names;
+  listObjects(jobId: string): Promise<string[]> {
+    return this.#objects.list(jobId);
   }
 
-  async deleteObjects(names: readonly string[]): Promise<void> {
-    for (const name of names) {
-      await this.#objects.delete(name);
-      failpoint('job-store.object-deleted');
-    }
+  deleteObjects(names: readonly string[]): Promise<void> {
+    return this.#objects.delete(names);
   }
 
   readTerminal(jobName: string): Promise<TerminalRecord | null> {
@@ -140,14 +149,7 @@ export class LocalJobStore implements JobStore {
   }
 
   clearTerminal(jobName: string): Promise<void> {
-    return this.#inOrder(async () => {
-      try {
-        await this.#files.remove(this.#path(jobName, 'terminal'));
-        await this.#files.syncDirectory(this.#path(jobName));
-      } catch (error) {
-        if (systemErrorCode(error) !== 'ENOENT') throw error;
-      }
-    });
+    return this.#inOrder(() => this.#remove(jobName, 'terminal'));
   }
 
   async #readPointer(jobName: string): Promise<CheckpointPointer | null> {
@@ -186,6 +188,16 @@ export class LocalJobStore implements JobStore {
   async #replace(jobName: string, file: string, value: object): Promise<void> {
     await this.#makeDirectory(jobName);
     await replaceFile(this.#path(jobName, file), encodeRecord(value), this.#files);
+  }
+
+  /** A file that is not there is no error. */
+  async #remove(jobName: string, file: string): Promise<void> {
+    try {
+      await this.#files.remove(this.#path(jobName, file));
+      await this.#files.syncDirectory(this.#path(jobName));
+    } catch (error) {
+      if (systemErrorCode(error) !== 'ENOENT') throw error;
+    }
   }
 
   async #makeDirectory(jobName: string): Promise<void> {

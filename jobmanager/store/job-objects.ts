@@ -1,0 +1,64 @@
+/** The objects of jobs in checkpoint storage that a job store speaks for: manifests and state files. Both job stores use it. */
+import { EngineError } from '../../core/errors.ts';
+import { failpoint } from '../../core/failpoint.ts';
+import { jobDirectoryName } from '../../core/job-directory.ts';
+import type { Manifest, ObjectRef } from '../../proto/messages.ts';
+import { decodeManifest, encodeManifest } from '../../proto/rpc/manifest.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
+
+export class JobObjects {
+  readonly #objects: ObjectStore;
+
+  constructor(objects: ObjectStore) {
+    this.#objects = objects;
+  }
+
+  async writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
+    const { attempt, checkpointId } = manifest;
+    const name = `${manifestsOf(jobId)}${attempt}-${checkpointId}.manifest`;
+    const object = await this.#objects.put(name, encodeManifest(manifest));
+    failpoint('job-store.manifest-written');
+    return object;
+  }
+
+  /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */
+  async readManifest(object: ObjectRef): Promise<Manifest> {
+    const bytes = await this.#objects.get(object);
+    try {
+      return decodeManifest(bytes);
+    } catch (cause) {
+      if (cause instanceof EngineError && cause.code === 'CHECKPOINT_UNREADABLE') throw cause;
+      const message = `manifest ${object.name} in ${this.#objects.root} has the right hash, but is not a manifest; run the release that wrote it`;
+      const ids = { object: object.name };
+      throw new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', cause, ids });
+    }
+  }
+
+  /** Names of all state files and manifests of a job. */
+  async list(jobId: string): Promise<string[]> {
+    const names: string[] = [];
+    for (const prefix of [`${jobDirectoryName(jobId)}/state/`, manifestsOf(jobId)]) {
+      for await (const { name } of this.#objects.list(prefix)) names.push(name);
+    }
+    return names;
+  }
+
+  /** The highest id of a checkpoint whose manifest is stored, complete or not; 0 when there is none. */
+  async newestCheckpointId(jobId: string): Promise<number> {
+    let newest = 0;
+    for await (const { name } of this.#objects.list(manifestsOf(jobId))) {
+      const checkpointId = Number(/-(\d+)\.manifest$/.exec(name)?.[1] ?? 0);
+      newest = Math.max(newest, checkpointId);
+    }
+    return newest;
+  }
+
+  async delete(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      await this.#objects.delete(name);
+      failpoint('job-store.object-deleted');
+    }
+  }
+}
+
+const manifestsOf = (jobId: string): string => `${jobDirectoryName(jobId)}/manifests/`;
