@@ -17,6 +17,10 @@ export const shellFiles = [
   // Timers of the job manager; its models are given the time.
   'jobmanager/*.ts',
   'jobmanager/store/**/*.ts',
+  // Ids of submissions.
+  'jobmanager/cluster/client-service.ts',
+  // Deadlines of calls; who leads is decided in model/leader-election.ts.
+  'jobmanager/etcd/etcd-client.ts',
   // Connectors meet the outside world: rates, file ages, standard output.
   'connectors/**/*.ts',
   // A backend for tests that answers late on purpose.

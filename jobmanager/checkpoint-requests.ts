@@ -23,8 +23,12 @@ export class CheckpointRequests {
 
   /** Resolves with the id of the checkpoint. @throws EngineError CHECKPOINT_FAILED */
   add(): Promise<number> {
-    const afterId = this.#newestTriggered;
-    return new Promise((resolve, reject) => this.#waiting.push({ afterId, resolve, reject }));
+    return new Promise((resolve, reject) => this.wait(resolve, reject));
+  }
+
+  /** As `add`, answered within the call that brings the answer. */
+  wait(resolve: Waiting['resolve'], reject: Waiting['reject']): void {
+    this.#waiting.push({ afterId: this.#newestTriggered, resolve, reject });
   }
 
   triggered(checkpointId: number): void {

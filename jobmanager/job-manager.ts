@@ -49,6 +49,8 @@ export interface JobManagerOptions {
   readonly heartbeatTimeoutMs?: number | null;
   /** Reaches a task manager that registers; absent where {@link JobManager.addTaskManager} says it beforehand. */
   readonly connect?: (request: RegisterTaskManagerRequest) => TaskManagerGateway;
+  /** A task manager is not used any more: its connection may be closed. */
+  readonly onTaskManagerGone?: (taskManagerId: string) => void;
   /** Told of every change of state, checkpoint and failure. */
   readonly onEvent?: (notice: JobNotice, jobId: string) => void;
 }
@@ -67,6 +69,8 @@ export class JobManager {
   readonly #runners = new Map<string, JobRunner>();
   /** Jobs that are being loaded. */
   readonly #loading = new Set<string>();
+  /** What task managers run of jobs that are about to be started. */
+  readonly #expected = new Map<string, { readonly taskManagerId: string; readonly running: RunningAttempt }[]>();
   #epoch: Promise<number> | null = null;
   #clearCheck: (() => void) | null = null;
   #steppedDown = false;
@@ -105,6 +109,18 @@ export class JobManager {
     this.#follow(this.#pool.lost(taskManagerId, reason));
   }
 
+  /** These jobs are going to be started: what task managers run of them is not ended, but told to them then. */
+  expect(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) this.#expected.set(jobId, []);
+  }
+
+  /** An expected job is not going to be started: what runs of it is ended. */
+  forget(jobId: string): void {
+    const reports = this.#expected.get(jobId) ?? [];
+    this.#expected.delete(jobId);
+    for (const { taskManagerId, running } of reports) this.#reported(taskManagerId, running);
+  }
+
   /**
    * Starts a job.
    * @returns once it is being run; `outcome` of the answer tells how it ends
@@ -121,6 +137,7 @@ export class JobManager {
       if (this.#steppedDown) throw steppedDownError();
       this.#runners.set(jobId, runner);
       runner.start();
+      this.forget(jobId);
       return runner;
     } finally {
       this.#loading.delete(jobId);
@@ -173,6 +190,7 @@ export class JobManager {
   #follow(outcome: SlotPoolOutcome): void {
     for (const { taskManagerId, reason, jobIds } of outcome.lost) {
       this.#gateways.delete(taskManagerId);
+      this.#options.onTaskManagerGone?.(taskManagerId);
       for (const jobId of jobIds) this.#runners.get(jobId)?.tell({ kind: 'task-manager-lost', taskManagerId, reason });
     }
     for (const { jobId, offers } of outcome.granted) {
@@ -255,6 +273,11 @@ export class JobManager {
     const { jobId, attempt } = running.attempt;
     const runner = this.#runners.get(jobId);
     if (runner !== undefined && !runner.ended) return runner.tell({ kind: 'attempt-reported', taskManagerId, running });
+    const expected = this.#expected.get(jobId);
+    if (expected !== undefined) {
+      expected.push({ taskManagerId, running });
+      return;
+    }
     if (running.endedSlots.length === running.slices.length) return;
     void this.#leaderEpoch()
       .then((leaderEpoch) => {

@@ -5,6 +5,7 @@
  */
 import { EngineError, fromWireError, isEngineError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
+import type { VertexStatus } from '../proto/client-messages.ts';
 import type { AlignedGroup, AlignmentReport, Manifest, ObjectRef, SubtaskMetrics } from '../proto/messages.ts';
 import { CheckpointRequests } from './checkpoint-requests.ts';
 import type { Clock } from './clock.ts';
@@ -83,6 +84,7 @@ export class JobRunner {
   readonly #timers = new Map<TimerName, () => void>();
   readonly #queue: JobMasterEvent[] = [];
   #leftovers: readonly string[];
+  #lastFailure: WireError | null = null;
   #stepping = false;
   #ended = false;
   #resolve: (outcome: JobOutcome) => void = () => {};
@@ -221,6 +223,25 @@ export class JobRunner {
     this.#reject(error);
   }
 
+  /** The manifest of the newest complete checkpoint; null before the first. */
+  get newestManifest(): ObjectRef | null {
+    return this.#master.newestCheckpoint?.pointer.retained.at(-1)?.manifest ?? null;
+  }
+
+  get waitsForSlots(): boolean {
+    return this.#master.waitsForSlots;
+  }
+
+  /** Why an attempt failed last; null while none has. */
+  get lastFailure(): WireError | null {
+    return this.#lastFailure;
+  }
+
+  /** The job's vertices with what their subtasks do. */
+  vertices(): VertexStatus[] {
+    return this.#board.vertices(this.#master.subtaskStates);
+  }
+
   progress(): JobProgress {
     const newest = this.#master.newestCheckpoint;
     const manifest = newest?.manifest ?? null;
@@ -310,7 +331,11 @@ export class JobRunner {
         return this.#deleteObjects(action.names);
       case 'record-terminal':
         return this.#answer(
-          store.recordTerminal(this.jobId, { state: action.state, error: action.error }, this.leaderEpoch),
+          store.recordTerminal(
+            this.jobId,
+            { state: action.state, error: action.error, endedAtMs: this.#environment.clock.nowMs() },
+            this.leaderEpoch,
+          ),
           (result) => ({ kind: 'terminal-recorded', result }),
           (error) => ({ kind: 'terminal-failed', error }),
         );
@@ -363,6 +388,7 @@ export class JobRunner {
   #notice(notice: JobNotice): void {
     const { logger } = this.#environment;
     if (notice.kind === 'state-changed' && notice.to === 'deploying') this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
     // The failure that ends the job is its outcome, told once by whoever submitted it.
     if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) logger.warn(text);

@@ -94,6 +94,17 @@ export class AttemptExecution {
     return addresses;
   }
 
+  /** How many subtasks of a vertex are in which state. */
+  get subtaskStates(): Map<string, Record<string, number>> {
+    const vertices = new Map<string, Record<string, number>>();
+    for (const { subtask, state } of this.#subtasks.values()) {
+      const states = vertices.get(subtask.vertexId) ?? {};
+      vertices.set(subtask.vertexId, states);
+      states[state] = (states[state] ?? 0) + 1;
+    }
+    return vertices;
+  }
+
   /** Subtasks that have left. */
   get finishedSubtasks(): SubtaskRef[] {
     return [...this.#subtasks.values()].filter(({ state }) => state === 'finished').map(({ subtask }) => subtask);

@@ -103,6 +103,13 @@ export class JobMaster {
   get restartCount(): number {
     return this.#restartCount;
   }
+  get waitsForSlots(): boolean {
+    return this.#phase.step === 'waiting-for-slots';
+  }
+  /** Of the attempt that has slots now: how many subtasks of a vertex are in which state. */
+  get subtaskStates(): ReadonlyMap<string, Readonly<Record<string, number>>> {
+    return this.#execution()?.subtaskStates ?? new Map();
+  }
   /** Newest complete checkpoint, or null. */
   get newestCheckpoint(): CheckpointCoordinator['newest'] {
     return this.#coordinator.newest;

@@ -13,6 +13,8 @@ export type JobCounter = 'epoch' | 'attempt' | 'checkpoint';
 export interface TerminalRecord {
   readonly state: TerminalJobState;
   readonly error: WireError | null;
+  /** Absent in records of earlier releases. */
+  readonly endedAtMs?: number;
 }
 
 /** The checkpoint that a job starts from although it is not its own: a savepoint, or one of a job it continues. */

@@ -4,6 +4,7 @@ import type { Manifest } from '../../proto/messages.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
+import { jobStoreContract } from './job-store-contract.test-support.ts';
 import { LocalJobStore } from './local-job-store.ts';
 
 const jobName = 'orders';
@@ -18,6 +19,11 @@ async function newFiles(): Promise<MemoryFileSystem> {
   await files.syncDirectory('/');
   return files;
 }
+
+jobStoreContract('a local directory', async () => {
+  const files = await newFiles();
+  return { store: open(files), reopen: async () => open(files), leaderEpoch: 1 };
+});
 
 const pointerTo = (checkpointId: number): CheckpointPointer => {
   const manifest = { name: `orders/manifests/1-${checkpointId}.manifest`, sha256: 'aa', bytes: 1 };

@@ -12,7 +12,7 @@ import type { StateDeclarations, StateHandles } from '../../core/state/declarati
 import { createStateHandles, type StateTables } from '../state/state-handles.ts';
 import type { RowCache } from '../state/row-cache.ts';
 import { StateClock } from '../state/ttl.ts';
-import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
+import { checkTimerTime, type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
 import { CallGate, GatedKeyScope, refusePromise } from './call-gate.ts';
 import { DueTimers } from './due-timers.ts';
 import { RecordCall } from './emitting-call.ts';
@@ -198,11 +198,17 @@ export class CallContext extends RecordCall implements TimerContext<Key, unknown
     this.#scope = scope;
     this.state = state;
     this.timers = {
-      registerEventTime: (timestampMs) => eventTimers.register(timestampMs, scope.key),
+      registerEventTime: (timestampMs) => {
+        const { key } = scope;
+        checkTimerTime(timestampMs, key);
+        eventTimers.register(timestampMs, key);
+      },
       deleteEventTime: (timestampMs) => eventTimers.delete(timestampMs, scope.key),
       registerProcessingTime: (timestampMs) => {
+        const { key } = scope;
+        checkTimerTime(timestampMs, key);
         this.processingTimersChanged = true;
-        processingTimers.register(timestampMs, scope.key);
+        processingTimers.register(timestampMs, key);
       },
       deleteProcessingTime: (timestampMs) => processingTimers.delete(timestampMs, scope.key),
     };

@@ -3,6 +3,7 @@
  * same actions as in `jobmanager/job-manager.ts`, under faults.
  */
 import { EngineError, toWireError } from '../../core/errors.ts';
+import { CheckpointRequests } from '../../jobmanager/checkpoint-requests.ts';
 import { JobMaster } from '../../jobmanager/model/job-master.ts';
 import {
   type JobMasterAction,
@@ -55,6 +56,10 @@ export class SimulatedJobManager {
   #stepping = false;
   readonly #simulation: Simulation;
   readonly #random: Random;
+  readonly #requests = new CheckpointRequests('x');
+  /** Requests of a checkpoint that were not answered. */
+  #requestsOpen = 0;
+  #newestTriggered = 0;
   #state: JobState = 'created';
 
   constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null, newestAttempt: number) {
@@ -101,6 +106,42 @@ export class SimulatedJobManager {
       this.#stepping = false;
     }
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.tell(next);
+  }
+
+  /** Somebody asks for a checkpoint: answered once, by one that was triggered afterwards and that the pointer names. */
+  requestCheckpoint(): void {
+    const { store } = this.#simulation;
+    const world: World = this.#simulation.world;
+    if (!this.process.alive || this.ended) return;
+    if (this.#state !== 'running') world.saw('checkpoint_requested_while_not_running');
+    const afterId = this.#newestTriggered;
+    if (afterId > (this.master.newestCheckpoint?.pointer.checkpointId ?? 0))
+      world.saw('checkpoint_requested_during_another');
+    let answers = 0;
+    const answered = (): void => {
+      this.#requestsOpen--;
+      world.check(++answers === 1, () => `the request of a checkpoint after ${afterId} was answered ${answers} times`);
+    };
+    this.#requestsOpen++;
+    this.#requests.wait(
+      (checkpointId) => {
+        answered();
+        world.saw('requested_checkpoint_completed');
+        world.check(
+          checkpointId > afterId,
+          () => `checkpoint ${checkpointId} answers a request that came after ${afterId} was triggered`,
+        );
+        world.check(
+          (store.pointer?.checkpointId ?? 0) >= checkpointId,
+          () => `checkpoint ${checkpointId} answers a request, but no pointer names it`,
+        );
+      },
+      () => {
+        answered();
+        world.saw('requested_checkpoint_given_up');
+      },
+    );
+    this.tell({ kind: 'checkpoint-requested' });
   }
 
   #heard({ taskManagerId, leaderEpoch }: TaskManagerEvent & { kind: 'heartbeat' }): void {
@@ -241,6 +282,11 @@ export class SimulatedJobManager {
         return this.#simulation.steppedDown(this);
       case 'job-ended':
         this.ended = true;
+        this.#requests.jobEnded();
+        this.#simulation.world.check(
+          this.#requestsOpen === 0,
+          () => `${this.#requestsOpen} requests of a checkpoint were never answered`,
+        );
         return this.#simulation.jobEnded(this, action.state, action.error);
       case 'notice':
         return this.#notice(action.notice);
@@ -248,6 +294,10 @@ export class SimulatedJobManager {
   }
 
   #call(taskManagerId: string, call: TaskManagerCall): void {
+    if (call.method === 'triggerCheckpoint') {
+      this.#newestTriggered = Math.max(this.#newestTriggered, call.request.checkpointId);
+      this.#requests.triggered(call.request.checkpointId);
+    }
     this.#simulation.callTaskManager(this, taskManagerId, call, (error) => {
       this.tell({ kind: 'call-ended', taskManagerId, call, error: error === null ? null : toWireError(error) });
     });
@@ -269,6 +319,7 @@ export class SimulatedJobManager {
       world.saw('checkpoint_timed_out');
     else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
       world.saw('task_manager_lost');
+    if (this.#requests.noticed(notice)) this.tell({ kind: 'checkpoint-requested' });
   }
 }
 

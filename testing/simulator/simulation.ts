@@ -317,6 +317,8 @@ export class Simulation {
         return this.#leader?.tell({ kind: 'stop-requested' });
       case 'flip-byte':
         return this.store.flipByte(this.#random);
+      case 'request-checkpoint':
+        return this.#leader?.requestCheckpoint();
     }
   }
 
