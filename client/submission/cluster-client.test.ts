@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EngineError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
@@ -116,6 +118,19 @@ test('a client goes on with the next job manager when the one that led is gone',
   expect(await client.submit(submission)).toEqual({ jobId: 'flights.1' });
   expect(first.calls).toEqual(['cluster']);
   expect(cluster.calls.at(-1)).toMatch(/^submit/);
+});
+
+test('a client goes on with the next job manager when the first takes connections and never speaks', async () => {
+  const mute = createServer((socket) => {
+    socket.on('error', () => undefined);
+    cleanUps.push(() => socket.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  cleanUps.push(() => mute.close());
+  const { port } = mute.address() as AddressInfo;
+  const client = await connect([`127.0.0.1:${port}`, (await serve(cluster)).address]);
+  expect(await client.list()).toHaveLength(2);
+  expect(cluster.calls).toEqual(['cluster', 'list']);
 });
 
 test('a client waits while an election is under way', async () => {

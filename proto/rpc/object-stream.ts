@@ -31,7 +31,8 @@ export async function* encodeObject(
 }
 
 /**
- * Header and bytes of an object from its messages.
+ * Header and bytes of an object from its messages. That all of it came is told by count and hash alone: gRPC gives a stream
+ * whose sender has gone the same end as one that is complete.
  * @throws EngineError PROTOCOL when the first message has no header; iterating throws it when there are more or fewer bytes
  *   than the header says, or others
  */

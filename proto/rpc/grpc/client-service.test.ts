@@ -140,12 +140,28 @@ describe.each(Object.entries(transports))('a cluster reached %s', (_name, reach)
   });
 
   test('passes on a failure of whoever sends an object', async () => {
+    const store = cluster.put;
+    let begun = (): void => undefined;
+    const storing = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const stored = new Promise<unknown>((resolve) => {
+      cluster.put = async (...object) => {
+        begun();
+        const outcome = store(...object);
+        outcome.then(resolve, resolve);
+        await outcome;
+      };
+    });
     async function* failing(): AsyncIterable<Uint8Array> {
       yield Buffer.from('first');
+      await storing;
       throw new EngineError('INPUT_NOT_FOUND', 'the file is gone');
     }
     const header = { ...headerOf(Buffer.alloc(0)), bytes: 100 };
     await expect(gateway.putObject(header, failing())).rejects.toMatchObject({ code: 'INPUT_NOT_FOUND' });
+    // Whoever stores it is told as well, and can clean up.
+    expect(await stored).toBeInstanceOf(Error);
     expect(cluster.objects.size).toBe(0);
   });
 

@@ -1,6 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { EngineError, isEngineError } from '../../../core/errors.ts';
@@ -150,90 +147,6 @@ test('a message larger than the limit of a foreign client is refused by the serv
   });
   expect(failure?.details).toMatch(/larger than max/);
   expect(calls).toEqual([]);
-});
-
-test('a call that is not answered ends by its deadline and names peer and method', async () => {
-  const client = connectTo((await serve(notingTaskManager([], nothingEver))).address);
-  await expect(client.adoptAttempt({ attempt, completedCheckpointId: 0 })).rejects.toMatchObject({
-    code: 'TRANSPORT_FAILED',
-    retry: 'backoff',
-    message: expect.stringMatching(/the task manager at 127\.0\.0\.1:\d+ did not answer AdoptAttempt within 5000 ms/),
-    ids: { peer: client.address, method: 'AdoptAttempt' },
-  });
-});
-
-test('a call to a peer that listens but never speaks ends by its deadline, and the peer is lost', async () => {
-  const mute: Server = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
-  await once(mute, 'listening');
-  cleanUps.push(() => mute.close());
-  const { port } = mute.address() as { port: number };
-  const client = connectTo(`127.0.0.1:${port}`);
-  const lost = new Promise<EngineError>((resolve) => client.onLost(resolve));
-  await expect(client.adoptAttempt({ attempt, completedCheckpointId: 0 })).rejects.toMatchObject({
-    code: 'TRANSPORT_FAILED',
-  });
-  await expect(lost).resolves.toMatchObject({
-    code: 'TRANSPORT_FAILED',
-    message: expect.stringMatching(/made no connection within 5000 ms/),
-  });
-});
-
-test('a peer nobody ever listened for is told as lost, and calls say that it is refused', async () => {
-  const server = await serve(notingTaskManager([]));
-  await server.stop(0);
-  const client = connectTo(server.address);
-  const lost = new Promise<EngineError>((resolve) => client.onLost(resolve));
-  await expect(client.cancelAttempt(cancel)).rejects.toMatchObject({
-    code: 'TRANSPORT_FAILED',
-    message: expect.stringContaining('ECONNREFUSED'),
-  });
-  await expect(lost).resolves.toMatchObject({ message: expect.stringContaining('refuses connections') });
-});
-
-/** A task manager that answers every call, in a process of its own. */
-async function serveInChild(): Promise<{ child: ChildProcess; address: string }> {
-  const script = `
-    const { GrpcServer } = await import('${new URL('../../../dist/proto/rpc/grpc/grpc-server.js', import.meta.url)}');
-    const { serveTaskManager } = await import('${new URL('../../../dist/proto/rpc/grpc/control-plane.js', import.meta.url)}');
-    const gateway = new Proxy({}, { get: () => async () => ({}) });
-    const services = [serveTaskManager(gateway)];
-    const server = await GrpcServer.start({ host: '127.0.0.1', port: 0, services, authorize: () => undefined, tls: null });
-    console.log(server.address);
-  `;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  cleanUps.push(() => child.kill('SIGKILL'));
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { child, address: line.toString().trim() };
-}
-
-test('a peer is told as lost, once, when its process is killed', async () => {
-  const { child, address } = await serveInChild();
-  const client = connectTo(address);
-  await client.cancelAttempt(cancel);
-  const told: EngineError[] = [];
-  const lost = new Promise<void>((resolve) => {
-    client.onLost((error) => {
-      told.push(error);
-      resolve();
-    });
-  });
-  child.kill('SIGKILL');
-  await lost;
-  await expect(client.cancelAttempt(cancel)).rejects.toMatchObject({ code: 'TRANSPORT_FAILED' });
-  expect(told).toHaveLength(1);
-  expect(told[0]).toMatchObject({ code: 'TRANSPORT_FAILED', ids: { peer: address } });
-});
-
-test('a call to a peer whose process is stopped ends, and the peer is told as lost', async () => {
-  const { child, address } = await serveInChild();
-  const client = connectTo(address);
-  await client.cancelAttempt(cancel);
-  child.kill('SIGSTOP');
-  const lost = new Promise<EngineError>((resolve) => client.onLost(resolve));
-  await expect(client.cancelAttempt(cancel)).rejects.toMatchObject({ code: 'TRANSPORT_FAILED' });
-  await expect(lost).resolves.toMatchObject({ message: expect.stringContaining('made no connection') });
 });
 
 test('a server that stops lets a call under way end', async () => {

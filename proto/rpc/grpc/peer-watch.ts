@@ -28,6 +28,8 @@ export class PeerWatch {
   replaceClient(client: Client): void {
     this.#client = client;
     this.#step({ kind: 'broken' });
+    // Also while no connection stood: the try that was under way belonged to the other client.
+    client.getChannel().getConnectivityState(true);
     this.#follow(client);
   }
 
