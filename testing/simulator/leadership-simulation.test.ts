@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest';
+import { loadLeadershipSimulator } from '../../tools/load-simulator.mjs';
+import { leadershipSights, runLeadership } from './leadership-simulation.ts';
+import type { PlantedBug } from './planted-bugs.ts';
+
+const seedCount = 300;
+/** Seeds within which every planted bug is found. */
+const plantedSeedsMax = 300;
+
+test(`leadership holds under ${seedCount} schedules of faults, and each interesting thing was seen`, () => {
+  const seen = new Set<string>();
+  for (let seed = 1; seed <= seedCount; seed++) {
+    const { violation, sights, trace } = runLeadership(seed);
+    expect(violation, `seed ${seed}\n${trace.slice(-30).join('\n')}`).toBeNull();
+    for (const sight of sights) seen.add(sight);
+  }
+  expect([...seen].sort()).toEqual([...leadershipSights].sort());
+});
+
+test('a seed repeats its run exactly', () => {
+  for (const seed of [3, 77, 200]) expect(runLeadership(seed).traceHash).toBe(runLeadership(seed).traceHash);
+});
+
+const election = 'jobmanager/model/leader-election.ts';
+/** `finds`: which check must notice it. */
+const planted: readonly (PlantedBug & { readonly finds: RegExp })[] = [
+  {
+    id: 'etcd3-lease',
+    what: 'a lease counts as lost only at twice its time to live',
+    file: election,
+    find: 'const deadlineMs = sentAtMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
+    replace: 'const deadlineMs = sentAtMs + 2 * Math.min(ttlMs, phase.lease.ttlMs);',
+    finds: /acts in epoch/,
+  },
+  {
+    id: 'etcd3-clock',
+    what: 'deadlines follow the wall clock',
+    file: 'testing/simulator/simulated-contender.ts',
+    find: 'return this.monotonicMs();',
+    replace: 'return this.wallMs();',
+    finds: /acts in epoch/,
+  },
+  {
+    id: 'etcd3-#176',
+    what: 'the answer to an old campaign elects',
+    file: election,
+    find: "if (phase.name !== 'campaigning' || phase.request !== event.request) return;\n    const { lease } = phase;",
+    replace: "if (phase.name !== 'campaigning') return;\n    const { lease } = phase;",
+    finds: /acts in epoch/,
+  },
+  {
+    id: 'own-2',
+    what: 'the key of an old campaign is taken for that of the newest',
+    file: election,
+    find: 'if (leader?.leaseId === lease.leaseId)',
+    replace: 'if (leader !== null && leader.id === this.#options.id)',
+    finds: /acts in epoch/,
+  },
+  {
+    id: 'own-3',
+    what: 'the time of a lease is counted from the answer, not from the request',
+    file: election,
+    find: 'const deadlineMs = sentAtMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
+    replace: 'const deadlineMs = this.#nowMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
+    finds: /acts in epoch/,
+  },
+  {
+    id: 'ZOOKEEPER-fence',
+    what: 'a write of the leader is not guarded by its key',
+    file: 'jobmanager/etcd/etcd-keys.ts',
+    find: "return { key: leaderKeyOf(prefix), target: 'create-revision', equals: epoch };",
+    replace: "return { key: `${prefix}/none/${epoch}`, target: 'create-revision', equals: 0 };",
+    finds: /took a write/,
+  },
+  {
+    id: 'own-4',
+    what: 'only the watch tells that the key is gone',
+    file: election,
+    find: '    this.#observe(revision, leader);\n    if (this.#watch === null',
+    replace: '    if (this.#watch === null',
+    finds: /./,
+  },
+];
+
+test.each(planted)('the simulation finds $id when it is planted: $what', async (bug) => {
+  const simulator = await loadLeadershipSimulator(bug);
+  let found: string | null = null;
+  for (let seed = 1; seed <= plantedSeedsMax && found === null; seed++) found = simulator.runLeadership(seed).violation;
+  expect(found).toMatch(bug.finds);
+});
