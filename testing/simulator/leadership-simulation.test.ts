@@ -45,19 +45,16 @@ const planted: readonly (PlantedBug & { readonly finds: RegExp })[] = [
     what: 'the answer to an old campaign elects',
     file: election,
     find: "if (phase.name !== 'campaigning' || phase.request !== event.request) return;\n    const { lease } = phase;",
-    replace: "if (phase.name !== 'campaigning') return;\n    const { lease } = phase;",
+    replace: `if (event.won && phase.name !== 'leading' && phase.name !== 'stepping-down') {
+      const lease = { leaseId: event.leader.leaseId, ttlMs: 5_000, deadlineMs: this.#nowMs + 4_000 };
+      return this.#lead(event.leader.createRevision, lease);
+    }
+    if (phase.name !== 'campaigning') return;
+    const { lease } = phase;`,
     finds: /acts in epoch/,
   },
   {
     id: 'own-2',
-    what: 'the key of an old campaign is taken for that of the newest',
-    file: election,
-    find: 'if (leader?.leaseId === lease.leaseId)',
-    replace: 'if (leader !== null && leader.id === this.#options.id)',
-    finds: /acts in epoch/,
-  },
-  {
-    id: 'own-3',
     what: 'the time of a lease is counted from the answer, not from the request',
     file: election,
     find: 'const deadlineMs = sentAtMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
@@ -69,16 +66,16 @@ const planted: readonly (PlantedBug & { readonly finds: RegExp })[] = [
     what: 'a write of the leader is not guarded by its key',
     file: 'jobmanager/etcd/etcd-keys.ts',
     find: "return { key: leaderKeyOf(prefix), target: 'create-revision', equals: epoch };",
-    replace: "return { key: `${prefix}/none/${epoch}`, target: 'create-revision', equals: 0 };",
+    replace: "return { key: prefix + '/none', target: 'create-revision', equals: 0 };",
     finds: /took a write/,
   },
   {
-    id: 'own-4',
+    id: 'own-3',
     what: 'only the watch tells that the key is gone',
     file: election,
     find: '    this.#observe(revision, leader);\n    if (this.#watch === null',
     replace: '    if (this.#watch === null',
-    finds: /./,
+    finds: /longer than a lease|nobody leads/,
   },
 ];
 
@@ -86,5 +83,5 @@ test.each(planted)('the simulation finds $id when it is planted: $what', async (
   const simulator = await loadLeadershipSimulator(bug);
   let found: string | null = null;
   for (let seed = 1; seed <= plantedSeedsMax && found === null; seed++) found = simulator.runLeadership(seed).violation;
-  expect(found).toMatch(bug.finds);
+  expect(found ?? 'nothing').toMatch(bug.finds);
 });

@@ -40,8 +40,10 @@ const faultyMs = 60_000;
 /** After healing: the rest of a lease, a watch that died, calls that hang until their deadline, a pause before the next try. */
 const healBoundMs = 5_000;
 const calmMs = 10_000;
-/** Clocks run at most this much faster or slower; a leader's margin is 20 % of its lease. */
+/** Clocks run at most this much faster or slower with the default margin, which is 20 % of the lease; else they run alike. */
 const driftMax = 0.08;
+/** Where clocks run alike: nothing else may need a margin. */
+const narrowMarginMs = 50;
 
 type FaultKind =
   | 'pause'
@@ -74,6 +76,9 @@ class LeadershipSimulation {
   readonly #contenders: SimulatedContender[];
   readonly #kinds: readonly FaultKind[];
   readonly #meddles: boolean;
+  readonly #faultGapMaxMs: number;
+  /** Of every message, also between faults. */
+  readonly #slowChance: number;
   #pushed = 0;
   #faultsOn = true;
   #actedEpoch = 0;
@@ -88,16 +93,21 @@ class LeadershipSimulation {
     this.#random = randomStream(seed, 'faults');
     const configuration = randomStream(seed, 'configuration');
     this.#etcd = new SimulatedEtcd(this, randomStream(seed, 'network'));
+    const drifts = configuration.chance(0.5);
+    const marginMs = drifts ? leaderElectionDefaults.marginMs : narrowMarginMs;
     this.#contenders = Array.from({ length: configuration.between(2, 4) }, (_, index) => {
-      const rate = 1 + driftMax * (2 * configuration.next() - 1);
+      const rate = drifts ? 1 + driftMax * (2 * configuration.next() - 1) : 1;
       const random = randomStream(seed, `contender ${index}`);
-      const around = { world: this, etcd: this.#etcd, random };
+      const around = { world: this, etcd: this.#etcd, random, marginMs };
       return new SimulatedContender(`manager-${index}`, around, { rate, wallJumpMs: 0 }, this);
     });
     this.#meddles = configuration.chance(0.15);
     // Some seeds have few kinds of faults: uniform mixtures hide bugs.
     const kinds = faultKinds.filter(() => configuration.chance(0.5));
-    this.#kinds = this.#meddles ? [...kinds, 'meddle'] : kinds;
+    this.#kinds = this.#meddles ? [...kinds, 'meddle', 'meddle', 'meddle'] : kinds;
+    this.#faultGapMaxMs = configuration.pick([1_500, 6_000]);
+    this.#slowChance = configuration.pick([0, 0, 0.1, 0.5]);
+    this.#etcd.faults.slowChance = this.#slowChance;
   }
 
   later(delayMs: number, run: () => void): void {
@@ -176,7 +186,7 @@ class LeadershipSimulation {
   }
 
   #faultLater(): void {
-    this.later(this.#random.between(100, 6_000), () => {
+    this.later(this.#random.between(100, this.#faultGapMaxMs), () => {
       if (!this.#faultsOn) return;
       if (this.#kinds.length > 0) this.#fault(this.#random.pick(this.#kinds));
       this.#faultLater();
@@ -200,11 +210,12 @@ class LeadershipSimulation {
       case 'resign':
         if (kind === 'crash' && victim === leader) this.sights.add('leader_crashed');
         if (kind === 'crash') victim.crash();
-        else victim.run(() => victim.resign());
+        else victim.run(() => this.#faultsOn && victim.resign());
         return afterwards(() => {
           if (!victim.alive) victim.start();
         });
       case 'cut':
+        if (random.chance(0.5)) this.#etcd.breakWatches(victim);
         victim.cut.outward = random.chance(0.7);
         victim.cut.inward = !victim.cut.outward || random.chance(0.5);
         return afterwards(() => Object.assign(victim.cut, { outward: false, inward: false }));
@@ -213,7 +224,7 @@ class LeadershipSimulation {
         return afterwards(() => (this.#etcd.faults.lossChance = 0));
       case 'slow':
         this.#etcd.faults.slowChance = random.pick([0.1, 0.6]);
-        return afterwards(() => (this.#etcd.faults.slowChance = 0));
+        return afterwards(() => (this.#etcd.faults.slowChance = this.#faultsOn ? this.#slowChance : 0));
       case 'unreachable':
         this.#etcd.unreachable = true;
         return afterwards(() => (this.#etcd.unreachable = false));

@@ -16,6 +16,8 @@ import type { Random } from './random.ts';
 
 export const clusterPrefix = '/millrace';
 export const writtenKey = `${clusterPrefix}/written`;
+/** After a resignation: the process ends and is started anew. */
+const startAgainMs = 500;
 const leaderKey = leaderKeyOf(clusterPrefix);
 
 export interface ContenderObserver {
@@ -42,6 +44,7 @@ export class SimulatedContender implements EtcdCaller {
   readonly #world: EtcdWorld;
   readonly #etcd: SimulatedEtcd;
   readonly #random: Random;
+  readonly #marginMs: number;
   readonly #observer: ContenderObserver;
   #election: LeaderElection | null = null;
   #starts = 0;
@@ -50,7 +53,12 @@ export class SimulatedContender implements EtcdCaller {
 
   constructor(
     name: string,
-    world: { readonly world: EtcdWorld; readonly etcd: SimulatedEtcd; readonly random: Random },
+    world: {
+      readonly world: EtcdWorld;
+      readonly etcd: SimulatedEtcd;
+      readonly random: Random;
+      readonly marginMs: number;
+    },
     clock: SimulatedClock,
     observer: ContenderObserver,
   ) {
@@ -58,6 +66,7 @@ export class SimulatedContender implements EtcdCaller {
     this.#world = world.world;
     this.#etcd = world.etcd;
     this.#random = world.random;
+    this.#marginMs = world.marginMs;
     this.clock = clock;
     this.#observer = observer;
   }
@@ -72,7 +81,12 @@ export class SimulatedContender implements EtcdCaller {
 
   start(): void {
     const id = `${this.name} start ${++this.#starts}`;
-    this.#election = new LeaderElection({ ...leaderElectionDefaults, id, address: this.name });
+    this.#election = new LeaderElection({
+      ...leaderElectionDefaults,
+      marginMs: this.#marginMs,
+      id,
+      address: this.name,
+    });
     this.#receive({ kind: 'started' });
     this.#actLater();
   }
@@ -136,7 +150,10 @@ export class SimulatedContender implements EtcdCaller {
       case 'report-failure':
         return;
       case 'resigned':
-        return this.crash();
+        this.crash();
+        return this.#later(startAgainMs, () => {
+          if (!this.alive) this.start();
+        });
       default:
         return this.#ask(action);
     }

@@ -4,7 +4,7 @@
  * answer it waits for.
  */
 import type { EtcdKey } from '../../jobmanager/etcd/etcd-api.ts';
-import { EtcdModel } from './etcd-model.ts';
+import { EtcdModel, EtcdRefusal } from './etcd-model.ts';
 import type { Random } from './random.ts';
 
 /** What the simulated network and etcd need of the world around them. */
@@ -27,7 +27,7 @@ export interface NetworkFaults {
   slowChance: number;
 }
 
-const slowMsMax = 3_000;
+const slowMsMax = 6_000;
 const normalMsMax = 30;
 /** How long a caller waits for an answer. */
 const callTimeoutMs = 1_000;
@@ -80,6 +80,11 @@ export class SimulatedEtcd {
     return result;
   }
 
+  /** Connections of a caller die without a word: its watches hear nothing any more. */
+  breakWatches(caller: EtcdCaller): void {
+    for (const watch of this.#watches) if (watch.caller === caller) watch.dead = true;
+  }
+
   /** A call: `answered`, `failed`, one after the other, or `failed` alone. */
   call<T>(
     caller: EtcdCaller,
@@ -98,7 +103,9 @@ export class SimulatedEtcd {
         const result = operate(this.model, this.#world.nowMs);
         reply = () => outcome.answered(result);
       } catch (error) {
-        reply = () => outcome.failed(String(error));
+        if (!(error instanceof EtcdRefusal)) throw error;
+        const { message } = error;
+        reply = () => outcome.failed(message);
       }
       this.#changed();
       if (this.#lost(caller.cut.inward)) return;
