@@ -131,6 +131,14 @@ export class SimulatedContender implements EtcdCaller {
     for (const action of this.#election?.step(event, environment) ?? []) this.#act(action);
   }
 
+  /** Takes events for this start of the process; what was asked before a crash concerns nobody. */
+  #receiver(): (event: LeaderElectionEvent) => void {
+    const start = this.#starts;
+    return (event) => {
+      if (start === this.#starts) this.#receive(event);
+    };
+  }
+
   #act(action: LeaderElectionAction): void {
     switch (action.kind) {
       case 'wake-at': {
@@ -199,10 +207,11 @@ export class SimulatedContender implements EtcdCaller {
       case 'watch-leader': {
         const { watch, fromRevision } = action;
         this.#stopWatch();
+        const receive = this.#receiver();
         const onChange = (revision: number, key: EtcdKey | null): void =>
-          this.#receive({ kind: 'leader-changed', watch, revision, leader: leaderOf(key) });
+          receive({ kind: 'leader-changed', watch, revision, leader: leaderOf(key) });
         const watched = { key: leaderKey, next: fromRevision, onChange };
-        this.#stopWatch = this.#etcd.watch(this, watched, () => this.#receive({ kind: 'watch-ended', watch }));
+        this.#stopWatch = this.#etcd.watch(this, watched, () => receive({ kind: 'watch-ended', watch }));
         return;
       }
       default:
@@ -231,9 +240,10 @@ export class SimulatedContender implements EtcdCaller {
     answered: (result: T) => LeaderElectionEvent,
     failed: (reason: string) => LeaderElectionEvent,
   ): void {
+    const receive = this.#receiver();
     this.#etcd.call(this, operate, {
-      answered: (result) => this.#receive(answered(result)),
-      failed: (reason) => this.#receive(failed(reason)),
+      answered: (result) => receive(answered(result)),
+      failed: (reason) => receive(failed(reason)),
     });
   }
 
