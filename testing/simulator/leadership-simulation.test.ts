@@ -28,8 +28,8 @@ const planted: readonly (PlantedBug & { readonly finds: RegExp })[] = [
     id: 'etcd3-lease',
     what: 'a lease counts as lost only at twice its time to live',
     file: election,
-    find: 'const deadlineMs = sentAtMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
-    replace: 'const deadlineMs = sentAtMs + 2 * Math.min(ttlMs, phase.lease.ttlMs);',
+    find: 'return Math.min(lease.deadlineMs, confirmedUntilMs);',
+    replace: 'return Math.min(lease.deadlineMs, confirmedUntilMs) + lease.ttlMs;',
     finds: /acts in epoch/,
   },
   {
@@ -51,14 +51,14 @@ const planted: readonly (PlantedBug & { readonly finds: RegExp })[] = [
     }
     if (phase.name !== 'campaigning') return;
     const { lease } = phase;`,
-    finds: /acts in epoch/,
+    finds: /(acts|leads) in epoch/,
   },
   {
     id: 'own-2',
-    what: 'the time of a lease is counted from the answer, not from the request',
+    what: 'a leader goes on until somebody tells it otherwise',
     file: election,
-    find: 'const deadlineMs = sentAtMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
-    replace: 'const deadlineMs = this.#nowMs + Math.min(ttlMs, phase.lease.ttlMs) - this.#options.marginMs;',
+    find: 'return Math.min(lease.deadlineMs, confirmedUntilMs);',
+    replace: 'return Number.POSITIVE_INFINITY;',
     finds: /acts in epoch/,
   },
   {
