@@ -17,6 +17,8 @@ export const shellFiles = [
   // Timers of the job manager; its models are given the time.
   'jobmanager/*.ts',
   'jobmanager/store/**/*.ts',
+  // Deadlines of calls to etcd.
+  'jobmanager/etcd/etcd-client.ts',
   // Connectors meet the outside world: rates, file ages, standard output.
   'connectors/**/*.ts',
   // A backend for tests that answers late on purpose.
