@@ -33,15 +33,15 @@ function patchPlugin(patch) {
   };
 }
 
-/** The module `run-schedule.ts`, bundled. */
-export async function loadSimulator(patch = null) {
+/** The module `run-schedule.ts`, or another one of the simulator, bundled. */
+export async function loadSimulator(patch = null, entry = 'testing/simulator/run-schedule.ts') {
   // Inside the project, so that packages are found.
   mkdirSync(join(root, '.simulation'), { recursive: true });
   const directory = mkdtempSync(join(root, '.simulation/run-'));
   try {
     const outfile = join(directory, 'simulator.mjs');
     await build({
-      entryPoints: [join(root, 'testing/simulator/run-schedule.ts')],
+      entryPoints: [join(root, entry)],
       bundle: true,
       platform: 'node',
       format: 'esm',
@@ -55,4 +55,9 @@ export async function loadSimulator(patch = null) {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** The module `leadership-simulation.ts`, bundled. */
+export function loadLeadershipSimulator(patch = null) {
+  return loadSimulator(patch, 'testing/simulator/leadership-simulation.ts');
 }

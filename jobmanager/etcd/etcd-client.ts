@@ -207,14 +207,19 @@ const straight = {
     run({ signal: new AbortController().signal }),
 } as unknown as Policy;
 
+/** A user and password written into an address must not be echoed. */
+const withoutSecrets = (endpoint: string): string => endpoint.replace(/\/\/.*@/, '//***@');
+
 function checkEndpoints({ endpoints, tls }: EtcdClientOptions): void {
   const refuse = (message: string): never => {
-    throw new EngineError('CONFIG_INVALID', message, { ids: { endpoints: endpoints.join(', ') } });
+    throw new EngineError('CONFIG_INVALID', message, { ids: { endpoints: endpoints.map(withoutSecrets).join(', ') } });
   };
   if (endpoints.length === 0) refuse('no etcd endpoint is configured → name at least one, as in http://127.0.0.1:2379');
   for (const endpoint of endpoints) {
     if (!/^https?:\/\/[^/@]+:\d+$/.test(endpoint)) {
-      refuse(`"${endpoint}" is not an etcd endpoint → write it as http://host:port or https://host:port`);
+      refuse(
+        `"${withoutSecrets(endpoint)}" is not an etcd endpoint → write it as http://host:port or https://host:port`,
+      );
     }
     if (endpoint.startsWith('https:') !== (endpoints[0] as string).startsWith('https:')) {
       refuse('etcd endpoints mix http and https → use one of them for all');

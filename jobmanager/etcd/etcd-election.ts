@@ -2,7 +2,7 @@
  * The shell of a leader election: asks etcd what the model wants asked, keeps its one timer, and tells what came of it. It
  * holds no decisions.
  */
-import { isEngineError } from '../../core/errors.ts';
+import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { Clock } from '../clock.ts';
 import type { Leader, Leadership, LeadershipCallbacks } from '../leadership.ts';
 import { LeaderElection } from '../model/leader-election.ts';
@@ -13,7 +13,7 @@ import {
   type LeaderKey,
 } from '../model/leader-election-protocol.ts';
 import { type EtcdApi, type EtcdKey, foundKey, readKey } from './etcd-api.ts';
-import { leaderKeyOf } from './etcd-keys.ts';
+import { checkPrefix, leaderKeyOf } from './etcd-keys.ts';
 
 export interface EtcdLeadershipOptions {
   readonly etcd: EtcdApi;
@@ -46,12 +46,17 @@ export class EtcdLeadership implements Leadership {
   #broken = false;
   #ended: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
 
+  /** @throws EngineError CONFIG_INVALID */
   constructor(options: EtcdLeadershipOptions) {
     this.#options = options;
     this.#leaderKey = leaderKeyOf(options.prefix);
     const { id, address, leaseTtlMs = leaderElectionDefaults.leaseTtlMs } = options;
     const marginMs = options.marginMs ?? leaseTtlMs / 5;
-    this.#election = new LeaderElection({ ...leaderElectionDefaults, id, address, leaseTtlMs, marginMs });
+    checkPrefix(options.prefix);
+    checkLease(leaseTtlMs, marginMs);
+    // A leader that cannot read its key stops too, so several readings must fit into a lease.
+    const pollMs = Math.min(leaderElectionDefaults.pollMs, (leaseTtlMs - marginMs) / 4);
+    this.#election = new LeaderElection({ ...leaderElectionDefaults, id, address, leaseTtlMs, marginMs, pollMs });
   }
 
   async start(callbacks: LeadershipCallbacks): Promise<void> {
@@ -212,6 +217,15 @@ export class EtcdLeadership implements Leadership {
     this.#lastFailure = reason;
     this.#options.logger.warn(`leader election: ${reason}`);
   }
+}
+
+/** The shortest lease that etcd grants with its default election timeout. */
+const leaseTtlMsMin = 2_000;
+
+function checkLease(leaseTtlMs: number, marginMs: number): void {
+  if (leaseTtlMs >= leaseTtlMsMin && leaseTtlMs % 1000 === 0 && marginMs > 0 && marginMs <= leaseTtlMs / 2) return;
+  const message = `a lease of ${leaseTtlMs} ms with a margin of ${marginMs} ms cannot be used → take whole seconds, at least ${leaseTtlMsMin / 1000}, and a margin of at most half of it`;
+  throw new EngineError('CONFIG_INVALID', message);
 }
 
 function leaderOf(key: EtcdKey | null): LeaderKey | null {

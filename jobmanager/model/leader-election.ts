@@ -14,7 +14,9 @@
  *   wall clock; two would lead in between.
  * - **Nobody is elected by an old campaign.** Each campaign has a lease of its own, and only the answer awaited now counts. A
  *   key that a campaign made whose answer was lost is taken only when it carries the lease we hold and renew.
- * - **A key that is gone, or was made by somebody else, ends the lead at once**, whatever our lease says.
+ * - **A key that is gone, or was made by somebody else, ends the lead at once**, whatever our lease says. It is watched and read;
+ *   a leader that could not read it for as long as a lease lasts stops too. A reading is agreed on by a majority of etcd, which the
+ *   renewal of a lease is not: a member that was cut off may still grant it.
  *
  * After a loss the process first steps down whole, then it tries again with a new lease.
  */
@@ -38,6 +40,8 @@ interface Leading {
   readonly name: 'leading';
   readonly epoch: number;
   readonly lease: HeldLease;
+  /** From here on the key may be gone although the lease is not: as long after it was last asked for and seen. */
+  confirmedUntilMs: number;
   /** Renewals under way: request → when it was sent. */
   readonly renewals: Map<number, number>;
   nextRenewalMs: number;
@@ -60,8 +64,14 @@ interface Poll {
   /** Null when none is under way. */
   readonly request: number | null;
   readonly dueMs: number;
+  readonly sentAtMs: number;
   /** What had been seen when it was asked: the answer cannot be older, unless etcd has stepped back. */
   readonly seenRevision: number;
+}
+
+/** When this leader stops unless it hears from etcd before. */
+function deadlineOf({ lease, confirmedUntilMs }: Leading): number {
+  return Math.min(lease.deadlineMs, confirmedUntilMs);
 }
 
 /** Renewals sent in the time a lease lasts without one. */
@@ -83,7 +93,7 @@ export class LeaderElection {
   #watches = 0;
   /** Number of the watch that runs. */
   #watch: number | null = null;
-  #poll: Poll = { request: null, dueMs: Number.POSITIVE_INFINITY, seenRevision: 0 };
+  #poll: Poll = { request: null, dueMs: Number.POSITIVE_INFINITY, sentAtMs: 0, seenRevision: 0 };
   #wakeAtMs: number | null = null;
   #resigning = false;
 
@@ -102,7 +112,7 @@ export class LeaderElection {
   /** The epoch in which this process leads now; null when it does not, or not any more. To be asked before acting. */
   epochAt(nowMs: number): number | null {
     const phase = this.#phase;
-    return phase.name === 'leading' && nowMs < phase.lease.deadlineMs ? phase.epoch : null;
+    return phase.name === 'leading' && nowMs < deadlineOf(phase) ? phase.epoch : null;
   }
 
   step(event: LeaderElectionEvent, environment: LeaderElectionEnvironment): LeaderElectionAction[] {
@@ -161,9 +171,9 @@ export class LeaderElection {
 
   #expire(): void {
     const phase = this.#phase;
-    if (phase.name === 'leading' && this.#nowMs >= phase.lease.deadlineMs) {
-      this.#lose(phase, 'its lease was not renewed in time');
-    }
+    if (phase.name !== 'leading' || this.#nowMs < deadlineOf(phase)) return;
+    const renewed = this.#nowMs < phase.lease.deadlineMs;
+    this.#lose(phase, renewed ? 'its key could not be read in time' : 'its lease was not renewed in time');
   }
 
   #read(): void {
@@ -214,7 +224,8 @@ export class LeaderElection {
       this.#revoke(lease.leaseId);
       return this.#pause('the answer of etcd came too late');
     }
-    this.#phase = { name: 'leading', epoch, lease, renewals: new Map(), nextRenewalMs: this.#nowMs };
+    const confirmedUntilMs = lease.deadlineMs;
+    this.#phase = { name: 'leading', epoch, lease, confirmedUntilMs, renewals: new Map(), nextRenewalMs: this.#nowMs };
     this.#watchFrom(this.#seenRevision + 1);
     this.#pollLater();
     this.#actions.push({ kind: 'become-leader', epoch });
@@ -241,10 +252,17 @@ export class LeaderElection {
     }
     if (this.#poll.request !== request) return;
     const steppedBack = revision < this.#poll.seenRevision;
+    this.#confirm(this.#poll.sentAtMs, leader);
     this.#pollLater();
     if (steppedBack) return this.#steppedBack(revision, leader);
     this.#observe(revision, leader);
     if (this.#watch === null && this.#observes) this.#watchFrom(revision + 1);
+  }
+
+  #confirm(sentAtMs: number, leader: LeaderKey | null): void {
+    const phase = this.#phase;
+    if (phase.name !== 'leading' || leader?.createRevision !== phase.epoch) return;
+    phase.confirmedUntilMs = sentAtMs + phase.lease.ttlMs - this.#options.marginMs;
   }
 
   /** Only another etcd, or one restored from a backup, has a lower revision than was seen before. Nothing known holds there. */
@@ -268,7 +286,7 @@ export class LeaderElection {
       return this.#pause(reason);
     }
     if (this.#poll.request !== request) return;
-    this.#pollLater();
+    this.#pollLater(this.#options.pollMs / 4);
     this.#actions.push({ kind: 'report-failure', reason });
   }
 
@@ -357,7 +375,8 @@ export class LeaderElection {
     if (phase.name === 'leading') this.#renewWhenDue(phase);
     if (!this.#observes || this.#poll.request !== null || this.#nowMs < this.#poll.dueMs) return;
     const request = this.#request();
-    this.#poll = { request, dueMs: Number.POSITIVE_INFINITY, seenRevision: this.#seenRevision };
+    const sentAtMs = this.#nowMs;
+    this.#poll = { request, dueMs: Number.POSITIVE_INFINITY, sentAtMs, seenRevision: this.#seenRevision };
     this.#actions.push({ kind: 'read-leader', request });
   }
 
@@ -383,12 +402,12 @@ export class LeaderElection {
     const phase = this.#phase;
     if (phase.name === 'pausing') return phase.untilMs;
     if (phase.name === 'waiting') return this.#poll.dueMs;
-    if (phase.name === 'leading') return Math.min(phase.nextRenewalMs, phase.lease.deadlineMs, this.#poll.dueMs);
+    if (phase.name === 'leading') return Math.min(phase.nextRenewalMs, deadlineOf(phase), this.#poll.dueMs);
     return Number.POSITIVE_INFINITY;
   }
 
-  #pollLater(): void {
-    this.#poll = { request: null, dueMs: this.#nowMs + this.#options.pollMs, seenRevision: 0 };
+  #pollLater(delayMs = this.#options.pollMs): void {
+    this.#poll = { request: null, dueMs: this.#nowMs + delayMs, sentAtMs: 0, seenRevision: 0 };
   }
 
   #seen(revision: number, leader: LeaderKey | null): void {

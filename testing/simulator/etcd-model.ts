@@ -47,6 +47,11 @@ export class EtcdModel {
     return this.#revision;
   }
 
+  /** Changes before this revision are forgotten. */
+  get compacted(): number {
+    return this.#compacted;
+  }
+
   /** @throws EtcdRefusal */
   transact({ when, apply, otherwise }: EtcdTransaction): EtcdTransactionResult {
     const succeeded = when.every((compare) => this.#holds(compare));
