@@ -387,7 +387,8 @@ export class JobRunner {
 
   #notice(notice: JobNotice): void {
     const { logger } = this.#environment;
-    if (notice.kind === 'state-changed' && notice.to === 'deploying') this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying'))
+      this.#board.attemptStarted(notice.attempt);
     if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
     // The failure that ends the job is its outcome, told once by whoever submitted it.

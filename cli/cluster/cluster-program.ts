@@ -66,7 +66,7 @@ function addJobManager(program: Command, actions: ClusterActions): void {
       'etcd, for several job managers; may be given again. Default: none, one job manager',
       collected,
     )
-    .option('--etcd-prefix <text>', 'what the keys of this cluster start with', 'millrace')
+    .option('--etcd-prefix <text>', 'what the keys of this cluster start with', '/millrace')
     .option('--lease-ttl <time>', 'a leader that is silent for this long is replaced', duration('--lease-ttl'), 5_000)
     .option(
       '--heartbeat-timeout <time>',
