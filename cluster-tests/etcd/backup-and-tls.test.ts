@@ -1,6 +1,6 @@
 /** A real etcd restored from an older backup is refused; one behind TLS is used with certificates only. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import { openCluster } from '../../jobmanager/etcd/open-cluster.ts';
 import { ClusterMarker } from '../../jobmanager/store/cluster-marker.ts';
 import { recordOf } from '../../jobmanager/store/job-store-contract.test-support.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
-import { describeWithEtcd, EtcdServer } from '../support/etcd.ts';
+import { describeWithEtcd, EtcdServer, waitUntil } from '../support/etcd.ts';
 
 const prefix = '/millrace';
 const endings: (() => Promise<void> | void)[] = [];
@@ -64,14 +64,23 @@ describeWithEtcd('backups and certificates of a real etcd', () => {
     const etcd = first.client();
     endings.push(() => etcd.close());
     expect(await term(etcd, objects, 'a.00000001')).toBe('cluster-1');
-    first.control('snapshot', 'save', join(directory, 'older'));
+    const backUp = async (name: string): Promise<void> => {
+      await first.kill();
+      cpSync(first.dataDirectory, join(directory, name), { recursive: true });
+    };
+    await backUp('older');
+    await first.restart();
+    await waitUntil('it answers again', () =>
+      readKey(etcd, '/a').then(
+        () => true,
+        () => false,
+      ),
+    );
     expect(await term(etcd, objects, 'b.00000002')).toBe('cluster-1');
-    first.control('snapshot', 'save', join(directory, 'newest'));
+    await backUp('newest');
 
     const restored = async (backup: string): Promise<EtcdClient> => {
-      const dataDirectory = join(directory, `${backup}-data`);
-      first.control('snapshot', 'restore', join(directory, backup), '--data-dir', dataDirectory);
-      const server = await EtcdServer.start({ dataDirectory });
+      const server = await EtcdServer.start({ dataDirectory: join(directory, backup) });
       endings.push(() => server.stop());
       const client = server.client();
       endings.push(() => client.close());

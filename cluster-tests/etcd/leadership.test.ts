@@ -117,7 +117,7 @@ describeWithEtcd('leadership on a real etcd', () => {
       await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
-    server.control('compaction', String(revision));
+    await server.administer('kv/compaction', { revision: revision });
     await first.leadership.resign();
     await firstLeader(contenders.filter((contender) => contender !== first));
   });
@@ -128,7 +128,7 @@ describeWithEtcd('leadership on a real etcd', () => {
       await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
-    server.control('compaction', String(revision));
+    await server.administer('kv/compaction', { revision: revision });
     const reason = await new Promise<string>((resolve) => {
       client.watch(leaderKey, 2, { onChange: () => undefined, onEnd: resolve });
     });
