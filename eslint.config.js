@@ -17,7 +17,9 @@ export const shellFiles = [
   // Timers of the job manager; its models are given the time.
   'jobmanager/*.ts',
   'jobmanager/store/**/*.ts',
-  // Deadlines of calls to etcd.
+  // Ids of submissions.
+  'jobmanager/cluster/client-service.ts',
+  // Deadlines of calls; who leads is decided in model/leader-election.ts.
   'jobmanager/etcd/etcd-client.ts',
   // Connectors meet the outside world: rates, file ages, standard output.
   'connectors/**/*.ts',
@@ -25,6 +27,10 @@ export const shellFiles = [
   'runtime/state/cold-test-backend.ts',
   // Names of temporary files and their age.
   'storage/**/*.ts',
+  // Deadlines of calls and tries to connect; who is lost is decided in connection-watch.ts.
+  'proto/rpc/grpc/**/*.ts',
+  // Waits while a cluster elects a leader, and names submissions; whom to ask is decided in leader-search.ts.
+  'client/submission/cluster-client.ts',
   // Real time around simulated time, seeds, reports.
   'testing/**/*.ts',
   'benchmarks/**/*.ts',

@@ -63,13 +63,13 @@ export type SideFlatMapFunction = (value: never, side: never) => Iterable<unknow
 /** Timers of the current key. */
 export interface TimerRegistry {
   /**
-   * Fires `onTimer` when the watermark reaches `timestampMs`. Registering twice is one timer; a time already passed fires when
-   * the watermark next moves.
+   * Fires `onTimer` when the watermark reaches `timestampMs`: a number at most 8.64e15 from the epoch, anything else throws.
+   * Registering twice is one timer; a time already passed fires when the watermark next moves.
    */
   registerEventTime(timestampMs: number): void;
   /** Takes an event-time timer back; nothing happens when there is none. */
   deleteEventTime(timestampMs: number): void;
-  /** Fires `onTimer` when the clock reaches `timestampMs`. Registering twice is one timer. */
+  /** Fires `onTimer` when the clock reaches `timestampMs`, of the same range. Registering twice is one timer. */
   registerProcessingTime(timestampMs: number): void;
   /** Takes a processing-time timer back; nothing happens when there is none. */
   deleteProcessingTime(timestampMs: number): void;

@@ -9,6 +9,13 @@ import type { PlainData } from './plain-data.ts';
 /** Farthest time from the epoch, in ms, that windows compute exactly with: the range of a JavaScript Date. */
 export const timestampMax = 8.64e15;
 
+/**
+ * Latest time that `withTimestamps` takes unless `maxTimestamp` says otherwise: the last millisecond of the year 2999 (UTC).
+ * A constant and not the clock, so that a replay judges the same. Times of milliseconds are never beyond by accident, times
+ * of microseconds and nanoseconds of our days always are, and so is the year 9999 of a "never".
+ */
+export const timestampMaxDefault = 32_503_679_999_999;
+
 /** Watermarks of one split, by code of the author. Must not look at clocks, randomness or other splits. */
 export interface WatermarkGenerator<T> {
   /** Sees each record, after its lateness was judged. */

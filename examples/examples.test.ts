@@ -28,6 +28,12 @@ async function resultsOf(...path: readonly string[]): Promise<readonly unknown[]
   return results;
 }
 
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
+}
+
 const lines = (path: string): readonly string[] => readFileSync(join(root, path), 'utf8').trim().split('\n');
 
 test('word count counts every word of a day once', { timeout: 60_000 }, async () => {
@@ -536,4 +542,104 @@ test('the README names every example', () => {
   const apps = readdirSync(join(root, 'examples/apps')).map((name) => `apps/${name}`);
   expect(apps.length).toBeGreaterThan(2);
   for (const name of [...examples, ...apps]) expect(readme.includes(`examples/${name}`), name).toBe(true);
+});
+
+test('recent clicks has the newest three pages of each click, pairs, the last half hour and hours of all', {
+  timeout: 60_000,
+}, async () => {
+  type Click = { user: string; page: string; at: string };
+  const clicks = lines('examples/data/clicks.jsonl').map((line) => JSON.parse(line) as Click);
+  const byUser = groupBy(clicks, (click) => click.user);
+  const expected = { lastThree: [] as unknown[], pairs: [] as unknown[], lastHalfHour: [] as unknown[] };
+  for (const [user, ofUser] of byUser) {
+    const pages = ofUser.map((click) => click.page);
+    const newest = Math.max(...ofUser.map((click) => Date.parse(click.at)));
+    pages.forEach((_, index) =>
+      expected.lastThree.push({ user, pages: pages.slice(Math.max(0, index - 2), index + 1) }),
+    );
+    for (let index = 0; index + 2 <= pages.length; index += 2)
+      expected.pairs.push({ user, pages: pages.slice(index, index + 2) });
+    const recent = ofUser.filter((click) => Date.parse(click.at) > newest - 30 * 60_000).map((click) => click.page);
+    expected.lastHalfHour.push({ user, pages: recent });
+  }
+  run('recent-clicks');
+  const results = (name: string) =>
+    resultsOf('recent-clicks', name).then((found) => found.map((one) => JSON.stringify(one)).sort());
+  const sorted = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).sort();
+  expect(await results('last-three')).toEqual(sorted(expected.lastThree));
+  expect(await results('pairs')).toEqual(sorted(expected.pairs));
+  expect(await results('last-half-hour')).toEqual(sorted(expected.lastHalfHour));
+  const hourOf = ({ at }: Click): string => `${at.slice(0, 13)}:00:00.000Z`;
+  const perHour = [...groupBy(clicks, hourOf)].map(([hour, ofHour]) => ({
+    hour,
+    clicks: ofHour.length,
+    users: new Set(ofHour.map((click) => click.user)).size,
+    longest: ofHour.reduce((longest, { page }) => (page.length > longest.length ? page : longest), ''),
+  }));
+  expect(await results('per-hour')).toEqual(sorted(perHour));
+});
+
+test('parcels has every part of every order in a full box on its belt, but for the last ones', {
+  timeout: 60_000,
+}, async () => {
+  type Box = { belt: string; parts: readonly { order: number; part: string }[] };
+  const pieces: Record<string, number> = { lamp: 2, desk: 3, chair: 2 };
+  const orders = lines('examples/data/shop-orders.jsonl').map(
+    (line) => JSON.parse(line) as { order: number; product: string },
+  );
+  const owners = orders.flatMap(({ order, product }) => Array.from({ length: pieces[product] ?? 0 }, () => order));
+  run('parcels');
+  const boxes = (await resultsOf('parcels')) as readonly Box[];
+  expect(boxes.every(({ parts }) => parts.length === 3)).toBe(true);
+  const packed = boxes.flatMap(({ parts }) => parts.map(({ order }) => order)).sort((a, b) => a - b);
+  expect(packed).toEqual(owners.slice(0, owners.length - (owners.length % 3)));
+  const directories = readdirSync(join(output, 'parcels')).filter((name) => name.startsWith('belt-'));
+  expect(directories.sort()).toEqual([...new Set(boxes.map(({ belt }) => belt))].sort());
+  for (const belt of directories) {
+    const folder = join(output, 'parcels', belt);
+    const inFolder = readdirSync(folder).flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'));
+    expect(inFolder.map((line) => (JSON.parse(line) as Box).belt)).toEqual(
+      boxes.filter((box) => box.belt === belt).map(() => belt),
+    );
+  }
+});
+
+test('power meters has every hour in full at last, readings like the newest one, and readings up to each jump', {
+  timeout: 60_000,
+}, async () => {
+  type Reading = { meter: string; kwh: number; at: string };
+  const readings = ['north', 'south']
+    .flatMap((region) => lines(`examples/data/meters-${region}.jsonl`).map((line) => JSON.parse(line) as Reading))
+    .filter(({ at = '' }) => Date.parse(at) < Date.UTC(3000, 0));
+  run('power-meters');
+  type Spread = { windowStart: number; readings: number; middle: number };
+  const spreads = (await resultsOf('power-meters', 'spread')) as readonly Spread[];
+  const hours = groupBy(readings, ({ at }) => String(Date.parse(`${at.slice(0, 13)}:00:00Z`)));
+  expect(new Set(spreads.map(({ windowStart }) => String(windowStart)))).toEqual(new Set(hours.keys()));
+  for (const [hour, ofHour] of hours) {
+    const results = spreads.filter(({ windowStart }) => String(windowStart) === hour);
+    const last = results.reduce((most, next) => (next.readings > most.readings ? next : most));
+    expect(last.readings).toBe(ofHour.length);
+    const sorted = ofHour.map(({ kwh }) => kwh).sort((a, b) => a - b);
+    const middle = sorted[Math.ceil(sorted.length / 2) - 1] as number;
+    expect(Math.abs(last.middle - middle) / middle).toBeLessThanOrEqual(0.011);
+  }
+  const alike: unknown[] = [];
+  const jumps: unknown[] = [];
+  for (const [meter, ofMeter] of groupBy(readings, (reading) => reading.meter)) {
+    const all = ofMeter.map(({ kwh }) => kwh);
+    const newest = all.at(-1) as number;
+    alike.push({ meter, kwh: all.filter((kwh) => kwh === newest || kwh === newest - 1 || kwh === newest + 1) });
+    let from = 0;
+    let level = all[0] as number;
+    for (const [index, kwh] of all.entries()) {
+      if (kwh - level <= 1 && level - kwh <= 1) continue;
+      jumps.push({ meter, kwh: all.slice(from, index + 1) });
+      from = index + 1;
+      level = kwh;
+    }
+  }
+  const texts = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).sort();
+  expect(texts(await resultsOf('power-meters', 'alike'))).toEqual(texts(alike));
+  expect(texts(await resultsOf('power-meters', 'jumps'))).toEqual(texts(jumps));
 });

@@ -23,8 +23,12 @@ export class CheckpointRequests {
 
   /** Resolves with the id of the checkpoint. @throws EngineError CHECKPOINT_FAILED */
   add(): Promise<number> {
-    const afterId = this.#newestTriggered;
-    return new Promise((resolve, reject) => this.#waiting.push({ afterId, resolve, reject }));
+    return new Promise((resolve, reject) => this.wait(resolve, reject));
+  }
+
+  /** As `add`, answered within the call that brings the answer. */
+  wait(resolve: Waiting['resolve'], reject: Waiting['reject']): void {
+    this.#waiting.push({ afterId: this.#newestTriggered, resolve, reject });
   }
 
   triggered(checkpointId: number): void {
@@ -45,6 +49,7 @@ export class CheckpointRequests {
       case 'state-changed':
         // What was asked for before may never have been triggered: the attempt was not running yet, or failed first.
         return notice.to === 'running' && this.#waiting.length > 0;
+      case 'adopted':
       case 'attempt-failed':
       case 'warning':
         return false;

@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
 import { EngineError, toWireError } from '../core/errors.ts';
 import type { JobGraph, RestartStrategyOptions } from '../core/graph/job-graph.ts';
-import type { AttemptRef, CheckpointAcknowledgement, DeploySlotsRequest, SubtaskRef } from '../proto/messages.ts';
+import type {
+  AdoptAttemptRequest,
+  AttemptRef,
+  CheckpointAcknowledgement,
+  DeploySlotsRequest,
+  RunningAttempt,
+  SubtaskRef,
+} from '../proto/messages.ts';
 import { inProcessJobManager, inProcessTaskManager } from '../proto/rpc/in-process.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import { LocalDirectoryStore } from '../storage/local-directory.ts';
@@ -54,6 +61,15 @@ class ObedientTaskManager implements TaskManagerGateway {
     if (this.deployed === null) throw new Error('nothing is deployed');
     return this.deployed.attempt;
   }
+  /** What it says that it runs. */
+  get running(): RunningAttempt[] {
+    if (this.deployed === null) return [];
+    const { attempt, graphHash, slices } = this.deployed;
+    const subtasks = this.subtasks.map((subtask) => {
+      return { subtask, state: 'running' as const, inputEnded: false, error: null };
+    });
+    return [{ attempt, graphHash, slices, subtasks, pendingCheckpointIds: [], endedSlots: [] }];
+  }
   get subtasks(): SubtaskRef[] {
     return (this.deployed?.slices ?? []).flatMap((slice) => [...slice.subtasks]);
   }
@@ -66,8 +82,9 @@ class ObedientTaskManager implements TaskManagerGateway {
     }
     return {};
   }
-  async adoptAttempt(): Promise<object> {
-    this.calls.push('adopt');
+  async adoptAttempt(request: AdoptAttemptRequest): Promise<object> {
+    this.calls.push(`adopt ${request.attempt.attempt} with checkpoint ${request.completedCheckpointId}`);
+    if (this.deployed !== null) this.deployed = { ...this.deployed, attempt: request.attempt };
     return {};
   }
   async connectSlots(): Promise<object> {
@@ -168,7 +185,13 @@ interface World {
 }
 
 async function world(
-  options: { files?: MemoryFileSystem; resume?: boolean; slotCount?: number; graphHash?: string } = {},
+  options: {
+    files?: MemoryFileSystem;
+    resume?: boolean;
+    slotCount?: number;
+    graphHash?: string;
+    adopt?: ObedientTaskManager;
+  } = {},
 ): Promise<World> {
   const files = options.files ?? new MemoryFileSystem();
   await files.makeDirectory('/state');
@@ -176,18 +199,23 @@ async function world(
   const store = new LocalJobStore({ directory: '/state', objects: new LocalDirectoryStore('/state', files), files });
   const logger = { info: () => undefined, warn: () => undefined };
   const manager = new JobManager({ store, clock, random: () => 0.5, logger, heartbeatTimeoutMs: null });
-  const taskManager = new ObedientTaskManager('tm');
+  const taskManager = options.adopt ?? new ObedientTaskManager('tm');
+  taskManager.calls.length = 0;
   taskManager.jobManager = inProcessJobManager(manager.gateway);
   manager.addTaskManager('tm', inProcessTaskManager(taskManager));
-  await taskManager.jobManager.registerTaskManager({
-    taskManagerId: 'tm',
-    slotCount: options.slotCount ?? 2,
-    host: 'h',
-    engineVersion: '0',
-    dataHost: 'h',
-    rpcAddress: '',
-    running: [],
-  });
+  const { jobManager } = taskManager;
+  const register = (): Promise<unknown> =>
+    jobManager.registerTaskManager({
+      taskManagerId: 'tm',
+      slotCount: options.slotCount ?? 2,
+      host: 'h',
+      engineVersion: '0',
+      dataHost: 'h',
+      rpcAddress: '',
+      running: taskManager.running,
+    });
+  // With what it runs, a task manager is listened to when the job is known.
+  if (options.adopt === undefined) await register();
   const ref = { name: 'x', sha256: 'y', bytes: 1 };
   const outcome = manager.submit({
     jobId: 'job',
@@ -196,6 +224,7 @@ async function world(
     graphRef: ref,
     artifactRef: ref,
     resume: options.resume ?? false,
+    adopt: options.adopt !== undefined,
   });
   // Looked at later; until then a rejection is not unhandled.
   outcome.catch(() => undefined);
@@ -207,6 +236,10 @@ async function world(
     }
     throw new Error(`never came: ${what}; calls: ${taskManager.calls.join(', ')}`);
   };
+  if (options.adopt !== undefined) {
+    await until('the job to be known', () => manager.job('job') !== null);
+    await register();
+  }
   const settled = async (): Promise<JobOutcome> => {
     let done = false;
     outcome.then(
@@ -352,4 +385,58 @@ test('a job manager tells a slot how far the sources of other slots are', async 
   taskManager.ended = true;
   taskManager.report('running', true);
   expect((await outcome()).state).toBe('finished');
+});
+
+test('two jobs share the slots of a job manager, the second waits for those of the first', async () => {
+  const { manager, taskManager, until, outcome } = await world();
+  await until('the first to run', () => manager.job('job')?.progress().state === 'running');
+  const ref = { name: 'x', sha256: 'y', bytes: 1 };
+  const graph = { ...graphWith(1), name: 'second' };
+  const runner = await manager.start({
+    jobId: 'second',
+    graph,
+    graphHash: 'h',
+    graphRef: ref,
+    artifactRef: ref,
+    resume: false,
+  });
+  expect(runner.progress().state).toBe('created');
+  expect(manager.slotPool.supply.freeSlots).toBe(0);
+  await expect(
+    manager.start({ jobId: 'second', graph, graphHash: 'h', graphRef: ref, artifactRef: ref, resume: false }),
+  ).rejects.toMatchObject({ code: 'USAGE' });
+  manager.job('job')?.cancel();
+  expect((await outcome()).state).toBe('canceled');
+  await until('the second to run', () => runner.progress().state === 'running');
+  expect(taskManager.attempt.jobId).toBe('second');
+  runner.cancel();
+  await until('the end of the second', () => runner.ended);
+  expect(manager.slotPool.supply.freeSlots).toBe(2);
+});
+
+test('a job manager that steps down does and records nothing more', async () => {
+  const { manager, taskManager, until, files, outcome } = await world();
+  await until('running', () => manager.job('job')?.progress().state === 'running');
+  const before = taskManager.calls.length;
+  manager.stepDown();
+  taskManager.ended = true;
+  taskManager.report('failed', false);
+  await expect(outcome()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+  expect(taskManager.calls).toHaveLength(before);
+  expect(files.paths.some((path) => path.endsWith('/terminal'))).toBe(false);
+});
+
+test('a job manager that starts again goes on with an attempt that its task managers still run', async () => {
+  const first = await world();
+  await first.until('checkpoint 1', () => first.taskManager.calls.includes('complete 1'));
+  first.manager.stepDown();
+  await expect(first.outcome()).rejects.toMatchObject({ code: 'STALE_EPOCH' });
+  const adopted = await world({ files: first.files, resume: true, adopt: first.taskManager });
+  await adopted.until('running', () => adopted.manager.job('job')?.progress().state === 'running');
+  expect(adopted.manager.job('job')?.progress()).toMatchObject({ attempt: 1, restarts: 0 });
+  expect(adopted.taskManager.calls[0]).toBe('adopt 1 with checkpoint 1');
+  expect(adopted.taskManager.calls.some((call) => call.startsWith('deploy'))).toBe(false);
+  await adopted.until('checkpoint 2', () => adopted.taskManager.calls.includes('complete 2'));
+  adopted.manager.job('job')?.cancel();
+  expect((await adopted.outcome()).state).toBe('canceled');
 });

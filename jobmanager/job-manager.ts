@@ -4,7 +4,7 @@
  *
  * One object is one term of leadership. Whoever loses the lead drops it, with {@link JobManager.stepDown}.
  */
-import { EngineError } from '../core/errors.ts';
+import { EngineError, toWireError } from '../core/errors.ts';
 import type {
   Acknowledgement,
   AlignmentAnswer,
@@ -13,6 +13,7 @@ import type {
   HeartbeatRequest,
   RegisterTaskManagerRequest,
   RegisterTaskManagerResponse,
+  RunningAttempt,
 } from '../proto/messages.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
 import type { Clock } from './clock.ts';
@@ -30,7 +31,7 @@ import {
   jobMasterSettingsDefault,
   type TaskManagerCall,
 } from './model/job-master-protocol.ts';
-import { SlotPool, type SlotPoolOutcome } from './model/slot-pool.ts';
+import { type FoundSlots, SlotPool, type SlotPoolOutcome } from './model/slot-pool.ts';
 import type { JobStore } from './store/job-store.ts';
 
 export type { JobOutcome, SubmittedJob } from './job-runner.ts';
@@ -48,6 +49,8 @@ export interface JobManagerOptions {
   readonly heartbeatTimeoutMs?: number | null;
   /** Reaches a task manager that registers; absent where {@link JobManager.addTaskManager} says it beforehand. */
   readonly connect?: (request: RegisterTaskManagerRequest) => TaskManagerGateway;
+  /** A task manager is not used any more: its connection may be closed. */
+  readonly onTaskManagerGone?: (taskManagerId: string) => void;
   /** Told of every change of state, checkpoint and failure. */
   readonly onEvent?: (notice: JobNotice, jobId: string) => void;
 }
@@ -66,6 +69,8 @@ export class JobManager {
   readonly #runners = new Map<string, JobRunner>();
   /** Jobs that are being loaded. */
   readonly #loading = new Set<string>();
+  /** What task managers run of jobs that are about to be started. */
+  readonly #expected = new Map<string, { readonly taskManagerId: string; readonly running: RunningAttempt }[]>();
   #epoch: Promise<number> | null = null;
   #clearCheck: (() => void) | null = null;
   #steppedDown = false;
@@ -104,6 +109,18 @@ export class JobManager {
     this.#follow(this.#pool.lost(taskManagerId, reason));
   }
 
+  /** These jobs are going to be started: what task managers run of them is not ended, but told to them then. */
+  expect(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) this.#expected.set(jobId, []);
+  }
+
+  /** An expected job is not going to be started: what runs of it is ended. */
+  forget(jobId: string): void {
+    const reports = this.#expected.get(jobId) ?? [];
+    this.#expected.delete(jobId);
+    for (const { taskManagerId, running } of reports) this.#reported(taskManagerId, running);
+  }
+
   /**
    * Starts a job.
    * @returns once it is being run; `outcome` of the answer tells how it ends
@@ -120,6 +137,7 @@ export class JobManager {
       if (this.#steppedDown) throw steppedDownError();
       this.#runners.set(jobId, runner);
       runner.start();
+      this.forget(jobId);
       return runner;
     } finally {
       this.#loading.delete(jobId);
@@ -154,6 +172,7 @@ export class JobManager {
       leaderEpoch: await this.#leaderEpoch(),
       onNotice: (jobId, notice) => onEvent?.(notice, jobId),
       requestSlots: (jobId, count) => this.#follow(this.#pool.requested(jobId, count)),
+      adoptSlots: (jobId, attempt) => this.#pool.adopted(jobId, attempt),
       releaseSlots: (jobId) => this.#follow(this.#pool.released(jobId)),
       giveUpTaskManager: (taskManagerId, reason) => this.removeTaskManager(taskManagerId, reason),
       call: (taskManagerId, call) => this.#call(taskManagerId, call),
@@ -171,6 +190,7 @@ export class JobManager {
   #follow(outcome: SlotPoolOutcome): void {
     for (const { taskManagerId, reason, jobIds } of outcome.lost) {
       this.#gateways.delete(taskManagerId);
+      this.#options.onTaskManagerGone?.(taskManagerId);
       for (const jobId of jobIds) this.#runners.get(jobId)?.tell({ kind: 'task-manager-lost', taskManagerId, reason });
     }
     for (const { jobId, offers } of outcome.granted) {
@@ -200,7 +220,11 @@ export class JobManager {
       heartbeat: (request) => this.#heartbeat(request),
       reportSlotListening: (report) => forward(report.attempt, { kind: 'slot-listening', report }),
       reportSubtaskState: (report) => forward(report.attempt, { kind: 'subtask-state', report }),
-      reportSlotEnded: (report) => forward(report.attempt, { kind: 'slot-ended', report }),
+      reportSlotEnded: (report) => {
+        const { taskManagerId, attempt } = report;
+        this.#follow(this.#pool.slotEnded(taskManagerId, attempt.jobId, attempt.attempt));
+        return forward(attempt, { kind: 'slot-ended', report });
+      },
       acknowledgeCheckpoint: (report) => forward(report.attempt, { kind: 'checkpoint-acknowledged', report }),
       declineCheckpoint: (report) => forward(report.attempt, { kind: 'checkpoint-declined', report }),
       reportMerge: (report) => forward(report.attempt, { kind: 'merge-reported', report }),
@@ -216,7 +240,9 @@ export class JobManager {
     throw new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids: { jobId } });
   }
 
-  async #heartbeat({ taskManagerId, attempts }: HeartbeatRequest): Promise<Acknowledgement> {
+  async #heartbeat({ taskManagerId, leaderEpoch, attempts }: HeartbeatRequest): Promise<Acknowledgement> {
+    const epoch = await this.#leaderEpoch();
+    if (leaderEpoch !== epoch) throw anotherEpoch(taskManagerId, leaderEpoch, epoch);
     this.#pool.heard(taskManagerId, this.#options.clock.nowMs());
     for (const { attempt, metrics } of attempts) this.#runners.get(attempt.jobId)?.heard(attempt.attempt, metrics);
     return acknowledged;
@@ -227,7 +253,7 @@ export class JobManager {
   }
 
   async #register(request: RegisterTaskManagerRequest): Promise<RegisterTaskManagerResponse> {
-    const { taskManagerId, slotCount } = request;
+    const { taskManagerId, slotCount, running } = request;
     const { connect, clock } = this.#options;
     if (!this.#gateways.has(taskManagerId)) {
       if (connect === undefined) {
@@ -237,8 +263,32 @@ export class JobManager {
       this.#gateways.set(taskManagerId, connect(request));
     }
     const leaderEpoch = await this.#leaderEpoch();
-    this.#follow(this.#pool.registered(taskManagerId, slotCount, clock.nowMs()));
+    this.#follow(this.#pool.registered(taskManagerId, slotCount, clock.nowMs(), foundSlots(running)));
+    for (const one of running) this.#reported(taskManagerId, one);
     return { leaderEpoch };
+  }
+
+  /** A task manager runs something that it was told by an earlier leader. */
+  #reported(taskManagerId: string, running: RunningAttempt): void {
+    const { jobId, attempt } = running.attempt;
+    const runner = this.#runners.get(jobId);
+    if (runner !== undefined && !runner.ended) return runner.tell({ kind: 'attempt-reported', taskManagerId, running });
+    const expected = this.#expected.get(jobId);
+    if (expected !== undefined) {
+      expected.push({ taskManagerId, running });
+      return;
+    }
+    if (running.endedSlots.length === running.slices.length) return;
+    void this.#leaderEpoch()
+      .then((leaderEpoch) => {
+        const request = { attempt: { jobId, attempt, leaderEpoch }, cancelTimeoutMs: this.#settings.cancelTimeoutMs };
+        return this.#call(taskManagerId, { method: 'cancelAttempt', request });
+      })
+      .catch((error: unknown) => {
+        this.#options.logger.warn(
+          `attempt ${attempt} of job ${jobId}, which is over, could not be ended on task manager ${taskManagerId}: ${toWireError(error).message}`,
+        );
+      });
   }
 
   async #call(taskManagerId: string, call: TaskManagerCall): Promise<void> {
@@ -246,6 +296,20 @@ export class JobManager {
     if (gateway === undefined) throw unreachable(taskManagerId);
     await callTaskManager(gateway, call);
   }
+}
+
+/** Says the epoch, so that a task manager that follows an older one knows that it may register with what it runs. */
+function anotherEpoch(taskManagerId: string, told: number, leaderEpoch: number): EngineError {
+  const message = `task manager ${taskManagerId} follows epoch ${told}, this is epoch ${leaderEpoch}; it must register`;
+  const ids = { taskManagerId, leaderEpoch };
+  return new EngineError('STALE_EPOCH', message, { domain: 'external', retry: 'backoff', ids });
+}
+
+function foundSlots(running: readonly RunningAttempt[]): FoundSlots[] {
+  return running.flatMap(({ attempt: { jobId, attempt }, slices, endedSlots }) => {
+    const slots = slices.length - endedSlots.length;
+    return slots > 0 ? [{ jobId, attempt, slots }] : [];
+  });
 }
 
 function steppedDownError(): EngineError {
@@ -272,6 +336,8 @@ function callTaskManager(gateway: TaskManagerGateway, call: TaskManagerCall): Pr
       return gateway.notifyCheckpointComplete(call.request);
     case 'notifyCheckpointAborted':
       return gateway.notifyCheckpointAborted(call.request);
+    case 'adoptAttempt':
+      return gateway.adoptAttempt(call.request);
     case 'mergeFiles':
       return gateway.mergeFiles(call.request);
   }

@@ -5,6 +5,7 @@
  */
 import { EngineError, fromWireError, isEngineError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
+import type { VertexStatus } from '../proto/client-messages.ts';
 import type { AlignedGroup, AlignmentReport, Manifest, ObjectRef, SubtaskMetrics } from '../proto/messages.ts';
 import { CheckpointRequests } from './checkpoint-requests.ts';
 import type { Clock } from './clock.ts';
@@ -33,8 +34,12 @@ export interface SubmittedJob {
   readonly restorableGraphHashes?: readonly string[];
   readonly graphRef: ObjectRef;
   readonly artifactRef: ObjectRef;
+  /** What relative paths of connectors are resolved against; absent: the task manager's own. */
+  readonly workingDirectory?: string;
   /** Go on from the newest checkpoint. False: there must be none. */
   readonly resume: boolean;
+  /** An attempt that an earlier leader deployed may be running and is taken over where it can be. Default: no. */
+  readonly adopt?: boolean;
 }
 
 export interface JobOutcome {
@@ -55,6 +60,7 @@ export interface JobEnvironment {
   readonly leaderEpoch: number;
   onNotice(jobId: string, notice: JobNotice): void;
   requestSlots(jobId: string, count: number): void;
+  adoptSlots(jobId: string, attempt: number): void;
   releaseSlots(jobId: string): void;
   giveUpTaskManager(taskManagerId: string, reason: string): void;
   /** @throws EngineError when the task manager refused or could not be reached */
@@ -78,6 +84,7 @@ export class JobRunner {
   readonly #timers = new Map<TimerName, () => void>();
   readonly #queue: JobMasterEvent[] = [];
   #leftovers: readonly string[];
+  #lastFailure: WireError | null = null;
   #stepping = false;
   #ended = false;
   #resolve: (outcome: JobOutcome) => void = () => {};
@@ -89,6 +96,7 @@ export class JobRunner {
     environment: JobEnvironment,
     restored: RestoredPointer | null,
     leftovers: readonly string[],
+    newestAttempt: number,
   ) {
     this.jobId = job.jobId;
     this.job = job;
@@ -97,7 +105,7 @@ export class JobRunner {
     this.#leftovers = leftovers;
     this.#board = new MetricsBoard(job.graph);
     this.#requests = new CheckpointRequests(job.graph.name);
-    const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef } = job;
+    const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef, workingDirectory = '' } = job;
     this.#master = new JobMaster({
       jobId,
       graph,
@@ -105,7 +113,9 @@ export class JobRunner {
       restorableGraphHashes,
       graphRef,
       artifactRef,
+      workingDirectory,
       leaderEpoch: environment.leaderEpoch,
+      newestAttempt,
       restored,
       settings: environment.settings,
     });
@@ -135,7 +145,8 @@ export class JobRunner {
     const leftovers = await leftoversOf(job, environment, restored);
     const terminal = await store.readTerminal(jobId);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(jobId);
-    const runner = new JobRunner(job, environment, restored, leftovers);
+    const newestAttempt = job.adopt === true ? await store.readCounter(jobId, 'attempt') : 0;
+    const runner = new JobRunner(job, environment, restored, leftovers, newestAttempt);
     if (terminal?.state === 'finished') runner.#end('finished', null);
     return runner;
   }
@@ -212,6 +223,25 @@ export class JobRunner {
     this.#reject(error);
   }
 
+  /** The manifest of the newest complete checkpoint; null before the first. */
+  get newestManifest(): ObjectRef | null {
+    return this.#master.newestCheckpoint?.pointer.retained.at(-1)?.manifest ?? null;
+  }
+
+  get waitsForSlots(): boolean {
+    return this.#master.waitsForSlots;
+  }
+
+  /** Why an attempt failed last; null while none has. */
+  get lastFailure(): WireError | null {
+    return this.#lastFailure;
+  }
+
+  /** The job's vertices with what their subtasks do. */
+  vertices(): VertexStatus[] {
+    return this.#board.vertices(this.#master.subtaskStates);
+  }
+
   progress(): JobProgress {
     const newest = this.#master.newestCheckpoint;
     const manifest = newest?.manifest ?? null;
@@ -251,6 +281,8 @@ export class JobRunner {
     switch (action.kind) {
       case 'request-slots':
         return this.#environment.requestSlots(this.jobId, action.count);
+      case 'adopt-slots':
+        return this.#environment.adoptSlots(this.jobId, action.attempt);
       case 'release-slots':
         return this.#environment.releaseSlots(this.jobId);
       case 'give-up-task-manager':
@@ -299,7 +331,11 @@ export class JobRunner {
         return this.#deleteObjects(action.names);
       case 'record-terminal':
         return this.#answer(
-          store.recordTerminal(this.jobId, { state: action.state, error: action.error }, this.leaderEpoch),
+          store.recordTerminal(
+            this.jobId,
+            { state: action.state, error: action.error, endedAtMs: this.#environment.clock.nowMs() },
+            this.leaderEpoch,
+          ),
           (result) => ({ kind: 'terminal-recorded', result }),
           (error) => ({ kind: 'terminal-failed', error }),
         );
@@ -352,6 +388,7 @@ export class JobRunner {
   #notice(notice: JobNotice): void {
     const { logger } = this.#environment;
     if (notice.kind === 'state-changed' && notice.to === 'deploying') this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
     // The failure that ends the job is its outcome, told once by whoever submitted it.
     if (notice.kind === 'warning' || (notice.kind === 'attempt-failed' && notice.restarts)) logger.warn(text);
@@ -436,6 +473,8 @@ function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: n
 
 function noticeText(jobName: string, notice: JobNotice): string {
   switch (notice.kind) {
+    case 'adopted':
+      return `attempt ${notice.attempt} of job "${jobName}" was found running and goes on`;
     case 'state-changed':
       return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
     case 'attempt-failed':

@@ -101,6 +101,8 @@ export interface MergeFilesRequest {
 export interface AdoptAttemptRequest {
   /** With the epoch of the new leader. */
   readonly attempt: AttemptRef;
+  /** The newest complete checkpoint, 0 for none: it is committed again, and every other one under way is aborted. */
+  readonly completedCheckpointId: number;
 }
 
 export interface RegisterTaskManagerRequest {
@@ -128,6 +130,8 @@ export interface RunningAttempt {
   readonly subtasks: readonly RunningSubtask[];
   /** Triggered, and neither completed nor aborted as far as this task manager knows. */
   readonly pendingCheckpointIds: readonly number[];
+  /** Of the slices: their threads are over. */
+  readonly endedSlots: readonly number[];
 }
 
 export interface RunningSubtask {

@@ -1,7 +1,28 @@
 /**
- * The two directions of the control plane: one async method per rpc. A rejection is an EngineError. Implemented by the
- * shells of task manager and job manager, and by the wrappers of `rpc/` that encode and decode every message in between.
+ * The directions of the control plane, and what clients ask of a cluster: one async method per rpc. A rejection is an
+ * EngineError. Implemented by the shells of task manager and job manager, and by the wrappers of `rpc/` that encode and
+ * decode every message in between.
  */
+import type {
+  CancelJobRequest,
+  ClusterStatus,
+  GetClusterRequest,
+  GetJobRequest,
+  JobStatus,
+  ListJobsRequest,
+  ListJobsResponse,
+  LogLine,
+  ObjectHeader,
+  RescaleJobRequest,
+  RescaleJobResponse,
+  StopJobRequest,
+  StopJobResponse,
+  SubmitJobRequest,
+  SubmitJobResponse,
+  TailLogsRequest,
+  TriggerSavepointRequest,
+  TriggerSavepointResponse,
+} from './client-messages.ts';
 import type {
   Acknowledgement,
   AdoptAttemptRequest,
@@ -16,6 +37,7 @@ import type {
   MergeFilesRequest,
   MergeReport,
   NotifyCheckpointRequest,
+  ObjectRef,
   RegisterTaskManagerRequest,
   RegisterTaskManagerResponse,
   SlotEndedReport,
@@ -47,4 +69,34 @@ export interface JobManagerGateway {
   declineCheckpoint(decline: CheckpointDecline): Promise<Acknowledgement>;
   reportMerge(report: MergeReport): Promise<Acknowledgement>;
   reportAlignment(report: AlignmentReport): Promise<AlignmentAnswer>;
+}
+
+/** Requests of clients that have one answer. */
+export interface ClientRequests {
+  /** The same `idempotencyKey` answers the same job. */
+  submitJob(request: SubmitJobRequest): Promise<SubmitJobResponse>;
+  listJobs(request: ListJobsRequest): Promise<ListJobsResponse>;
+  getJob(request: GetJobRequest): Promise<JobStatus>;
+  /** Answers when the wish is recorded; the job ends later. */
+  cancelJob(request: CancelJobRequest): Promise<Acknowledgement>;
+  /** Answers when the job has ended. */
+  stopJob(request: StopJobRequest): Promise<StopJobResponse>;
+  triggerSavepoint(request: TriggerSavepointRequest): Promise<TriggerSavepointResponse>;
+  /** Answers when the job was stopped with a checkpoint and its successor is recorded. */
+  rescaleJob(request: RescaleJobRequest): Promise<RescaleJobResponse>;
+  getCluster(request: GetClusterRequest): Promise<ClusterStatus>;
+}
+
+/**
+ * What clients ask of a cluster. A job manager that does not lead rejects with NOT_LEADER, whose ids `leaderAddress` and
+ * `leaderEpoch` name the one that does, where it is known.
+ */
+export interface ClientGateway extends ClientRequests {
+  /**
+   * Stores one object under its hash. Whoever implements it counts and hashes what comes, and refuses what is not as the
+   * header says; it may answer early when it has the object already.
+   */
+  putObject(header: ObjectHeader, chunks: AsyncIterable<Uint8Array>): Promise<ObjectRef>;
+  /** Ends after the lines there are, or with `signal` when it follows. */
+  tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine>;
 }

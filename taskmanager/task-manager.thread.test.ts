@@ -2,10 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { AttemptRef, DeploySlotsRequest, SlotEndedReport } from '../proto/messages.ts';
 import type { JobManagerGateway } from '../proto/services.ts';
 import { LocalDirectoryStore } from '../storage/local-directory.ts';
+import { onlyJobManager } from './leader/leader-session.ts';
 import { TaskManager } from './task-manager.ts';
 
 let directory: string;
@@ -53,7 +54,7 @@ beforeEach(async () => {
   taskManager = await TaskManager.start({
     slotCount: 2,
     host: '127.0.0.1',
-    jobManager: recordingGateway(),
+    jobManagers: onlyJobManager(recordingGateway()),
     store,
     storeDirectory: directory,
     artifactDirectory: join(directory, 'artifacts'),
@@ -67,6 +68,7 @@ beforeEach(async () => {
     onLog: () => undefined,
     onDelivery: () => undefined,
   });
+  await taskManager.register();
 });
 
 afterEach(async () => {
@@ -78,6 +80,7 @@ test('a task manager reports all slots of an attempt as ended when the attempt c
   const request = await deployment(1);
   await store.delete(request.graph.name);
   await expect(taskManager.deploySlots(request)).rejects.toMatchObject({ code: 'CHECKPOINT_UNREADABLE' });
+  await vi.waitFor(() => expect(ended).toHaveLength(2));
   expect(
     ended.map(({ attempt, slotIndex, error }) => ({ attempt: attempt.attempt, slotIndex, code: error?.code })),
   ).toEqual([
@@ -91,6 +94,7 @@ test('a task manager starts no slot of an attempt and reports them as ended when
   const deployed = taskManager.deploySlots(request);
   await taskManager.cancelAttempt({ attempt: refOf(2), cancelTimeoutMs: 1_000 });
   await expect(deployed).rejects.toMatchObject({ code: 'CANCELED' });
+  await vi.waitFor(() => expect(ended).toHaveLength(2));
   expect(ended.map(({ slotIndex, error }) => ({ slotIndex, code: error?.code }))).toEqual([
     { slotIndex: 0, code: 'CANCELED' },
     { slotIndex: 1, code: 'CANCELED' },

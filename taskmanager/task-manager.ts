@@ -7,27 +7,34 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { EngineError, fromWireError, toWireError, type WireError } from '../core/errors.ts';
+import { EngineError, toWireError, type WireError } from '../core/errors.ts';
 import type { JobGraph } from '../core/graph/job-graph.ts';
 import { slotsNeeded } from '../core/graph/slot-sharing.ts';
 import type {
   Acknowledgement,
+  AdoptAttemptRequest,
   AlignedGroup,
+  AttemptMetrics,
   AttemptRef,
   CancelAttemptRequest,
   ConnectSlotsRequest,
   DeploySlotsRequest,
   MergeFilesRequest,
+  MergeReport,
   NotifyCheckpointRequest,
   ObjectRef,
+  RegisterTaskManagerRequest,
+  RunningAttempt as RunningAttemptMessage,
+  RunningSubtask,
   SlotSlice,
   SubtaskMetrics,
   SubtaskRef,
   TriggerCheckpointRequest,
 } from '../proto/messages.ts';
 import { decodeManifest } from '../proto/rpc/manifest.ts';
-import type { JobManagerGateway, TaskManagerGateway } from '../proto/services.ts';
+import type { TaskManagerGateway } from '../proto/services.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
 import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
@@ -38,7 +45,9 @@ export interface TaskManagerOptions {
   readonly slotCount: number;
   /** Address that other task managers reach this one at. */
   readonly host: string;
-  readonly jobManager: JobManagerGateway;
+  /** Where this task manager's own service is reached, host:port; empty when it is called inside the process. */
+  readonly rpcAddress?: string;
+  readonly jobManagers: JobManagers;
   /** Graphs, artifacts and checkpoints. */
   readonly store: ObjectStore;
   /** Directory of the object store, for the store thread. */
@@ -51,6 +60,8 @@ export interface TaskManagerOptions {
   readonly clusterId: string;
   readonly engineVersion: string;
   readonly heartbeatIntervalMs: number;
+  /** Time without a leading job manager after which what runs is ended, in ms; default 10 minutes. */
+  readonly orphanTimeoutMs?: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
   /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
@@ -79,17 +90,27 @@ interface RunningSlot {
 
 /** What runs of one attempt of one job. */
 interface RunningAttempt {
-  readonly ref: AttemptRef;
+  /** With the epoch of the leader that deployed or adopted it. */
+  ref: AttemptRef;
+  readonly request: DeploySlotsRequest;
+  /** What was last reported of each subtask. */
+  readonly states: Map<string, RunningSubtask>;
+  /** Checkpoints that were triggered and are neither complete nor aborted. */
+  readonly pending: Set<number>;
+  /** Sources have handed on their last record for a stop: nobody can go on with the attempt. */
+  stopping: boolean;
   readonly slots: Map<number, RunningSlot>;
   cancelTimer: NodeJS.Timeout | null;
 }
 
 const acknowledged: Acknowledgement = {};
+const orphanTimeoutMsDefault = 10 * 60_000;
+/** Attempts that are over and are still told to a new leader. */
+const endedAttemptsMax = 64;
 /** How often slots are looked at for being stuck, in ms. */
 const watchIntervalMs = 500;
 
 export class TaskManager implements TaskManagerGateway {
-  readonly id: string;
   readonly #options: TaskManagerOptions;
   readonly #pool: SlotPool;
   readonly #storeThread: StoreThread;
@@ -100,15 +121,27 @@ export class TaskManager implements TaskManagerGateway {
   readonly #fences = new Map<string, { deployed: number; canceled: number }>();
   /** Why no attempt can run here any more: a thread that all of them need has died. */
   #broken: EngineError | null = null;
-  #leaderEpoch = 0;
-  #heartbeatTimer: NodeJS.Timeout | null = null;
+  /** The newest attempt of each job that is over, told to a new leader, which may not know that it had finished. */
+  readonly #ended = new Map<string, RunningAttempt>();
+  readonly #session: LeaderSession;
+  readonly #baseId: string;
+  #identity = 1;
   #watchTimer: NodeJS.Timeout | null = null;
-  #stopped = false;
 
   /** Use {@link TaskManager.start}. */
   constructor(id: string, options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
-    this.id = id;
+    this.#baseId = id;
     this.#options = options;
+    this.#session = new LeaderSession({
+      jobManagers: options.jobManagers,
+      heartbeatIntervalMs: options.heartbeatIntervalMs,
+      orphanTimeoutMs: options.orphanTimeoutMs ?? orphanTimeoutMsDefault,
+      registration: () => this.#registration(),
+      metrics: () => this.#attemptMetrics(),
+      onFollow: (epoch) => options.onLog('info', `task manager ${this.id} follows the job manager of epoch ${epoch}`),
+      onGivenUp: (why) => this.#abandonEverything(why),
+      onLog: options.onLog,
+    });
     this.#storeThread = storeThread;
     this.#stateHost = stateHost;
     this.#pool = new SlotPool(options.slotCount);
@@ -117,15 +150,14 @@ export class TaskManager implements TaskManagerGateway {
       const attempt = this.#attempts.get(attemptKey({ jobId, attempt: number }))?.ref;
       if (attempt === undefined) return;
       failpoint('task-manager.file-written');
-      this.#report(
-        options.jobManager.acknowledgeCheckpoint({ attempt, taskManagerId: this.id, checkpointId, subtasks, file }),
-      );
+      const acknowledgement = { attempt, taskManagerId: this.id, checkpointId, subtasks, file };
+      this.#session.report(acknowledgement, (jobManager, message) => jobManager.acknowledgeCheckpoint(message));
     });
     storeThread.onFailed(({ attempt: { jobName: jobId, attempt: number }, checkpointId, error }) => {
       const attempt = this.#attempts.get(attemptKey({ jobId, attempt: number }))?.ref;
       if (attempt === undefined) return;
       const decline = { attempt, taskManagerId: this.id, checkpointId, error: toWireError(error) };
-      this.#report(options.jobManager.declineCheckpoint(decline));
+      this.#session.report(decline, (jobManager, message) => jobManager.declineCheckpoint(message));
     });
     storeThread.onCrashed((error) => this.#break(error));
     stateHost?.onCrashed((error) => this.#break(error));
@@ -140,25 +172,40 @@ export class TaskManager implements TaskManagerGateway {
     return new TaskManager(id, options, storeThread, stateHost);
   }
 
+  /** Unique for as long as a job manager knows this task manager: whoever was given up comes back under another one. */
+  get id(): string {
+    return this.#identity === 1 ? this.#baseId : `${this.#baseId}-${this.#identity}`;
+  }
+
+  /** Looks for the leading job manager and offers it the slots. Resolves when one has taken the registration. */
   async register(): Promise<void> {
-    const { slotCount, host, engineVersion, jobManager } = this.#options;
-    const response = await jobManager.registerTaskManager({
-      taskManagerId: this.id,
-      slotCount,
-      host,
-      engineVersion,
-      dataHost: host,
-      rpcAddress: '',
-      running: [],
-    });
-    this.#leaderEpoch = response.leaderEpoch;
-    this.#heartbeatTimer = setInterval(() => this.#heartbeat(), this.#options.heartbeatIntervalMs);
     this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
+    await this.#session.start();
+  }
+
+  #registration(): RegisterTaskManagerRequest {
+    const { slotCount, host, engineVersion, rpcAddress = '' } = this.#options;
+    const running = [...this.#attempts.values(), ...this.#ended.values()].map(runningAttempt);
+    return { taskManagerId: this.id, slotCount, host, engineVersion, dataHost: host, rpcAddress, running };
+  }
+
+  /** Nobody waits for what runs here any more. */
+  #abandonEverything(why: string): void {
+    const slots = this.#slots();
+    this.#options.onLog('warn', `${slots.length} slots are ended: ${why}`);
+    for (const { attempt, slot } of slots) {
+      slot.ended = true;
+      slot.handle.terminate();
+      slot.control.close();
+      if (attempt.cancelTimer !== null) clearTimeout(attempt.cancelTimer);
+    }
+    this.#attempts.clear();
+    this.#ended.clear();
+    this.#identity++;
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    if (this.#heartbeatTimer !== null) clearInterval(this.#heartbeatTimer);
+    this.#session.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     for (const { slot } of this.#slots()) slot.handle.terminate();
     await this.#pool.destroy();
@@ -222,7 +269,16 @@ export class TaskManager implements TaskManagerGateway {
     }
     this.#requireFreeSlots(attempt, slices.length);
     fence.deployed = attempt.attempt;
-    const running: RunningAttempt = { ref: attempt, slots: new Map(), cancelTimer: null };
+    const running: RunningAttempt = {
+      ref: attempt,
+      request,
+      states: new Map(),
+      pending: new Set(),
+      stopping: false,
+      slots: new Map(),
+      cancelTimer: null,
+    };
+    this.#ended.delete(attempt.jobId);
     this.#attempts.set(attemptKey(attempt), running);
     const listens = slotsNeeded(graph) > 1;
     for (const slice of slices) this.#startSlot(running, { slice, graph, artifactPath, restore, listens, request });
@@ -241,7 +297,8 @@ export class TaskManager implements TaskManagerGateway {
   connectSlots(request: ConnectSlotsRequest): Promise<Acknowledgement> {
     this.#refuseStale(request.attempt);
     const { slots, slices } = request;
-    this.#sendAll(request.attempt, { type: 'connect', slots, slices });
+    const attempt = this.#current(request.attempt);
+    if (attempt !== null) this.#sendAll(attempt, { type: 'connect', slots, slices });
     return Promise.resolve(acknowledged);
   }
 
@@ -251,7 +308,7 @@ export class TaskManager implements TaskManagerGateway {
     const fence = this.#fence(request.attempt.jobId);
     fence.canceled = Math.max(fence.canceled, request.attempt.attempt);
     if (attempt === null) return Promise.resolve(acknowledged);
-    this.#sendAll(request.attempt, { type: 'cancel' });
+    this.#sendAll(attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
       for (const slot of attempt.slots.values()) this.#endSlot(attempt, slot, null);
     }, request.cancelTimeoutMs);
@@ -263,42 +320,62 @@ export class TaskManager implements TaskManagerGateway {
     if (attempt === null) return Promise.resolve(acknowledged);
     const { checkpointId, triggeredAtMs, stop } = request;
     const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
+    attempt.pending.add(checkpointId);
+    attempt.stopping ||= stop;
     this.#storeThread.beginCheckpoint(storeAttempt(attempt.ref), checkpointId, live);
-    this.#sendAll(request.attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop });
+    this.#sendAll(attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop });
     return Promise.resolve(acknowledged);
   }
 
   notifyCheckpointComplete(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
     failpoint('task-manager.checkpoint-complete');
-    this.#sendAll(request.attempt, { type: 'completed', checkpointId: request.checkpointId });
+    const attempt = this.#current(request.attempt);
+    if (attempt !== null) this.#completed(attempt, request.checkpointId);
     return Promise.resolve(acknowledged);
   }
 
   notifyCheckpointAborted(request: NotifyCheckpointRequest): Promise<Acknowledgement> {
     const attempt = this.#current(request.attempt);
-    if (attempt !== null) this.#storeThread.abortCheckpoint(storeAttempt(attempt.ref), request.checkpointId);
-    this.#sendAll(request.attempt, { type: 'aborted', checkpointId: request.checkpointId });
+    if (attempt !== null) this.#aborted(attempt, request.checkpointId);
+    return Promise.resolve(acknowledged);
+  }
+
+  #completed(attempt: RunningAttempt, checkpointId: number): void {
+    for (const pending of attempt.pending) if (pending <= checkpointId) attempt.pending.delete(pending);
+    this.#sendAll(attempt, { type: 'completed', checkpointId });
+  }
+
+  #aborted(attempt: RunningAttempt, checkpointId: number): void {
+    attempt.pending.delete(checkpointId);
+    this.#storeThread.abortCheckpoint(storeAttempt(attempt.ref), checkpointId);
+    this.#sendAll(attempt, { type: 'aborted', checkpointId });
+  }
+
+  /** A new leader goes on with what runs here, from the checkpoint it names. */
+  adoptAttempt(request: AdoptAttemptRequest): Promise<Acknowledgement> {
+    this.#refuseStaleEpoch(request.attempt);
+    const attempt = this.#current(request.attempt) ?? this.#ended.get(request.attempt.jobId);
+    if (attempt?.ref.attempt !== request.attempt.attempt) return Promise.reject(this.#stale(request.attempt));
+    attempt.ref = request.attempt;
+    const { completedCheckpointId } = request;
+    for (const checkpointId of [...attempt.pending])
+      if (checkpointId !== completedCheckpointId) this.#aborted(attempt, checkpointId);
+    if (completedCheckpointId > 0) this.#completed(attempt, completedCheckpointId);
     return Promise.resolve(acknowledged);
   }
 
   async mergeFiles(request: MergeFilesRequest): Promise<Acknowledgement> {
     const { attempt, mergeId, inputs } = request;
-    const { jobManager } = this.#options;
-    const report = { attempt, taskManagerId: this.id, mergeId };
+    const told = { attempt, taskManagerId: this.id, mergeId };
+    const tell = (report: MergeReport): void =>
+      this.#session.report(report, (jobManager, message) => jobManager.reportMerge(message));
     try {
-      const base = await this.#storeThread.merge(storeAttempt(attempt), mergeId, inputs);
-      await jobManager.reportMerge({ ...report, base, error: null });
+      tell({ ...told, base: await this.#storeThread.merge(storeAttempt(attempt), mergeId, inputs), error: null });
     } catch (error) {
       // The job manager keeps the inputs and may ask again; nothing is lost by a merge that did not happen.
-      await jobManager.reportMerge({ ...report, base: null, error: toWireError(error) });
+      tell({ ...told, base: null, error: toWireError(error) });
     }
     return acknowledged;
-  }
-
-  /** A task manager inside the process of its job manager ends with it: there is nothing to adopt. */
-  adoptAttempt(): Promise<Acknowledgement> {
-    const message = 'a task manager inside another process cannot be taken over; run the job on a cluster';
-    return Promise.reject(new EngineError('NOT_SUPPORTED', message, { domain: 'internal' }));
   }
 
   #current(ref: AttemptRef): RunningAttempt | null {
@@ -317,7 +394,7 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   #refuseStaleEpoch(ref: AttemptRef): void {
-    if (ref.leaderEpoch < this.#leaderEpoch) throw this.#stale(ref);
+    if (ref.leaderEpoch < this.#session.epoch) throw this.#stale(ref);
   }
 
   #stale(ref: AttemptRef): EngineError {
@@ -328,8 +405,8 @@ export class TaskManager implements TaskManagerGateway {
     });
   }
 
-  #sendAll(ref: AttemptRef, message: ToSlot): void {
-    for (const slot of this.#current(ref)?.slots.values() ?? []) if (!slot.ended) slot.control.postMessage(message);
+  #sendAll(attempt: RunningAttempt, message: ToSlot): void {
+    for (const slot of attempt.slots.values()) if (!slot.ended) slot.control.postMessage(message);
   }
 
   async #localArtifact(artifact: ObjectRef): Promise<string> {
@@ -367,7 +444,7 @@ export class TaskManager implements TaskManagerGateway {
         slice,
         finished: request.finished,
         restore,
-        workingDirectory: this.#options.workingDirectory,
+        workingDirectory: request.workingDirectory === '' ? this.#options.workingDirectory : request.workingDirectory,
         clusterId: this.#options.clusterId,
         host: this.#options.host,
         listens,
@@ -395,13 +472,13 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   #fromSlot(attempt: RunningAttempt, slot: RunningSlot, message: FromSlot): void {
-    const { jobManager, onLog, onDelivery } = this.#options;
+    const { onLog, onDelivery } = this.#options;
     const { slotIndex } = slot.slice;
     const base = { attempt: attempt.ref, taskManagerId: this.id };
     switch (message.type) {
       case 'listening': {
         const address = { slotIndex, host: message.host, port: message.port };
-        this.#report(jobManager.reportSlotListening({ ...base, address }));
+        this.#session.report({ ...base, address }, (jobManager, message) => jobManager.reportSlotListening(message));
         return;
       }
       case 'running':
@@ -417,7 +494,7 @@ export class TaskManager implements TaskManagerGateway {
         this.#reportState(attempt, message.subtask, 'failed', false, message.error);
         return;
       case 'alignment':
-        this.#report(this.#align(attempt, slot, message.groups));
+        void this.#align(attempt, slot, message.groups);
         return;
       case 'metrics':
         slot.metrics = message.metrics;
@@ -436,9 +513,15 @@ export class TaskManager implements TaskManagerGateway {
 
   async #align(attempt: RunningAttempt, slot: RunningSlot, groups: readonly AlignedGroup[]): Promise<void> {
     const { slotIndex } = slot.slice;
-    const report = { attempt: attempt.ref, taskManagerId: this.id, slotIndex, groups };
-    const answer = await this.#options.jobManager.reportAlignment(report);
-    if (!slot.ended) slot.control.postMessage({ type: 'aligned', groups: answer.groups } satisfies ToSlot);
+    const ref = { ...attempt.ref, leaderEpoch: this.#session.epoch };
+    const report = { attempt: ref, taskManagerId: this.id, slotIndex, groups };
+    try {
+      const answer = await this.#session.gateway?.reportAlignment(report);
+      if (answer === undefined || slot.ended) return;
+      slot.control.postMessage({ type: 'aligned', groups: answer.groups } satisfies ToSlot);
+    } catch {
+      // Told again with the next update; until then sources wait for what they know of the others.
+    }
   }
 
   #reportState(
@@ -449,7 +532,8 @@ export class TaskManager implements TaskManagerGateway {
     error: WireError | null,
   ): void {
     const report = { attempt: attempt.ref, taskManagerId: this.id, subtask, state, inputEnded, error };
-    this.#report(this.#options.jobManager.reportSubtaskState(report));
+    attempt.states.set(subtaskKey(subtask), { subtask, state, inputEnded, error });
+    this.#session.report(report, (jobManager, message) => jobManager.reportSubtaskState(message));
   }
 
   /** The thread is over, or is ended here; reported once. */
@@ -459,15 +543,20 @@ export class TaskManager implements TaskManagerGateway {
     slot.handle.terminate();
     slot.control.close();
     const { slotIndex } = slot.slice;
-    this.#heartbeat();
+    // The last counters are known before the end.
+    this.#session.heartbeat();
     this.#reportSlotEnded(attempt.ref, slotIndex, error);
     if (![...attempt.slots.values()].every((other) => other.ended)) return;
     if (attempt.cancelTimer !== null) clearTimeout(attempt.cancelTimer);
     this.#attempts.delete(attemptKey(attempt.ref));
+    this.#ended.set(attempt.ref.jobId, attempt);
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > endedAttemptsMax && oldest !== undefined) this.#ended.delete(oldest);
   }
 
   #reportSlotEnded(attempt: AttemptRef, slotIndex: number, error: WireError | null): void {
-    this.#report(this.#options.jobManager.reportSlotEnded({ attempt, taskManagerId: this.id, slotIndex, error }));
+    const report = { attempt, taskManagerId: this.id, slotIndex, error };
+    this.#session.report(report, (jobManager, message) => jobManager.reportSlotEnded(message));
   }
 
   /** Without its store thread an attempt can complete no checkpoint: every slot is ended with the reason, and none starts. */
@@ -476,12 +565,10 @@ export class TaskManager implements TaskManagerGateway {
     for (const { attempt, slot } of this.#slots()) this.#endSlot(attempt, slot, toWireError(error));
   }
 
-  #heartbeat(): void {
-    const attempts = [...this.#attempts.values()].map(({ ref, slots }) => {
+  #attemptMetrics(): AttemptMetrics[] {
+    return [...this.#attempts.values()].map(({ ref, slots }) => {
       return { attempt: ref, metrics: [...slots.values()].flatMap((slot) => [...slot.metrics]) };
     });
-    const { id: taskManagerId } = this;
-    this.#report(this.#options.jobManager.heartbeat({ taskManagerId, leaderEpoch: this.#leaderEpoch, attempts }));
   }
 
   /** Ends slots in which one subtask has been running without a turn of the slot loop for too long. */
@@ -508,17 +595,6 @@ export class TaskManager implements TaskManagerGateway {
     });
     this.#endSlot(attempt, slot, toWireError(error));
   }
-
-  /** A report that the job manager does not take (a newer leader, a newer attempt) changes nothing here; others are logged. */
-  #report(sent: Promise<unknown>): void {
-    sent.catch((error: unknown) => {
-      if (this.#stopped) return;
-      this.#options.onLog(
-        'warn',
-        `the job manager did not take a report: ${fromWireError(toWireError(error)).message}`,
-      );
-    });
-  }
 }
 
 function sha256(bytes: Uint8Array): string {
@@ -528,6 +604,28 @@ function sha256(bytes: Uint8Array): string {
 /** An attempt as a key: numbers are unique within a job. */
 function attemptKey({ jobId, attempt }: Pick<AttemptRef, 'jobId' | 'attempt'>): string {
   return `${attempt} ${jobId}`;
+}
+
+/** What a new leader is told of an attempt. */
+function runningAttempt({ ref, request, slots, states, pending, stopping }: RunningAttempt): RunningAttemptMessage {
+  const subtasks = [...slots.values()]
+    .flatMap((slot) => slot.subtasks)
+    .map((subtask): RunningSubtask => {
+      const known = states.get(subtaskKey(subtask)) ?? { subtask, state: 'deploying', inputEnded: false, error: null };
+      return stopping && known.state === 'running' ? { ...known, state: 'canceling' } : known;
+    });
+  return {
+    attempt: ref,
+    graphHash: request.graphHash,
+    slices: [...slots.values()].map((slot) => ({ slotIndex: slot.slice.slotIndex, subtasks: slot.subtasks })),
+    subtasks,
+    pendingCheckpointIds: [...pending],
+    endedSlots: [...slots.values()].filter((slot) => slot.ended).map((slot) => slot.slice.slotIndex),
+  };
+}
+
+function subtaskKey({ vertexId, subtaskIndex }: SubtaskRef): string {
+  return `${subtaskIndex}/${vertexId}`;
 }
 
 function storeAttempt({ jobId, attempt }: AttemptRef): { readonly jobName: string; readonly attempt: number } {

@@ -5,8 +5,9 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -22,7 +23,7 @@ function blocks(marker: RegExp): readonly { readonly argument: string; readonly 
   }));
 }
 
-/** What `npm install millrace-<version>.tgz` leaves behind, with the dependencies of this checkout. */
+/** What `npm install millrace-<version>.tgz` leaves behind, with the dependencies it declares and no others. */
 function installPacked(): readonly string[] {
   const npm = ['pack', '--json', '--ignore-scripts', '--pack-destination', project];
   const [packed] = JSON.parse(
@@ -31,7 +32,13 @@ function installPacked(): readonly string[] {
   const target = join(project, 'node_modules/millrace');
   mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', join(project, packed.filename), '-C', target, '--strip-components=1']);
-  symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'));
+  const { dependencies } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8')) as {
+    dependencies: Readonly<Record<string, string>>;
+  };
+  for (const name of Object.keys(dependencies)) {
+    mkdirSync(dirname(join(target, 'node_modules', name)), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), join(target, 'node_modules', name));
+  }
   mkdirSync(join(project, 'node_modules/.bin'));
   symlinkSync('../millrace/bin/millrace.js', join(project, 'node_modules/.bin/millrace'));
   return packed.files.map((file) => file.path);
@@ -39,6 +46,47 @@ function installPacked(): readonly string[] {
 
 /** Packing takes seconds, and many when other tests keep the machine busy. */
 const packTimeoutMs = 120_000;
+
+/** A project with a job and its tests, as a user writes them. */
+const testedProject: Readonly<Record<string, string>> = {
+  'counts.mjs': `
+import { defineJob, emits, type Stream, valueState } from 'millrace';
+import { collection } from 'millrace/collection';
+
+export const counted = (words: Stream<string>) =>
+  words.keyBy((word) => word).process(emits<string>(), {
+    state: { count: valueState<number>() },
+    onRecord(word, context) {
+      const count = (context.state.count.value() ?? 0) + 1;
+      context.state.count.update(count);
+      context.emit(\`\${word} \${count}\`);
+    },
+  });
+export default defineJob('counts', (env) => void counted(env.from(collection<string>([]), { uid: 'words' })).collect('counts'));
+`,
+  'counts.test.mjs': `
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertDeterministic, checkpoint, crash, runJob, simulateJob, testOperator } from 'millrace/testing';
+import job, { counted } from './counts.ts';
+
+test('a job', async () => {
+  const { collected, restarts } = await runJob(job, { inputs: { words: ['a', checkpoint(), 'b', crash(), 'a'] } });
+  assert.deepEqual([collected, restarts], [{ counts: ['a 1', 'b 1', 'a 2'] }, 1]);
+});
+test('an operator', async () => {
+  const operator = await testOperator(counted);
+  await operator.push('a');
+  await operator.restore(operator.snapshot(), { parallelism: 2 });
+  await operator.push('a');
+  assert.deepEqual(operator.outputs(), ['a 2']);
+  await operator.close();
+});
+test('a simulation', async () => {
+  assertDeterministic(await simulateJob(job, { inputs: { words: ['a', 'b', 'a'] }, seeds: 3 }));
+});
+`,
+};
 
 let packedFiles: readonly string[] = [];
 beforeAll(() => {
@@ -80,6 +128,22 @@ describe('the packed package', () => {
       typeof target === 'string' ? [target] : Object.values(target),
     );
     for (const path of named) expect(packedFiles).toContain(path.slice('./'.length));
+  });
+
+  test('tests a job with millrace/testing under the test runner of Node', { timeout: 60_000 }, () => {
+    // Types are stripped here, because the oldest Node that is supported cannot; nothing else is between Node and the package.
+    for (const [name, text] of Object.entries(testedProject)) {
+      const { outputText } = ts.transpileModule(text, { compilerOptions: { target: ts.ScriptTarget.ES2023 } });
+      writeFileSync(join(project, name), outputText.replaceAll("'./counts.ts'", "'./counts.mjs'"));
+    }
+    // Said by this runner to its workers, and an order to be silent for another one.
+    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+    const node = ['--test', '--test-reporter=tap', 'counts.test.mjs'];
+    const run = (): string =>
+      execFileSync(process.execPath, node, { cwd: project, env: environment, encoding: 'utf8', stdio: 'pipe' });
+    expect(run()).toMatch(/# pass 3\n# fail 0\n/);
+    writeFileSync(join(project, 'counts.mjs'), readFileSync(join(project, 'counts.mjs'), 'utf8').replace('+ 1', '+ 2'));
+    expect(run).toThrow(/counts.test.mjs/);
   });
 });
 

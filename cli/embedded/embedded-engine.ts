@@ -16,8 +16,10 @@ import type { JobProgress } from '../../jobmanager/job-progress.ts';
 import type { JobNotice } from '../../jobmanager/model/job-master-protocol.ts';
 import { LocalJobStore } from '../../jobmanager/store/local-job-store.ts';
 import { inProcessJobManager, inProcessTaskManager } from '../../proto/rpc/in-process.ts';
+import type { TaskManagerGateway } from '../../proto/services.ts';
 import { recordsWrittenCounter } from '../../runtime/slot/slot-runtime.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
+import { onlyJobManager } from '../../taskmanager/leader/leader-session.ts';
 import { TaskManager } from '../../taskmanager/task-manager.ts';
 import type { PortRange, RunOutcome, RunProgress } from './run-types.ts';
 
@@ -71,6 +73,7 @@ export class EmbeddedEngine {
     const { directory, logger } = options;
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const objects = new LocalDirectoryStore(directory);
+    let engine: EmbeddedEngine | null = null;
     const jobManager = new JobManager({
       store: new LocalJobStore({ directory, objects }),
       clock: systemClock,
@@ -79,9 +82,10 @@ export class EmbeddedEngine {
       // Task managers live in this process: silence means a busy machine, not a lost one.
       settings: { storeFailuresMax },
       heartbeatTimeoutMs: null,
+      connect: ({ taskManagerId }) => (engine as EmbeddedEngine).#gatewayOf(taskManagerId),
       onEvent: (notice) => options.onNotice?.(notice),
     });
-    const engine = new EmbeddedEngine(jobManager, objects);
+    engine = new EmbeddedEngine(jobManager, objects);
     try {
       await engine.#startTaskManagers(options);
     } catch (error) {
@@ -99,7 +103,7 @@ export class EmbeddedEngine {
       const taskManager = await TaskManager.start({
         slotCount: options.slots,
         host: '127.0.0.1',
-        jobManager: inProcessJobManager(this.jobManager.gateway),
+        jobManagers: onlyJobManager(inProcessJobManager(this.jobManager.gateway)),
         store: this.#objects,
         storeDirectory: directory,
         artifactDirectory: join(directory, 'local', 'artifacts'),
@@ -120,8 +124,15 @@ export class EmbeddedEngine {
         },
       });
       this.#taskManagers.push(taskManager);
-      this.jobManager.addTaskManager(taskManager.id, inProcessTaskManager(taskManager));
     }
+  }
+
+  /** A task manager that was given up comes back under another id. */
+  #gatewayOf(taskManagerId: string): TaskManagerGateway {
+    const found = this.#taskManagers.find((taskManager) => taskManager.id === taskManagerId);
+    if (found !== undefined) return inProcessTaskManager(found);
+    const message = `task manager ${taskManagerId} is not one of this engine`;
+    throw new EngineError('PROTOCOL', message, { domain: 'internal', ids: { taskManagerId } });
   }
 
   /** Task managers offer their slots. */

@@ -15,6 +15,11 @@ export interface RunProgress {
   readonly lateRecords: number;
   /** Lowest watermark over all subtasks, in ms of event time; -Infinity before the first, Infinity after the last. */
   readonly watermarkMs: number;
+  /**
+   * The source subtask whose event time is lowest, of those that wait for silent splits; null when there is none: no strategy
+   * with watermarks, an idle timeout, or everything has ended.
+   */
+  readonly timeHeldBy: { readonly operator: string; readonly subtask: number; readonly watermarkMs: number } | null;
   readonly lastCheckpoint: { readonly id: number; readonly completedAtMs: number; readonly bytes: number } | null;
   /** The checkpoint this run went on from, and how many source records it covers; null for a fresh start. */
   readonly restored: { readonly checkpointId: number; readonly sourceRecords: number } | null;

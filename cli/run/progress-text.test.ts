@@ -8,6 +8,7 @@ const progress: RunProgress = {
   recordsOut: 1_234,
   lateRecords: 0,
   watermarkMs: 978_307_200_000,
+  timeHeldBy: null,
   lastCheckpoint: { id: 11, completedAtMs: 5_000, bytes: 1_200_000 },
   restored: null,
   restarts: 0,

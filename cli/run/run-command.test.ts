@@ -45,6 +45,7 @@ const progress: RunProgress = {
   recordsOut: 40,
   lateRecords: 7,
   watermarkMs: Number.POSITIVE_INFINITY,
+  timeHeldBy: null,
   lastCheckpoint: { id: 4, completedAtMs: 0, bytes: 2_048 },
   restored: null,
   restarts: 0,

@@ -14,6 +14,7 @@ import { recordsText } from '../output/number-text.ts';
 import type { Terminal } from '../output/terminal.ts';
 import { CollectedResults } from './collected-results.ts';
 import { destinationsOf, prepareOutputs, sinksOf } from './prepare-outputs.ts';
+import { HeldTime } from './held-time.ts';
 import { type ProgressSample, progressText } from './progress-text.ts';
 import { openStateDirectory, type StateDirectory } from './state-directory.ts';
 import { listenForStop } from './stop-signals.ts';
@@ -272,6 +273,7 @@ export function resumedText(restored: RunProgress['restored']): string {
 function progressReporter(terminal: Terminal): (progress: RunProgress) => void {
   const begun = performance.now();
   const periodMs = 950;
+  const heldTime = new HeldTime();
   let shown: ProgressSample | null = null;
   return (progress) => {
     const sample = { progress, elapsedMs: performance.now() - begun, nowMs: Date.now() };
@@ -279,6 +281,8 @@ function progressReporter(terminal: Terminal): (progress: RunProgress) => void {
       shown === null || sample.elapsedMs - shown.elapsedMs >= periodMs || shown.progress.state !== progress.state;
     if (!due) return;
     terminal.progress(progressText(sample, shown));
+    const held = heldTime.observe(sample);
+    if (held !== null) terminal.note(held);
     shown = sample;
   };
 }

@@ -61,7 +61,7 @@ function nextStep({ outcome, stateDirectory }: RunSummary): readonly string[] {
 /** The object of `--json`. Times in ms; a watermark that is not a time is null. */
 export function summaryJson(summary: RunSummary, results: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { outcome } = summary;
-  const { watermarkMs, ...progress } = outcome.progress;
+  const { watermarkMs, timeHeldBy: _, ...progress } = outcome.progress;
   return {
     ok: outcome.state === 'finished' || outcome.state === 'stopped',
     job: summary.jobName,

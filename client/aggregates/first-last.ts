@@ -8,7 +8,7 @@ type Kept<Out> = readonly Out[];
 
 /**
  * What `select` gave for the first record that arrived. With several senders upstream, which arrives first is not fixed;
- * where that matters use `topN(1, (value) => value.time, { descending: false })`.
+ * where that matters use `topN(1, (value) => value.time, { order: 'asc' })`.
  */
 export function first<In, Out>(select: (value: In) => Out): Aggregate<In, Out> {
   return objectAggregate<In, Kept<Out>, Out>(

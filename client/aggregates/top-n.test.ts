@@ -37,7 +37,7 @@ describe('top n', () => {
   test('is the beginning of the sorted records when compared with a sort', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 6 }), bids, fc.boolean(), (n, values, descending) => {
-        expect(drive(topN(n, byPrice, { descending, ties: byTime })).over(values)).toEqual(
+        expect(drive(topN(n, byPrice, { order: descending ? 'desc' : 'asc', ties: byTime })).over(values)).toEqual(
           naiveTop(n, values, descending),
         );
       }),
@@ -59,10 +59,14 @@ describe('top n', () => {
   test('ranks by any key type when it is not a number', () => {
     const words = ['pear', 'apple', 'fig'];
     expect(drive(topN<string>(2, (word) => word)).over(words)).toEqual(['pear', 'fig']);
-    expect(drive(topN<string>(2, (word) => [word.length, word], { descending: false })).over(words)).toEqual([
+    expect(drive(topN<string>(2, (word) => [word.length, word], { order: 'asc' })).over(words)).toEqual([
       'fig',
       'pear',
     ]);
+  });
+
+  test('is refused when the order is none', () => {
+    expect(() => topN(1, byPrice, { order: 'up' as never })).toThrow(/topN: order is "up"; use 'desc' or 'asc'/);
   });
 
   test('ranks NaN as key order does when it occurs', () => {

@@ -8,12 +8,13 @@ import { ownValue } from '../../core/codec/own.ts';
 import { encodeValueToBytes } from '../../core/codec/value-codec.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
+import { checkChoice } from '../streams/checks.ts';
 import { objectAggregate } from './aggregate-of.ts';
 
 /** Options of {@link topN}. */
 export interface TopNOptions<In> {
-  /** Greatest first (default), or smallest first. */
-  readonly descending?: boolean;
+  /** Greatest first (`desc`, default), or smallest first. */
+  readonly order?: 'asc' | 'desc';
   /** Among equals the smaller of these comes first, for example `(bid) => bid.time`. */
   readonly ties?: (value: In) => Key;
 }
@@ -28,15 +29,16 @@ interface Ranking<In> {
  * The n best records, best first.
  * @param n  1 or more
  * @param by what records are ranked by; any key type, in key order
- * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more
+ * @throws EngineError JOB_INVALID when n is not a whole number of 1 or more, or the order neither
  */
 export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions<In> = {}): Aggregate<In, In[]> {
   if (!Number.isSafeInteger(n) || n < 1)
     throw new EngineError('JOB_INVALID', `topN: n is ${String(n)}; use a whole number of 1 or more`);
-  const { descending = true, ties } = options;
+  const { order = 'desc', ties } = options;
+  checkChoice(order, ['desc', 'asc'], 'topN: order');
   const before = (rank: Key, record: In, otherRank: Key, other: In): boolean => {
-    const order = compareKeys(rank, otherRank);
-    if (order !== 0) return descending ? order > 0 : order < 0;
+    const compared = compareKeys(rank, otherRank);
+    if (compared !== 0) return order === 'desc' ? compared > 0 : compared < 0;
     const tie = ties === undefined ? 0 : compareKeys(ties(record), ties(other));
     return tie !== 0 ? tie < 0 : compareBytes(encodeValueToBytes(record), encodeValueToBytes(other)) < 0;
   };
@@ -66,7 +68,7 @@ export function topN<In>(n: number, by: (value: In) => Key, options: TopNOptions
       sizeOf: ({ records }) => 200 + 200 * records.length,
       codec: { toPlain: ({ records }) => records, fromPlain: (plain) => ranked(plain as In[]) },
     },
-    { aggregate: 'topN', n, descending, ties: ties !== undefined },
+    { aggregate: 'topN', n, order, ties: ties !== undefined },
     { by, ties },
   );
 }

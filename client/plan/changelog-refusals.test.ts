@@ -328,3 +328,21 @@ describe('the plan', () => {
     expect(() => planOf(refused)).toThrow(/'best' \(topN\)/);
   });
 });
+
+describe('planning warns', () => {
+  const warningsOf = (boundedness: 'bounded' | 'unbounded', ttl?: number): readonly string[] =>
+    planOf((env) => {
+      const side = (name: string) =>
+        env.from(testSource<Reading>({ boundedness }), { uid: name }).keyBy((reading) => reading.sensor);
+      side('left')
+        .join(side('right'), { type: 'inner', ...(ttl === undefined ? {} : { ttl }) }, (a, b) => [a.value, b.value])
+        .uid('pairs')
+        .print();
+    }).warnings;
+
+  test('of a join without ttl behind a source without end', () => {
+    expect(warningsOf('unbounded')).toContainEqual(expect.stringMatching(/^join 'pairs' keeps every row .*set ttl/));
+    expect(warningsOf('unbounded', hours(1)).join()).not.toMatch(/keeps every row/);
+    expect(warningsOf('bounded').join()).not.toMatch(/keeps every row/);
+  });
+});

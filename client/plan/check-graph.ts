@@ -228,6 +228,10 @@ export function graphWarnings(graph: LogicalGraph, ids: readonly string[]): stri
       warnings.push(
         `${idOf(node)} is in alignment group '${silent}' without idleTimeout: while one of its splits has no records, all sources of the group wait; set idleTimeout`,
       );
+    if (growsForEver(node))
+      warnings.push(
+        `join ${idOf(node)} keeps every row of both sides for ever, and a source before it has no end: its state only grows; set ttl, or use intervalJoin or windowJoin`,
+      );
     if (!needsEventTime(node)) continue;
     const untimed = [...untimedSources(node)];
     if (untimed.length > 0)
@@ -251,6 +255,12 @@ function untimedSources(node: LogicalNode): Set<LogicalNode> {
       if (input.input === 0 || current.kind !== 'broadcast-input') seen.add(input.node);
   }
   return new Set([...seen].filter((current) => current.kind === 'source'));
+}
+
+/** A regular join without a time to live that an unbounded source feeds. */
+function growsForEver(node: LogicalNode): boolean {
+  if (node.kind !== 'join' || node.config['ttlMs'] !== null) return false;
+  return [...sourcesOf([node])].some((source) => source.config['boundedness'] === 'unbounded');
 }
 
 /** The alignment group in which an unbounded source of this node may make everybody wait for ever, or null. */

@@ -85,6 +85,11 @@ describe('withTimestamps refuses', () => {
       () => ({ outOfOrderness: 0, minTimestamp: 2, maxTimestamp: 1 }),
       /minTimestamp 2 is after maxTimestamp 1/,
     ],
+    [
+      'a lower bound after the default upper one',
+      () => ({ outOfOrderness: 0, minTimestamp: Date.UTC(3001, 0) }),
+      /minTimestamp \d+ is after the year 2999.*set maxTimestamp/,
+    ],
     ['a negative distance to the clock', () => ({ outOfOrderness: 0, maxAheadOfClock: -1 }), /maxAheadOfClock is -1/],
     [
       'an alignment group without a name',

@@ -6,7 +6,6 @@ import { changeSigns, type ChangeSign, takesBack } from '../../core/changelog.ts
 import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import type {
-  Committable,
   ConnectorContext,
   PlainData,
   PreparedCommit,
@@ -17,6 +16,7 @@ import type {
 import { EngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import { rowKind } from '../../core/stream/batch.ts';
+import { DeliveringCommitter } from './delivering-committer.ts';
 
 /** Ids of deliveries that are changes of a table begin so; whoever shows them keeps the last row of each key. */
 export const tableDeliveryPrefix = 'table-';
@@ -43,7 +43,8 @@ export function collectTableSink<T>(name: string, keyOf: (value: Readonly<T>) =>
     options: { name, table: true },
     accepts: 'upsert' as const,
     createWriter: (): SinkWriter<T> => new TableWriter<T>(name, keyOf),
-    createCommitter: (context: ConnectorContext): SinkCommitter => new TableCommitter(name, context),
+    createCommitter: (context: ConnectorContext): SinkCommitter =>
+      new DeliveringCommitter(name, context, tableDeliveryPrefix),
     destination: null,
     occupation: () => Promise.resolve(null),
   });
@@ -87,32 +88,6 @@ class TableWriter<T> implements SinkWriter<T> {
     this.#changes = new Map();
     const committables = values.length === 0 ? [] : [{ values: values as unknown as PlainData }];
     return Promise.resolve({ committables, state: [] });
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-class TableCommitter implements SinkCommitter {
-  readonly #name: string;
-  readonly #context: ConnectorContext;
-
-  constructor(name: string, context: ConnectorContext) {
-    this.#name = name;
-    this.#context = context;
-  }
-
-  open(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  commit(committables: readonly Committable[]): Promise<void> {
-    for (const { checkpointId, subtaskIndex, data } of committables) {
-      const { values } = data as { values: readonly PlainData[] };
-      this.#context.deliver(this.#name, `${tableDeliveryPrefix}${checkpointId}-${subtaskIndex}`, values);
-    }
-    return Promise.resolve();
   }
 
   close(): Promise<void> {

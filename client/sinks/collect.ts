@@ -4,15 +4,8 @@
  */
 import { ownValue } from '../../core/codec/own.ts';
 import { EngineError } from '../../core/errors.ts';
-import type {
-  Committable,
-  ConnectorContext,
-  PlainData,
-  PreparedCommit,
-  Sink,
-  SinkCommitter,
-  SinkWriter,
-} from '../../core/connector/index.ts';
+import type { ConnectorContext, PreparedCommit, Sink, SinkCommitter, SinkWriter } from '../../core/connector/index.ts';
+import { DeliveringCommitter } from './delivering-committer.ts';
 
 /** @param name channel the client finds the records under */
 export function collectSink<T>(name: string): Sink<T> {
@@ -21,7 +14,7 @@ export function collectSink<T>(name: string): Sink<T> {
     kind: 'collect',
     options: { name },
     createWriter: (): SinkWriter<T> => new CollectWriter<T>(name),
-    createCommitter: (context: ConnectorContext): SinkCommitter => new CollectCommitter(name, context),
+    createCommitter: (context: ConnectorContext): SinkCommitter => new DeliveringCommitter(name, context, ''),
     destination: null,
     occupation: () => Promise.resolve(null),
   });
@@ -62,33 +55,6 @@ class CollectWriter<T> implements SinkWriter<T> {
     const values = this.#values;
     this.#values = [];
     return Promise.resolve({ committables: values.length === 0 ? [] : [{ values }], state: [] });
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-class CollectCommitter implements SinkCommitter {
-  readonly #name: string;
-  readonly #context: ConnectorContext;
-
-  constructor(name: string, context: ConnectorContext) {
-    this.#name = name;
-    this.#context = context;
-  }
-
-  open(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  commit(committables: readonly Committable[]): Promise<void> {
-    for (const { checkpointId, subtaskIndex, data } of committables) {
-      const { values } = data as { values: readonly PlainData[] };
-      // One committable per writer and checkpoint, and checkpoint ids are never reused: this pair is the identity.
-      this.#context.deliver(this.#name, `${checkpointId}-${subtaskIndex}`, values);
-    }
-    return Promise.resolve();
   }
 
   close(): Promise<void> {

@@ -13,15 +13,10 @@ import type {
   UpdatingTopNOptions,
 } from './changelog-types.ts';
 import type { NodeParts } from './build-site.ts';
-import { checkCount, checkDuration, checkFunction } from './checks.ts';
+import { checkChoice, checkCount, checkDuration, checkFunction } from './checks.ts';
 
 function invalid(message: string): EngineError {
   return new EngineError('JOB_INVALID', message);
-}
-
-function checkChoice<T extends string>(value: T, choices: readonly T[], what: string): T {
-  if (choices.includes(value)) return value;
-  throw invalid(`${what} is ${JSON.stringify(value)}; use ${choices.map((choice) => `'${choice}'`).join(' or ')}`);
 }
 
 function checkOptions(options: unknown, what: string, example: string): void {

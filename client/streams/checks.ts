@@ -50,3 +50,10 @@ export function checkFunction<F>(value: F, what: string): F {
   if (typeof value === 'function') return value;
   throw new EngineError('JOB_INVALID', `${what} needs a function, got ${value === null ? 'null' : typeof value}`);
 }
+
+/** One of a few words. */
+export function checkChoice<T extends string>(value: T, choices: readonly T[], what: string): T {
+  if (choices.includes(value)) return value;
+  const known = choices.map((choice) => `'${choice}'`).join(' or ');
+  throw new EngineError('JOB_INVALID', `${what} is ${JSON.stringify(value)}; use ${known}`);
+}

@@ -3,32 +3,7 @@ import type { LogicalNode } from '../plan/logical-graph.ts';
 import { checkCount, checkId, checkName } from './checks.ts';
 import type { SinkHandle } from './stream-types.ts';
 
-export function setUid(node: LogicalNode, id: string): void {
-  node.change().uid = checkId(id, 'uid');
-}
-
-export function setName(node: LogicalNode, name: string): void {
-  node.change().name = checkName(name, 'name');
-}
-
-export function setParallelism(node: LogicalNode, subtaskCount: number): void {
-  node.change().parallelism = checkCount(subtaskCount, 'parallelism');
-}
-
-export function setSlotSharingGroup(node: LogicalNode, group: string): void {
-  node.change().slotSharingGroup = checkId(group, 'slotSharingGroup');
-}
-
-/** `alone` says more than `new-chain` and stays. */
-export function startNewChain(node: LogicalNode): void {
-  node.change().chaining ??= 'new-chain';
-}
-
-export function disableChaining(node: LogicalNode): void {
-  node.change().chaining = 'alone';
-}
-
-/** Settings of a node without an output: a sink. */
+/** A sink has these only; the stream of a node hands its settings on to one of these. */
 export class NodeSettings implements SinkHandle {
   readonly #node: LogicalNode;
 
@@ -37,32 +12,33 @@ export class NodeSettings implements SinkHandle {
   }
 
   uid(id: string): this {
-    setUid(this.#node, id);
+    this.#node.change().uid = checkId(id, 'uid');
     return this;
   }
 
   name(name: string): this {
-    setName(this.#node, name);
+    this.#node.change().name = checkName(name, 'name');
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    setParallelism(this.#node, subtaskCount);
+    this.#node.change().parallelism = checkCount(subtaskCount, 'parallelism');
     return this;
   }
 
   slotSharingGroup(group: string): this {
-    setSlotSharingGroup(this.#node, group);
+    this.#node.change().slotSharingGroup = checkId(group, 'slotSharingGroup');
     return this;
   }
 
+  /** `alone` says more than `new-chain` and stays. */
   startNewChain(): this {
-    startNewChain(this.#node);
+    this.#node.change().chaining ??= 'new-chain';
     return this;
   }
 
   disableChaining(): this {
-    disableChaining(this.#node);
+    this.#node.change().chaining = 'alone';
     return this;
   }
 }

@@ -37,15 +37,7 @@ import { connectBroadcast, connectStreams } from './connected-builder.ts';
 import type { BroadcastStream } from './connected-types.ts';
 import { keyedStream } from './keyed-builder.ts';
 import type { KeyedStream } from './keyed-types.ts';
-import {
-  disableChaining,
-  NodeSettings,
-  setName,
-  setParallelism,
-  setSlotSharingGroup,
-  setUid,
-  startNewChain,
-} from './node-settings.ts';
+import { NodeSettings } from './node-settings.ts';
 import { customPartition, keyedEnds, spreadEnds } from './partitioners.ts';
 import { plainProcessConfig } from './process-config.ts';
 import { sideInput } from './side-input-builder.ts';
@@ -227,39 +219,41 @@ class StreamOfNode<T, In, Second = never>
     ChangelogStream<T>
 {
   readonly #node: LogicalNode;
+  readonly #settings: NodeSettings;
 
   constructor(graph: LogicalGraph, node: LogicalNode) {
     super(siteOf(graph, { node, tag: null, partitioner: 'auto' }));
     this.#node = node;
+    this.#settings = new NodeSettings(node);
   }
 
   uid(id: string): this {
-    setUid(this.#node, id);
+    this.#settings.uid(id);
     return this;
   }
 
   name(name: string): this {
-    setName(this.#node, name);
+    this.#settings.name(name);
     return this;
   }
 
   parallelism(subtaskCount: number): this {
-    setParallelism(this.#node, subtaskCount);
+    this.#settings.parallelism(subtaskCount);
     return this;
   }
 
   slotSharingGroup(group: string): this {
-    setSlotSharingGroup(this.#node, group);
+    this.#settings.slotSharingGroup(group);
     return this;
   }
 
   startNewChain(): this {
-    startNewChain(this.#node);
+    this.#settings.startNewChain();
     return this;
   }
 
   disableChaining(): this {
-    disableChaining(this.#node);
+    this.#settings.disableChaining();
     return this;
   }
 

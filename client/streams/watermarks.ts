@@ -12,6 +12,7 @@ import {
   type NoWatermarks,
   type PunctuatedWatermarks,
   timestampMax,
+  timestampMaxDefault,
   type WatermarkGenerator,
   type WatermarkStrategy,
 } from '../../core/watermarks.ts';
@@ -71,7 +72,10 @@ export interface TimeSettings {
   readonly onBadTimestamp?: OnError;
   /** A timestamp before this time (ms since the epoch) is bad. */
   readonly minTimestamp?: number;
-  /** A timestamp after this time (ms since the epoch) is bad, and so is a watermark of a generator. */
+  /**
+   * A timestamp after this time (ms since the epoch) is bad, and so is a watermark of a generator. Default: the last
+   * millisecond of the year 2999, so that one record of the year 9999 does not end every window.
+   */
   readonly maxTimestamp?: number;
   /**
    * A timestamp further ahead of processing time than this is bad. Depends on the clock: a replay may judge otherwise.
@@ -182,6 +186,10 @@ function boundsOf<T>({ minTimestamp, maxTimestamp }: TimestampOptions<T>): JsonO
   }
   if (minTimestamp !== undefined && maxTimestamp !== undefined && minTimestamp > maxTimestamp)
     throw invalid(`: minTimestamp ${minTimestamp} is after maxTimestamp ${maxTimestamp}: every record would be bad`);
+  if (minTimestamp !== undefined && maxTimestamp === undefined && minTimestamp > timestampMaxDefault)
+    throw invalid(
+      `: minTimestamp ${minTimestamp} is after the year 2999, the latest that is allowed by default: set maxTimestamp too`,
+    );
   return {
     ...(minTimestamp === undefined ? {} : { minTimestampMs: minTimestamp }),
     ...(maxTimestamp === undefined ? {} : { maxTimestampMs: maxTimestamp }),

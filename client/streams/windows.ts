@@ -73,8 +73,8 @@ export function sliding(size: Duration, slide: Duration, options: AlignedWindowO
 }
 
 /**
- * Windows of activity: the records of a key that follow each other by less than `gap`. A session ends `gap` after its last
- * record; records that lie between two sessions and touch both make them one.
+ * Windows of activity: the records of a key that follow each other by `gap` or less, since sessions that just touch are one. A
+ * session ends `gap` after its last record; records that lie between two sessions and touch both make them one.
  * @param gap whole milliseconds of 1 or more, or a pure function that gives them for each record
  * @throws EngineError JOB_INVALID when the gap is neither
  */

@@ -160,6 +160,11 @@ export class EtcdJobStore implements JobStore {
     throw new EngineError('STORAGE_FAILED', message, { domain: 'external', retry: 'backoff', ids: { jobId } });
   }
 
+  async readCounter(jobId: string, counter: JobCounter): Promise<number> {
+    const { counters } = await this.#read(jobId);
+    return counters.value[counter];
+  }
+
   writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
     return this.#objects.writeManifest(jobId, manifest);
   }

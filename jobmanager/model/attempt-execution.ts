@@ -11,6 +11,13 @@ import type { SlotAddress, SlotSlice, SubtaskRef, SubtaskState, SubtaskStateRepo
 import { isLegalSubtaskMove, isTerminalSubtask } from './job-state.ts';
 import { type PlacedSlot, subtaskKey } from './slot-assignment.ts';
 
+/** What a task manager says of a subtask that runs already. */
+export interface ReportedSubtask {
+  readonly subtask: SubtaskRef;
+  state: SubtaskState;
+  inputEnded: boolean;
+}
+
 interface SubtaskExecution {
   readonly subtask: SubtaskRef;
   readonly slotIndex: number;
@@ -40,6 +47,25 @@ export class AttemptExecution {
     }
   }
 
+  /** An attempt that runs already, as its task managers have told. */
+  static adopted(
+    attempt: number,
+    placed: readonly PlacedSlot[],
+    reported: readonly ReportedSubtask[],
+    endedSlots: readonly number[],
+  ): AttemptExecution {
+    const execution = new AttemptExecution(attempt, placed);
+    for (const { subtask, state, inputEnded } of reported) {
+      const known = execution.#subtasks.get(subtaskKey(subtask));
+      if (known !== undefined) Object.assign(known, { state, inputEnded });
+    }
+    for (const slotIndex of endedSlots) {
+      const slot = execution.#slots.get(slotIndex);
+      if (slot !== undefined) slot.ended = true;
+    }
+    return execution;
+  }
+
   /** Task managers with slots of this attempt, sorted. */
   get taskManagerIds(): string[] {
     return [...new Set([...this.#slots.values()].map((slot) => slot.placed.taskManagerId))].sort();
@@ -66,6 +92,22 @@ export class AttemptExecution {
       addresses.push(slot.address);
     }
     return addresses;
+  }
+
+  /** How many subtasks of a vertex are in which state. */
+  get subtaskStates(): Map<string, Record<string, number>> {
+    const vertices = new Map<string, Record<string, number>>();
+    for (const { subtask, state } of this.#subtasks.values()) {
+      const states = vertices.get(subtask.vertexId) ?? {};
+      vertices.set(subtask.vertexId, states);
+      states[state] = (states[state] ?? 0) + 1;
+    }
+    return vertices;
+  }
+
+  /** Subtasks that have left. */
+  get finishedSubtasks(): SubtaskRef[] {
+    return [...this.#subtasks.values()].filter(({ state }) => state === 'finished').map(({ subtask }) => subtask);
   }
 
   get allRunning(): boolean {

@@ -5,6 +5,7 @@
 import type { WireError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import type {
+  AdoptAttemptRequest,
   CancelAttemptRequest,
   CheckpointAcknowledgement,
   CheckpointDecline,
@@ -15,6 +16,7 @@ import type {
   MergeReport,
   NotifyCheckpointRequest,
   ObjectRef,
+  RunningAttempt,
   SlotEndedReport,
   SlotListeningReport,
   SubtaskStateReport,
@@ -55,6 +57,8 @@ export interface JobMasterSettings {
   readonly slotWaitMs: number;
   /** Deploy, connect, restore and open together. */
   readonly deployTimeoutMs: number;
+  /** How long a new leader waits for task managers to tell what they run. */
+  readonly adoptionTimeoutMs: number;
   /** Pause between the end of a checkpoint and the next one. */
   readonly checkpointMinPauseMs: number;
   /** How long a stopped job waits for its last output to be committed. */
@@ -71,6 +75,7 @@ export const jobMasterSettingsDefault: JobMasterSettings = {
   cancelTimeoutMs: 10_000,
   slotWaitMs: 60_000,
   deployTimeoutMs: 120_000,
+  adoptionTimeoutMs: 10_000,
   checkpointMinPauseMs: 0,
   commitWaitMs: 30_000,
   storeFailuresMax: null,
@@ -86,6 +91,10 @@ export interface JobMasterOptions {
   readonly graphRef: ObjectRef;
   readonly artifactRef: ObjectRef;
   readonly leaderEpoch: number;
+  /** What relative paths of connectors are resolved against; empty: the task manager's own. */
+  readonly workingDirectory: string;
+  /** The newest attempt number that an earlier leader took, and that may still run; 0: nothing can run. */
+  readonly newestAttempt: number;
   /** Null on a fresh start. */
   readonly restored: RestoredPointer | null;
   readonly settings: JobMasterSettings;
@@ -93,6 +102,7 @@ export interface JobMasterOptions {
 
 export const timerNames = [
   'slot-wait',
+  'adoption-deadline',
   'deploy-deadline',
   'cancel-deadline',
   'restart-delay',
@@ -119,6 +129,8 @@ export type JobMasterEvent =
   | { readonly kind: 'slots-granted'; readonly offers: readonly SlotOffer[] }
   /** There are not enough free ones yet. */
   | { readonly kind: 'slots-short'; readonly supply: SlotSupply }
+  /** A task manager has registered and runs this of the job. */
+  | { readonly kind: 'attempt-reported'; readonly taskManagerId: string; readonly running: RunningAttempt }
   | { readonly kind: 'task-manager-lost'; readonly taskManagerId: string; readonly reason: string }
   | { readonly kind: 'slot-listening'; readonly report: SlotListeningReport }
   | { readonly kind: 'subtask-state'; readonly report: SubtaskStateReport }
@@ -159,11 +171,14 @@ export type TaskManagerCall =
   | { readonly method: 'triggerCheckpoint'; readonly request: TriggerCheckpointRequest }
   | { readonly method: 'notifyCheckpointComplete'; readonly request: NotifyCheckpointRequest }
   | { readonly method: 'notifyCheckpointAborted'; readonly request: NotifyCheckpointRequest }
+  | { readonly method: 'adoptAttempt'; readonly request: AdoptAttemptRequest }
   | { readonly method: 'mergeFiles'; readonly request: MergeFilesRequest };
 
 export type JobMasterAction =
   /** The slots of the next attempt; those the job has are given back with it. */
   | { readonly kind: 'request-slots'; readonly count: number }
+  /** The attempt that was found running is this job's, and its slots are. */
+  | { readonly kind: 'adopt-slots'; readonly attempt: number }
   /** The job needs no slots any more, and waits for none. */
   | { readonly kind: 'release-slots' }
   /** A task manager does not do as it is told: it is no longer used by anybody. */
@@ -187,6 +202,8 @@ export type JobMasterAction =
 
 /** What observers (progress, logs, tests) are told. */
 export type JobNotice =
+  /** An attempt of an earlier leader goes on under this one. */
+  | { readonly kind: 'adopted'; readonly attempt: number }
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
   /** `restarts`: another attempt follows; else the job ends with this error. */
   | {

@@ -34,7 +34,7 @@ function graph(): JobGraph {
 class Driver {
   readonly master: JobMaster;
 
-  constructor(storeFailuresMax: number | null = null) {
+  constructor(storeFailuresMax: number | null = null, newestAttempt = 0) {
     this.master = new JobMaster({
       jobId: 'job',
       graph: graph(),
@@ -42,6 +42,8 @@ class Driver {
       restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
+      workingDirectory: '',
+      newestAttempt,
       leaderEpoch: 7,
       restored: null,
       settings: { ...jobMasterSettingsDefault, storeFailuresMax },
@@ -293,4 +295,42 @@ test('a deployment that is refused leaves no slots to wait for, before and while
   refuse(restarted);
   restarted.step({ kind: 'terminal-recorded', result: 'done' });
   expect(restarted.master.state).toBe('canceled');
+});
+
+/** Time until the checkpoint that is set to come next. */
+function dueIn(driver: Driver): number {
+  const set = driver.last((action) => action.kind === 'set-timer' && action.timer === 'checkpoint-due');
+  return set.kind === 'set-timer' ? set.delayMs : Number.NaN;
+}
+
+const triggered = (driver: Driver): number =>
+  driver.calls.filter((call) => call.startsWith('triggerCheckpoint')).length;
+
+test('a checkpoint is due at once when one is requested, and the next one an interval later', () => {
+  const driver = running();
+  expect(dueIn(driver)).toBe(100);
+  driver.nowMs = 30;
+  driver.step({ kind: 'checkpoint-requested' });
+  expect(dueIn(driver)).toBe(0);
+  driver.checkpoint(1, 1).step({ kind: 'pointer-set', checkpointId: 1, result: 'done' });
+  expect(dueIn(driver)).toBe(100);
+});
+
+test('a checkpoint that is requested during another one follows it, one for all requests', () => {
+  const driver = running().checkpoint(1, 1);
+  driver.actions.length = 0;
+  driver.step({ kind: 'checkpoint-requested' }).step({ kind: 'checkpoint-requested' });
+  expect(driver.actions).toEqual([]);
+  driver.step({ kind: 'pointer-set', checkpointId: 1, result: 'done' });
+  expect(dueIn(driver)).toBe(jobMasterSettingsDefault.checkpointMinPauseMs);
+  driver.checkpoint(1, 2).step({ kind: 'pointer-set', checkpointId: 2, result: 'done' });
+  expect(triggered(driver)).toBe(1);
+  expect(dueIn(driver)).toBe(100);
+});
+
+test('a requested checkpoint is forgotten with its attempt, and the next attempt has its own interval', () => {
+  const driver = running().state(1, 'failed').step({ kind: 'checkpoint-requested' }).slotEnded(1);
+  expect(triggered(driver)).toBe(0);
+  driver.fire('restart-delay').run(2);
+  expect(dueIn(driver)).toBe(100);
 });

@@ -3,6 +3,7 @@
  * returns what is to be done, in order. It composes the smaller models; this file holds the life of attempts, because
  * what ends one and begins the next must be read in one place.
  *
+ *   adopting ─▶ running, or ending what runs
  *   waiting for slots ─▶ numbering ─▶ deployed ─▶ running ─▶ ending ─▶ (restart delay) ─▶ waiting for slots
  *                                                              └─▶ recording the terminal state ─▶ ended
  *
@@ -15,12 +16,14 @@
 import { assert, assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type {
   AttemptRef,
+  RunningAttempt,
   SlotEndedReport,
   SlotListeningReport,
   SlotSlice,
   SubtaskRef,
   SubtaskStateReport,
 } from '../../proto/messages.ts';
+import { Adoption } from './adoption.ts';
 import { AttemptExecution } from './attempt-execution.ts';
 import { CheckpointCoordinator, type CoordinatorOutcome } from './checkpoint-coordinator.ts';
 import type {
@@ -37,7 +40,7 @@ import type {
 import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
-import { missingSlotsError, placeSlices, type SlotOffer, slicesOf } from './slot-assignment.ts';
+import { missingSlotsError, placeSlices, type SlotOffer, slicesOf, subtaskKey } from './slot-assignment.ts';
 import type { SlotSupply } from './slot-pool.ts';
 import { Timers } from './timers.ts';
 
@@ -48,6 +51,8 @@ type Aim =
 
 type Phase =
   | { readonly step: 'new' }
+  /** An earlier leader's attempt may be running. */
+  | { readonly step: 'adopting'; readonly adoption: Adoption }
   | { readonly step: 'waiting-for-slots' }
   | { readonly step: 'numbering'; readonly offers: readonly SlotOffer[] }
   | { readonly step: 'deployed'; readonly execution: AttemptExecution; connected: boolean }
@@ -98,6 +103,13 @@ export class JobMaster {
   get restartCount(): number {
     return this.#restartCount;
   }
+  get waitsForSlots(): boolean {
+    return this.#phase.step === 'waiting-for-slots';
+  }
+  /** Of the attempt that has slots now: how many subtasks of a vertex are in which state. */
+  get subtaskStates(): ReadonlyMap<string, Readonly<Record<string, number>>> {
+    return this.#execution()?.subtaskStates ?? new Map();
+  }
   /** Newest complete checkpoint, or null. */
   get newestCheckpoint(): CheckpointCoordinator['newest'] {
     return this.#coordinator.newest;
@@ -132,6 +144,8 @@ export class JobMaster {
       case 'slots-short':
         this.#supply = event.supply;
         return;
+      case 'attempt-reported':
+        return this.#attemptReported(event.taskManagerId, event.running);
       case 'task-manager-lost':
         return this.#taskManagerLost(event.taskManagerId, event.reason);
       case 'slot-listening':
@@ -175,6 +189,8 @@ export class JobMaster {
     switch (timer) {
       case 'slot-wait':
         return this.#slotWaitOver();
+      case 'adoption-deadline':
+        return this.#adoptionTimedOut();
       case 'deploy-deadline':
         return this.#attemptFailed(this.#deadlineError('did not run', this.#options.settings.deployTimeoutMs));
       case 'cancel-deadline':
@@ -210,8 +226,87 @@ export class JobMaster {
     const { graph, graphHash, restorableGraphHashes } = this.#options;
     const problem = manifest === null ? null : restoreProblem(graph, [graphHash, ...restorableGraphHashes], manifest);
     if (problem !== null) return this.#beginEnding(null, { kind: 'end', state: 'failed', error: toWireError(problem) });
-    this.#attempt = manifest?.attempt ?? 0;
-    this.#waitForSlots();
+    this.#attempt = Math.max(manifest?.attempt ?? 0, this.#options.newestAttempt);
+    if (this.#options.newestAttempt === 0) return this.#waitForSlots();
+    this.#phase = { step: 'adopting', adoption: new Adoption(this.#attempt, graph, graphHash, manifest) };
+    this.#setTimer('adoption-deadline', this.#options.settings.adoptionTimeoutMs);
+  }
+
+  // ---- adopting what an earlier leader has deployed ---------------------------------------------------------------------
+
+  #attemptReported(taskManagerId: string, running: RunningAttempt): void {
+    // A task manager that comes with an attempt nobody waits for has missed its end.
+    if (this.#phase.step !== 'adopting') return this.#cancelForeign(taskManagerId, running.attempt.attempt);
+    if (running.attempt.attempt < this.#phase.adoption.attempt)
+      return this.#cancelForeign(taskManagerId, running.attempt.attempt);
+    this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.reported(taskManagerId, running));
+  }
+
+  #cancelForeign(taskManagerId: string, attempt: number): void {
+    const execution = this.#execution();
+    if (execution?.attempt === attempt && execution.taskManagerIds.includes(taskManagerId)) return;
+    const { cancelTimeoutMs } = this.#options.settings;
+    const request = { attempt: { ...this.#attemptRef(), attempt }, cancelTimeoutMs };
+    this.#call(taskManagerId, { method: 'cancelAttempt', request });
+  }
+
+  /** Something was heard of the attempt: it is all there, still incomplete, or beyond adopting. */
+  #adoptionStep(adoption: Adoption, take: (adoption: Adoption) => string | null): void {
+    const problem = take(adoption);
+    if (problem !== null) return this.#notAdopted(adoption, problem);
+    if (!adoption.becameComplete()) return;
+    const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
+    const request = { attempt: this.#attemptRef(), completedCheckpointId };
+    for (const taskManagerId of adoption.taskManagerIds) this.#call(taskManagerId, { method: 'adoptAttempt', request });
+    if (adoption.taskManagerIds.length === 0) this.#adopted(adoption);
+  }
+
+  #adoptionAnswered(taskManagerId: string, error: WireError | null): void {
+    if (this.#phase.step !== 'adopting') return;
+    const { adoption } = this.#phase;
+    if (error !== null)
+      return this.#notAdopted(adoption, `task manager ${taskManagerId} did not take it over: ${error.message}`);
+    if (adoption.acknowledged(taskManagerId)) this.#adopted(adoption);
+  }
+
+  #adopted(adoption: Adoption): void {
+    const execution = adoption.execution();
+    if (execution === null) return this.#notAdopted(adoption, 'nothing of it runs');
+    this.#clearTimer('adoption-deadline');
+    this.#finished = adoption.gone;
+    this.#do({ kind: 'adopt-slots', attempt: this.#attempt });
+    this.#notice({ kind: 'adopted', attempt: this.#attempt });
+    // Barriers of a checkpoint that some task managers never heard of may still be on their way to them.
+    for (const checkpointId of adoption.pendingCheckpointIds) {
+      if (checkpointId === this.#coordinator.newest?.pointer.checkpointId) continue;
+      const call = {
+        method: 'notifyCheckpointAborted',
+        request: { attempt: this.#attemptRef(), checkpointId },
+      } as const;
+      for (const taskManagerId of execution.taskManagerIds) this.#call(taskManagerId, call);
+    }
+    this.#allRunning(execution);
+    for (const subtask of execution.finishedSubtasks) this.#take(this.#coordinator.subtaskFinished(subtask, this.#env));
+    if (this.#phase.step === 'running') this.#checkEnd(execution);
+  }
+
+  #adoptionTimedOut(): void {
+    if (this.#phase.step !== 'adopting') return;
+    const { adoption } = this.#phase;
+    const missing = adoption.missing.map(subtaskKey);
+    const shown = missing.slice(0, 5).join(', ');
+    const what =
+      missing.length === 0
+        ? 'not every task manager has answered'
+        : `${missing.length} of its subtasks were not heard of (${shown})`;
+    this.#notAdopted(adoption, `${what} within ${this.#options.settings.adoptionTimeoutMs} ms`);
+  }
+
+  /** What runs is ended, and a new attempt goes on from the newest checkpoint. */
+  #notAdopted(adoption: Adoption, why: string): void {
+    this.#clearTimer('adoption-deadline');
+    this.#warn(`attempt ${this.#attempt} of job "${this.#jobName}" is not taken over, a new one follows: ${why}`);
+    this.#beginEnding(adoption.execution(), { kind: 'restart', delayMs: 0 });
   }
 
   #waitForSlots(): void {
@@ -266,7 +361,7 @@ export class JobMaster {
         restoreManifest,
         slices,
         finished: this.#finished,
-        workingDirectory: '',
+        workingDirectory: this.#options.workingDirectory,
         graphHash: this.#options.graphHash,
       };
       this.#call(taskManagerId, { method: 'deploySlots', request });
@@ -275,6 +370,7 @@ export class JobMaster {
   }
 
   #counterFailed(counter: CounterName, error: WireError): void {
+    if (error.code === 'STALE_EPOCH') return this.#stepDown(error);
     if (this.#isHopeless(error)) {
       if (this.#execution() !== null) return this.#attemptFailed({ ...error, retry: 'never' });
       return this.#beginEnding(null, { kind: 'end', state: 'failed', error });
@@ -307,6 +403,8 @@ export class JobMaster {
   }
 
   #subtaskState(report: SubtaskStateReport): void {
+    if (this.#phase.step === 'adopting' && this.#isCurrent(report.attempt))
+      return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.subtaskState(report));
     const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
     if (execution === null || !execution.report(report)) return;
     if (report.state === 'failed') {
@@ -342,6 +440,8 @@ export class JobMaster {
   // ---- ends of attempts ------------------------------------------------------------------------------------------------
 
   #slotEnded(report: SlotEndedReport): void {
+    if (this.#phase.step === 'adopting' && this.#isCurrent(report.attempt))
+      return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.slotEnded(report));
     const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
     if (execution === null || !execution.slotEnded(report.taskManagerId, report.slotIndex)) return;
     if (this.#phase.step === 'ending') return this.#checkEnded();
@@ -388,13 +488,21 @@ export class JobMaster {
     if (this.#phase.step === 'recording') return;
     if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end') return;
     const aim = { kind: 'end', state, error } as const;
-    if (this.#phase.step !== 'ending') return this.#beginEnding(this.#execution(), aim);
+    const execution = this.#phase.step === 'adopting' ? this.#phase.adoption.execution() : this.#execution();
+    if (this.#phase.step !== 'ending') return this.#beginEnding(execution, aim);
     this.#phase.aim = aim;
     this.#moveUnless('canceling');
   }
 
   #beginEnding(execution: AttemptExecution | null, aim: Aim): void {
-    for (const timer of ['slot-wait', 'deploy-deadline', 'restart-delay', 'counter-retry', 'commit-wait'] as const)
+    for (const timer of [
+      'slot-wait',
+      'adoption-deadline',
+      'deploy-deadline',
+      'restart-delay',
+      'counter-retry',
+      'commit-wait',
+    ] as const)
       this.#clearTimer(timer);
     this.#phase = { step: 'ending', execution, aim };
     if (aim.kind === 'restart') this.#move('restarting');
@@ -470,6 +578,8 @@ export class JobMaster {
   // ---- task managers ---------------------------------------------------------------------------------------------------
 
   #taskManagerLost(taskManagerId: string, reason: string): void {
+    if (this.#phase.step === 'adopting')
+      return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.taskManagerLost(taskManagerId));
     // The number that is being made is never used.
     if (this.#phase.step === 'numbering' && this.#phase.offers.some((offer) => offer.taskManagerId === taskManagerId))
       return this.#waitForSlots();
@@ -481,7 +591,9 @@ export class JobMaster {
   }
 
   #callEnded(taskManagerId: string, call: TaskManagerCall, error: WireError | null): void {
-    if (call.request.attempt.attempt !== this.#attempt || this.#execution() === null) return;
+    if (call.request.attempt.attempt !== this.#attempt) return;
+    if (call.method === 'adoptAttempt') return this.#adoptionAnswered(taskManagerId, error);
+    if (this.#execution() === null) return;
     if (call.method === 'notifyCheckpointComplete') {
       this.#take(this.#coordinator.notified(taskManagerId, call.request.checkpointId, error));
       if (this.#phase.step === 'committing' && this.#coordinator.allNotified) this.#endJob('stopped', null);

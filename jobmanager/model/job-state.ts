@@ -27,7 +27,8 @@ export type JobState = (typeof jobStates)[number];
 export type TerminalJobState = 'finished' | 'failed' | 'canceled' | 'stopped';
 
 const jobMoves: Readonly<Record<JobState, readonly JobState[]>> = {
-  created: ['deploying', 'restarting', 'canceling', 'failed', 'canceled', 'stopped'],
+  // A job whose attempt was found running by a new leader goes on running.
+  created: ['running', 'deploying', 'restarting', 'canceling', 'failed', 'canceled', 'stopped'],
   deploying: ['running', 'restarting', 'canceling'],
   running: ['restarting', 'stopping', 'canceling', 'finished'],
   restarting: ['deploying', 'canceling', 'failed', 'canceled', 'stopped'],

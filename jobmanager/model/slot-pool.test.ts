@@ -61,11 +61,23 @@ test('a task manager that registers again is the same one, and its slots stay wi
   expect(pool.supply.freeSlots).toBe(0);
 });
 
-test('a task manager that says what it runs offers the rest only', () => {
+test('slots that are found in use are free when they are reported as ended', () => {
   const pool = new SlotPool(null);
-  pool.registered('a', 2, 0, new Map([['job', 2]]));
+  pool.registered('a', 2, 0, [{ jobId: 'job', attempt: 3, slots: 2 }]);
+  expect(pool.requested('job', 1).waiting).toEqual(['job']);
+  expect(pool.slotEnded('a', 'job', 2).granted).toEqual([]);
+  expect(offersOf(pool.slotEnded('a', 'job', 3), 'job')).toEqual([{ taskManagerId: 'a', slotCount: 1 }]);
+});
+
+test('slots that are found in use are those of the job that adopts the attempt', () => {
+  const pool = new SlotPool(null);
+  pool.registered('a', 2, 0, [{ jobId: 'job', attempt: 3, slots: 2 }]);
+  pool.adopted('job', 3);
+  expect(pool.slotEnded('a', 'job', 3).granted).toEqual([]);
   expect(pool.requested('other', 1).waiting).toEqual(['other']);
-  expect(offersOf(pool.released('job'), 'other')).toEqual([{ taskManagerId: 'a', slotCount: 1 }]);
+  expect(pool.lost('a', 'gone').lost[0]?.jobIds).toEqual(['job']);
+  pool.registered('a', 2, 0);
+  expect(pool.supply.freeSlots).toBe(1);
 });
 
 test('no slot is given twice, what is granted is what was asked for, and nobody waits who would fit', () => {

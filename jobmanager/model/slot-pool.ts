@@ -5,6 +5,9 @@
  * jobs that each hold half of what they need would wait for ever. Jobs that wait are served in the order in which they
  * asked; one that does not fit lets later ones pass, so a job too large for the cluster stops no other.
  *
+ * Slots in which a task manager runs something when it registers belong to that attempt, until the attempt is adopted by its
+ * job or the slots are reported as ended.
+ *
  * Slots stay with a job while it restarts. They are free again when the job says so, when it asks anew, or when their task
  * manager is lost.
  *
@@ -34,11 +37,23 @@ export interface SlotPoolOutcome {
   }[];
 }
 
+interface HeldSlots {
+  readonly jobId: string;
+  slots: number;
+}
+
+/** Slots of an attempt that a task manager runs when it registers. */
+export interface FoundSlots {
+  readonly jobId: string;
+  readonly attempt: number;
+  readonly slots: number;
+}
+
 interface PooledTaskManager {
   readonly slotCount: number;
   lastHeardMs: number;
-  /** Slots in use, by job. */
-  readonly used: Map<string, number>;
+  /** Slots in use, by who holds them: a job, or an attempt that was found running. */
+  readonly used: Map<string, HeldSlots>;
 }
 
 /** What one task manager offers and who uses it, for those who look. */
@@ -79,20 +94,21 @@ export class SlotPool {
 
   /**
    * A task manager offers its slots. The same registration again changes nothing but when it was heard.
-   * @param running slots in which it says that attempts of jobs run already, by job
+   * @param found slots in which it runs something already
    */
   registered(
     taskManagerId: string,
     slotCount: number,
     nowMs: number,
-    running: ReadonlyMap<string, number> = new Map(),
+    found: readonly FoundSlots[] = [],
   ): SlotPoolOutcome {
     const known = this.#taskManagers.get(taskManagerId);
     if (known !== undefined) {
       known.lastHeardMs = nowMs;
       return nothing;
     }
-    this.#taskManagers.set(taskManagerId, { slotCount, lastHeardMs: nowMs, used: new Map(running) });
+    const used = new Map(found.map(({ jobId, attempt, slots }) => [holderOf(jobId, attempt), { jobId, slots }]));
+    this.#taskManagers.set(taskManagerId, { slotCount, lastHeardMs: nowMs, used });
     return this.#serve();
   }
 
@@ -110,7 +126,7 @@ export class SlotPool {
     const known = this.#taskManagers.get(taskManagerId);
     if (known === undefined) return nothing;
     this.#taskManagers.delete(taskManagerId);
-    const lost = [{ taskManagerId, reason, jobIds: [...known.used.keys()] }];
+    const lost = [{ taskManagerId, reason, jobIds: [...new Set([...known.used.values()].map(({ jobId }) => jobId))] }];
     return { granted: [], waiting: [...this.#requests.keys()], lost };
   }
 
@@ -137,6 +153,26 @@ export class SlotPool {
     this.#requests.set(jobId, count);
     const others = this.#serve();
     return { ...others, waiting: [jobId, ...others.waiting.filter((other) => other !== jobId)] };
+  }
+
+  /** A job goes on with an attempt that was found running: its slots are the job's. */
+  adopted(jobId: string, attempt: number): void {
+    const holder = holderOf(jobId, attempt);
+    for (const { used } of this.#taskManagers.values()) {
+      const held = used.get(holder);
+      if (held === undefined) continue;
+      used.delete(holder);
+      used.set(jobId, held);
+    }
+  }
+
+  /** A slot of an attempt that was found running, and that nobody has adopted, is free. */
+  slotEnded(taskManagerId: string, jobId: string, attempt: number): SlotPoolOutcome {
+    const used = this.#taskManagers.get(taskManagerId)?.used;
+    const held = used?.get(holderOf(jobId, attempt));
+    if (used === undefined || held === undefined) return nothing;
+    if (--held.slots === 0) used.delete(holderOf(jobId, attempt));
+    return this.#serve();
   }
 
   /** A job gives back its slots and no longer waits. */
@@ -176,13 +212,18 @@ export class SlotPool {
       best.taken++;
     }
     const offers = free.filter((offer) => offer.taken > 0);
-    for (const { taskManagerId, taken } of offers) this.#taskManagers.get(taskManagerId)?.used.set(jobId, taken);
+    for (const { taskManagerId, taken } of offers)
+      this.#taskManagers.get(taskManagerId)?.used.set(jobId, { jobId, slots: taken });
     return offers.map(({ taskManagerId, taken }) => ({ taskManagerId, slotCount: taken }));
   }
 }
 
-function sum(used: ReadonlyMap<string, number>): number {
+function holderOf(jobId: string, attempt: number): string {
+  return `${jobId} attempt ${attempt}`;
+}
+
+function sum(used: ReadonlyMap<string, HeldSlots>): number {
   let total = 0;
-  for (const slots of used.values()) total += slots;
+  for (const { slots } of used.values()) total += slots;
   return total;
 }

@@ -13,6 +13,8 @@ export type JobCounter = 'epoch' | 'attempt' | 'checkpoint';
 export interface TerminalRecord {
   readonly state: TerminalJobState;
   readonly error: WireError | null;
+  /** Absent in records of earlier releases. */
+  readonly endedAtMs?: number;
 }
 
 /** The checkpoint that a job starts from although it is not its own: a savepoint, or one of a job it continues. */
@@ -77,6 +79,8 @@ export interface JobStore {
    * @throws EngineError STALE_EPOCH when another leader has taken over
    */
   advanceCounter(jobId: string, counter: JobCounter): Promise<number>;
+  /** The value of a counter that was given out last; 0 before the first. */
+  readCounter(jobId: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */
   writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */

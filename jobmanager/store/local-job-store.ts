@@ -115,6 +115,10 @@ export class LocalJobStore implements JobStore {
     });
   }
 
+  readCounter(jobId: string, counter: JobCounter): Promise<number> {
+    return this.#inOrder(async () => (await this.#counters(jobId))[counter]);
+  }
+
   writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef> {
     return this.#objects.writeManifest(jobId, manifest);
   }

@@ -944,6 +944,9 @@ export namespace millrace {
             /** AdoptAttemptRequest attempt. */
             attempt?: (millrace.v1.AttemptRef.$Properties|null);
 
+            /** AdoptAttemptRequest completedCheckpointId. */
+            completedCheckpointId: number;
+
             /**
              * Encodes the specified AdoptAttemptRequest message. Does not implicitly {@link millrace.v1.AdoptAttemptRequest.verify|verify} messages.
              * @param message AdoptAttemptRequest message or plain object to encode
@@ -970,6 +973,9 @@ export namespace millrace {
 
                 /** AdoptAttemptRequest attempt */
                 attempt?: (millrace.v1.AttemptRef.$Properties|null);
+
+                /** AdoptAttemptRequest completedCheckpointId */
+                completedCheckpointId?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1106,6 +1112,9 @@ export namespace millrace {
             /** RunningAttempt pendingCheckpointIds. */
             pendingCheckpointIds: number[];
 
+            /** RunningAttempt endedSlots. */
+            endedSlots: number[];
+
             /**
              * Encodes the specified RunningAttempt message. Does not implicitly {@link millrace.v1.RunningAttempt.verify|verify} messages.
              * @param message RunningAttempt message or plain object to encode
@@ -1144,6 +1153,9 @@ export namespace millrace {
 
                 /** RunningAttempt pendingCheckpointIds */
                 pendingCheckpointIds?: (number[]|null);
+
+                /** RunningAttempt endedSlots */
+                endedSlots?: (number[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -1440,6 +1440,7 @@ export const millrace = $root.millrace = (() => {
             };
 
             AdoptAttemptRequest.prototype.attempt = null;
+            AdoptAttemptRequest.prototype.completedCheckpointId = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
             AdoptAttemptRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1450,6 +1451,8 @@ export const millrace = $root.millrace = (() => {
                     throw $Error("max depth exceeded");
                 if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
                     $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.completedCheckpointId != null && $Object.hasOwnProperty.call(message, "completedCheckpointId") && (typeof message.completedCheckpointId === "object" ? message.completedCheckpointId.low || message.completedCheckpointId.high : message.completedCheckpointId !== 0))
+                    writer.uint32(16).uint64(message.completedCheckpointId);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1487,6 +1490,15 @@ export const millrace = $root.millrace = (() => {
                             if (wireType !== 2)
                                 break;
                             message.attempt = $root.millrace.v1.AttemptRef.decode(reader, reader.size(), $undefined, _depth + 1, message.attempt);
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.completedCheckpointId = value;
+                            else
+                                delete message.completedCheckpointId;
                             continue;
                         }
                     }
@@ -1670,6 +1682,7 @@ export const millrace = $root.millrace = (() => {
                 this.slices = [];
                 this.subtasks = [];
                 this.pendingCheckpointIds = [];
+                this.endedSlots = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1681,6 +1694,7 @@ export const millrace = $root.millrace = (() => {
             RunningAttempt.prototype.slices = $util.emptyArray;
             RunningAttempt.prototype.subtasks = $util.emptyArray;
             RunningAttempt.prototype.pendingCheckpointIds = $util.emptyArray;
+            RunningAttempt.prototype.endedSlots = $util.emptyArray;
 
             RunningAttempt.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1701,6 +1715,8 @@ export const millrace = $root.millrace = (() => {
                         $root.millrace.v1.RunningSubtask.encode(message.subtasks[i], writer.uint32(34).fork(), _depth + 1).ldelim();
                 if (message.pendingCheckpointIds != null && message.pendingCheckpointIds.length)
                     writer.uint32(42).uint64s(message.pendingCheckpointIds);
+                if (message.endedSlots != null && message.endedSlots.length)
+                    writer.uint32(50).uint32s(message.endedSlots);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1777,6 +1793,20 @@ export const millrace = $root.millrace = (() => {
                             if (!(message.pendingCheckpointIds && message.pendingCheckpointIds.length))
                                 message.pendingCheckpointIds = [];
                             message.pendingCheckpointIds.push(reader.uint64());
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType === 2) {
+                                if (!(message.endedSlots && message.endedSlots.length))
+                                    message.endedSlots = [];
+                                reader.uint32s(message.endedSlots);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.endedSlots && message.endedSlots.length))
+                                message.endedSlots = [];
+                            message.endedSlots.push(reader.uint32());
                             continue;
                         }
                     }

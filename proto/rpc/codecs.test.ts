@@ -151,10 +151,11 @@ test('the remaining messages survive the wire', () => {
           { subtask, state: 'failed', inputEnded: false, error: failure },
         ],
         pendingCheckpointIds: [4, 2 ** 40],
+        endedSlots: [1],
       },
     ],
   });
-  roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef });
+  roundTrip(codecs.adoptAttemptRequest, { attempt: attemptRef, completedCheckpointId: 4 });
   roundTrip(codecs.registerTaskManagerResponse, { leaderEpoch: 9 });
   roundTrip(codecs.heartbeatRequest, {
     taskManagerId: 't',

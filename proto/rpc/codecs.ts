@@ -46,7 +46,7 @@ const attemptRef = message<messages.AttemptRef>('AttemptRef', wire.AttemptRef, {
   jobId: nonEmptyText,
   attempt: count,
 });
-const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
+export const objectRef = message<messages.ObjectRef>('ObjectRef', wire.ObjectRef, {
   name: nonEmptyText,
   sha256: nonEmptyText,
   bytes: count,
@@ -106,6 +106,7 @@ export const adoptAttemptRequest = message<messages.AdoptAttemptRequest>(
   wire.AdoptAttemptRequest,
   {
     attempt: attemptRef,
+    completedCheckpointId: count,
   },
 );
 
@@ -121,6 +122,7 @@ const runningAttempt = message<messages.RunningAttempt>('RunningAttempt', wire.R
   slices: list(slotSlice),
   subtasks: list(runningSubtask),
   pendingCheckpointIds: list(count),
+  endedSlots: list(uint32),
 });
 export const registerTaskManagerRequest = message<messages.RegisterTaskManagerRequest>(
   'RegisterTaskManagerRequest',

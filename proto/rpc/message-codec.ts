@@ -55,6 +55,14 @@ export const flag: FieldCodec<boolean> = {
   },
 };
 
+export const bytes: FieldCodec<Uint8Array> = {
+  toWire: (value) => value,
+  fromWire: (wire, path) => {
+    if (!(wire instanceof Uint8Array)) throw malformed(path, 'bytes');
+    return wire;
+  },
+};
+
 /** A double; NaN and the infinities pass. */
 export const float: FieldCodec<number> = {
   toWire: (value) => value,

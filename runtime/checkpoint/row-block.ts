@@ -9,6 +9,10 @@ import { assert } from '../../core/errors.ts';
 export const rowHeaderBytes = 11;
 /** A block is handed on when it holds this much. */
 export const rowBlockBytes = 256 * 1024;
+/** A writer begins with this much and grows to a block: most checkpoints of a small job are a few rows. */
+const firstBufferBytes = 4096;
+/** Room for the row that fills a block. */
+const slackBytes = 4096;
 
 /** Rows of one table. `bytes` is a whole ArrayBuffer of its own, so it can be transferred between threads. */
 export interface RowBlock {
@@ -41,7 +45,7 @@ export class RowBlockWriter {
   constructor(emit: (block: RowBlock) => void, blockBytes: number = rowBlockBytes) {
     this.#emit = emit;
     this.#blockBytes = blockBytes;
-    this.buffer = new Uint8Array(new ArrayBuffer(blockBytes + 4096));
+    this.buffer = new Uint8Array(new ArrayBuffer(Math.min(firstBufferBytes, blockBytes + slackBytes)));
     this.view = new DataView(this.buffer.buffer);
   }
 
@@ -57,7 +61,11 @@ export class RowBlockWriter {
   ensure(bytes: number): void {
     const needed = this.position + bytes;
     if (needed <= this.buffer.length) return;
-    const grown = new Uint8Array(new ArrayBuffer(Math.max(needed, this.buffer.length * 2)));
+    const whole = this.#blockBytes + slackBytes;
+    const doubled = this.buffer.length * 2;
+    // Not beyond a block and its last row as long as that is enough.
+    const wanted = this.buffer.length < whole ? Math.min(doubled, whole) : doubled;
+    const grown = new Uint8Array(new ArrayBuffer(Math.max(needed, wanted)));
     grown.set(this.buffer.subarray(0, this.position));
     this.buffer = grown;
     this.view = new DataView(grown.buffer);

@@ -1,4 +1,4 @@
-/** Event times beyond those of a Date, which a timer can give a record: they neither loop nor make state, in prefetching either. */
+/** Event times beyond those of a Date, should a record ever have one: they neither loop nor make state, in prefetching either. */
 import { describe, expect, test } from 'vitest';
 import { OperatorHarness } from '../../testing/operator-harness.ts';
 import { createIntervalJoinOperator } from './interval-join.ts';

@@ -5,12 +5,7 @@
  */
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { EngineError } from '../../core/errors.ts';
-import type {
-  Key,
-  KeyedBroadcastProcessFunction,
-  KeyedBroadcastWriteContext,
-  OutputTag,
-} from '../../core/operators.ts';
+import type { Key, KeyedBroadcastProcessFunction, KeyedBroadcastWriteContext } from '../../core/operators.ts';
 import type { BroadcastStateDeclarations, BroadcastStates } from '../../core/state/broadcast-state.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
 import type { Batch } from '../../core/stream/batch.ts';
@@ -18,6 +13,7 @@ import { BroadcastMaps } from '../state/broadcast-maps.ts';
 import { textOfBytes } from '../state/key-index.ts';
 import type { KeyedTable } from '../state/keyed-table.ts';
 import { type CallGate, refusePromise } from './call-gate.ts';
+import { RecordCall } from './emitting-call.ts';
 import { CallContext, type CallParts, KeyedProcessOperator } from './keyed-process.ts';
 import {
   type AnyOperatorContext,
@@ -162,13 +158,12 @@ class ReadingCall extends CallContext {
 }
 
 /** Context of `onBroadcast`. */
-class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDeclarations, BroadcastStateDeclarations> {
-  timestamp = Number.NaN;
-  watermark = Number.NEGATIVE_INFINITY;
+class WritingCall
+  extends RecordCall
+  implements KeyedBroadcastWriteContext<Key, unknown, StateDeclarations, BroadcastStateDeclarations>
+{
   readonly broadcastState: BroadcastStates<BroadcastStateDeclarations>;
   readonly forEachKey: (stateName: string, apply: Apply) => void;
-  readonly #context: AnyOperatorContext;
-  readonly #gate: CallGate;
 
   constructor(
     context: AnyOperatorContext,
@@ -176,28 +171,10 @@ class WritingCall implements KeyedBroadcastWriteContext<Key, unknown, StateDecla
     maps: BroadcastMaps,
     forEachKey: (stateName: string, apply: Apply) => void,
   ) {
-    this.#context = context;
-    this.#gate = gate;
+    super(context, gate);
     this.broadcastState = maps.handles as unknown as BroadcastStates<BroadcastStateDeclarations>;
     this.forEachKey = forEachKey;
   }
-
-  get isLate(): boolean {
-    return !Number.isNaN(this.#context.scope.splitWatermark);
-  }
-
-  get processingTimeMs(): number {
-    return this.#context.nowMs();
-  }
-
-  readonly emit = (value: unknown): void => {
-    this.#gate.check('emit');
-    this.#context.output.emit(value);
-  };
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.#gate.check('output');
-    this.#context.sideOutput(tag.tag).emit(value);
-  };
 }
 
 /** One snapshot of two parts. */

@@ -1,7 +1,10 @@
 /**
- * The changes that one record became, told one by one as there is room: what is left waits here and the subtask goes on with
- * it before anything else (the next record, a watermark, a timer, a snapshot). So one record of a join may find any number
- * of partners in flat memory. As `ItemCursor`, for operators that give their rows kinds and times of their own.
+ * What one record became, told one by one as there is room: what is left waits here and the subtask goes on with it before
+ * anything else (the next record, a watermark, a timer, a snapshot). So one record of a join may find any number of partners
+ * in flat memory.
+ *
+ * `ItemCursor` does the same for the items of a function, with loops of its own: through a step for each item a `flatMap` to
+ * one item took 28 ns a record instead of 22, one to ten items 90 instead of 70.
  */
 import type { AnyOperatorContext } from './operator.ts';
 

@@ -7,26 +7,18 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { type ChangeKind, changeKinds } from '../../core/changelog.ts';
 import { EngineError } from '../../core/errors.ts';
-import type {
-  FunctionContext,
-  Key,
-  OperatorKind,
-  OutputTag,
-  TimerContext,
-  TimerRegistry,
-} from '../../core/operators.ts';
+import type { FunctionContext, Key, OperatorKind, TimerContext, TimerRegistry } from '../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../core/state/declarations.ts';
 import { createStateHandles, type StateTables } from '../state/state-handles.ts';
 import type { RowCache } from '../state/row-cache.ts';
 import { StateClock } from '../state/ttl.ts';
-import { type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
+import { checkTimerTime, type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
 import { CallGate, GatedKeyScope, refusePromise } from './call-gate.ts';
+import { DueTimers } from './due-timers.ts';
+import { RecordCall } from './emitting-call.ts';
 import { KeyedOperator } from './keyed-operator.ts';
 import type { AnyOperatorContext, OperatorContext, RestoredRow } from './operator.ts';
 import { callUser, functionContext } from './user-code.ts';
-
-/** Timers fired before other subtasks of the slot get their turn. */
-const firedPerTurnMax = 1024;
 
 /** The parts of a process function that do not depend on what it reads. */
 export interface ProcessLifecycle {
@@ -45,6 +37,8 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
   readonly #clock: StateClock;
   readonly #eventTimers: TimerService;
   readonly #processingTimers: TimerService;
+  readonly #dueEvent: DueTimers;
+  readonly #dueProcessing: DueTimers;
 
   /** @param makeCall the context of calls, where functions are given more than usual */
   constructor(
@@ -65,6 +59,8 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     this.states = created.tables;
     this.#eventTimers = new TimerService(this.owner, 'event');
     this.#processingTimers = new TimerService(this.owner, 'processing');
+    this.#dueEvent = this.#dueTimers(this.#eventTimers, 'event');
+    this.#dueProcessing = this.#dueTimers(this.#processingTimers, 'processing');
     this.call = makeCall({
       context,
       gate: this.gate,
@@ -100,47 +96,22 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
 
   advanceWatermark(watermark: number): boolean {
     if (watermark > this.call.watermark) this.call.watermark = watermark;
-    if (!this.#fireDue(this.#eventTimers, 'event', watermark)) return false;
+    if (!this.#dueEvent.advance(watermark)) return false;
     this.#clock.advance(watermark);
     return true;
   }
 
   advanceProcessingTime(nowMs: number): boolean {
-    const done = this.#fireDue(this.#processingTimers, 'processing', nowMs);
+    const done = this.#dueProcessing.advance(nowMs);
     if (done) this.#askToBeWoken();
     return done;
   }
 
-  #fireDue(timers: TimerService, domain: TimeDomain, target: number): boolean {
-    let budget = firedPerTurnMax;
-    for (;;) {
-      const resident = this.#prepareTimers(timers, target, budget);
-      if (resident === 0) return false;
-      for (let fired = 0; fired < resident; fired++) {
-        if (!this.context.hasRoom()) return false;
-        const timer = timers.takeDue(target);
-        if (timer === null) return true;
-        this.#fire(timer, domain);
-      }
-      budget -= resident;
-      if (budget <= 0) {
-        this.context.wake();
-        return false;
-      }
-    }
-  }
-
-  /** How many due timers have their rows in the slot; 0 while they are being fetched. */
-  #prepareTimers(timers: TimerService, target: number, budget: number): number {
-    const { backend } = this.context;
-    if (backend.resident) return budget;
-    if (timers.earliest > target) return 1;
-    const keys = timers.dueKeys(target, Math.min(budget, backend.cachedRowsMax));
-    if (keys.length === 0) return 1;
-    const count = this.prefetch.prepare(timers, 0, keys.length, (index) => this.needRows(keys[index] as Key));
-    // What is resident now is used up at once: the next stretch is planned anew.
-    if (count > 0) this.prefetch.forgetStretch();
-    return count;
+  #dueTimers(timers: TimerService, domain: TimeDomain): DueTimers {
+    return new DueTimers(this.context, this.prefetch, timers, {
+      needRowsOfTimer: (key) => this.needRows(key),
+      fire: (timer) => this.#fire(timer, domain),
+    });
   }
 
   #fire(timer: Timer, domain: TimeDomain): void {
@@ -214,29 +185,30 @@ export interface CallParts {
 }
 
 /** What user functions are given; one object, set before each call. */
-export class CallContext implements TimerContext<Key, unknown, StateDeclarations> {
-  timestamp = Number.NaN;
-  watermark = Number.NEGATIVE_INFINITY;
+export class CallContext extends RecordCall implements TimerContext<Key, unknown, StateDeclarations> {
   rowKind: ChangeKind = 'insert';
   timeDomain: TimeDomain = 'event';
   processingTimersChanged = false;
   readonly state: StateHandles<StateDeclarations>;
   readonly timers: TimerRegistry;
-  readonly #context: AnyOperatorContext;
-  readonly #gate: CallGate;
   readonly #scope: GatedKeyScope;
 
   constructor({ context, gate, scope, state, eventTimers, processingTimers }: CallParts) {
-    this.#context = context;
-    this.#gate = gate;
+    super(context, gate);
     this.#scope = scope;
     this.state = state;
     this.timers = {
-      registerEventTime: (timestampMs) => eventTimers.register(timestampMs, scope.key),
+      registerEventTime: (timestampMs) => {
+        const { key } = scope;
+        checkTimerTime(timestampMs, key);
+        eventTimers.register(timestampMs, key);
+      },
       deleteEventTime: (timestampMs) => eventTimers.delete(timestampMs, scope.key),
       registerProcessingTime: (timestampMs) => {
+        const { key } = scope;
+        checkTimerTime(timestampMs, key);
         this.processingTimersChanged = true;
-        processingTimers.register(timestampMs, scope.key);
+        processingTimers.register(timestampMs, key);
       },
       deleteProcessingTime: (timestampMs) => processingTimers.delete(timestampMs, scope.key),
     };
@@ -245,24 +217,6 @@ export class CallContext implements TimerContext<Key, unknown, StateDeclarations
   get key(): Key {
     return this.#scope.key;
   }
-
-  get isLate(): boolean {
-    return !Number.isNaN(this.#context.scope.splitWatermark);
-  }
-
-  get processingTimeMs(): number {
-    return this.#context.nowMs();
-  }
-
-  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => {
-    this.#gate.check('emit');
-    this.#context.output.emit(value);
-  };
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.#gate.check('output');
-    this.#context.sideOutput(tag.tag).emit(value);
-  };
 }
 
 function refuseReservedNames(operatorId: string, declarations: StateDeclarations): void {

@@ -8,12 +8,12 @@ import type {
   CoProcessFunction,
   FunctionContext,
   OperatorKind,
-  OutputTag,
   ProcessFunction,
 } from '../../core/operators.ts';
 import { BroadcastMaps } from '../state/broadcast-maps.ts';
 import { OperatorLists, type SubtaskPlace } from '../state/operator-lists.ts';
 import { CallGate, refusePromise } from './call-gate.ts';
+import { RecordCall } from './emitting-call.ts';
 import { unknownState } from './keyed-process.ts';
 import type { AnyOperatorContext, Operator, OperatorContext, RestoredRow, SnapshotTask } from './operator.ts';
 import { callUser, functionContext, handleUserError } from './user-code.ts';
@@ -33,38 +33,18 @@ interface ReservedState {
 }
 
 /** What functions are given; one object, set before each call. */
-class PlainCall {
-  timestamp = Number.NaN;
-  watermark = Number.NEGATIVE_INFINITY;
+class PlainCall extends RecordCall {
   readonly state: object;
   readonly broadcastState: object;
   readonly gate: CallGate;
-  readonly #context: AnyOperatorContext;
 
   constructor(context: AnyOperatorContext, state: object, broadcastState: object) {
-    this.#context = context;
-    this.gate = new CallGate(context);
+    const gate = new CallGate(context);
+    super(context, gate);
+    this.gate = gate;
     this.state = state;
     this.broadcastState = broadcastState;
   }
-
-  get isLate(): boolean {
-    return !Number.isNaN(this.#context.scope.splitWatermark);
-  }
-
-  get processingTimeMs(): number {
-    return this.#context.nowMs();
-  }
-
-  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => {
-    this.gate.check('emit');
-    this.#context.output.emit(value);
-  };
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.gate.check('output');
-    this.#context.sideOutput(tag.tag).emit(value);
-  };
 }
 
 type Handler = (value: never, call: never) => unknown;

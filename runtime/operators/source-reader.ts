@@ -17,7 +17,7 @@ import { batchRecordsMax } from '../../core/stream/batch-builder.ts';
 import { timestampMax } from '../../core/watermarks.ts';
 import { ReservedRows } from '../state/reserved-rows.ts';
 import type { AlignmentMember } from '../time/slot-alignment.ts';
-import { SplitTime, type SourceTime } from '../time/split-time.ts';
+import type { SourceTime } from '../time/split-time.ts';
 import { connectorContext } from './connector-context.ts';
 import type {
   Collector,
@@ -29,54 +29,8 @@ import type {
   SnapshotTask,
 } from './operator.ts';
 import type { PlannedSplit } from './source-planner.ts';
+import { ReadingSplit, splitOfRow, type SplitRow } from './reading-split.ts';
 import { userError } from './user-code.ts';
-
-interface SplitRow {
-  readonly index: number;
-  readonly split: unknown;
-  readonly position: unknown;
-  readonly started: boolean;
-  readonly ended: boolean;
-  readonly records: number;
-  readonly maxTimestampMs: number;
-  readonly watermarkMs: number;
-  /** State of a custom watermark generator; absent with every other strategy. */
-  readonly generator?: PlainData;
-}
-
-class ReadingSplit {
-  readonly index: number;
-  readonly split: unknown;
-  readonly time = new SplitTime();
-  cursor: SplitCursor<unknown> | null = null;
-  /** Where to open; the position of the last snapshot while the cursor is open. */
-  position: unknown = undefined;
-  started = false;
-  opening = false;
-  ended = false;
-  /** Waits for `cursor.ready()`. */
-  pending = false;
-  batch: SourceBatch<unknown> | null = null;
-  /** Next record of `batch`. */
-  next = 0;
-  /** Records handed on since the beginning of the split, over all attempts. */
-  records = 0;
-  changed = true;
-  /** When it was last known not to be idle: it was opened, or records of it were handed on. */
-  lastRecordAtMs = 0;
-  /** Its watermark before its first record. */
-  readonly floorMs: number;
-
-  constructor(index: number, split: unknown, floorMs: number) {
-    this.index = index;
-    this.split = split;
-    this.floorMs = floorMs;
-  }
-
-  get watermarkMs(): number {
-    return Math.max(this.time.watermarkMs, this.floorMs);
-  }
-}
 
 const stateName = 'splits';
 /** Records between two looks at the clock. */
@@ -123,15 +77,7 @@ export class SourceReaderOperator implements Operator {
     if (row.value === null) return;
     const saved = decodeValue(row.value) as SplitRow;
     if (saved.index % this.#context.parallelism !== this.#context.subtaskIndex) return;
-    const split = new ReadingSplit(saved.index, saved.split, this.#floorOf(saved.split));
-    split.position = saved.position;
-    split.started = saved.started;
-    split.ended = saved.ended;
-    split.records = saved.records;
-    split.time.maxTimestampMs = saved.maxTimestampMs;
-    split.time.watermarkMs = saved.watermarkMs;
-    split.time.restored = saved.generator;
-    split.changed = false;
+    const split = splitOfRow(saved, this.#floorOf(saved.split));
     this.#splits = this.#splits.filter((other) => other.index !== saved.index);
     this.#splits.push(split);
   }
@@ -217,20 +163,7 @@ export class SourceReaderOperator implements Operator {
   }
 
   #saveSplit(split: ReadingSplit): void {
-    if (split.cursor !== null && split.batch !== null) split.position = split.cursor.position(split.next);
-    const generator = this.#generatorState(split);
-    const row: SplitRow = {
-      index: split.index,
-      split: split.split,
-      position: split.position,
-      started: split.started,
-      ended: split.ended,
-      records: split.records,
-      maxTimestampMs: split.time.maxTimestampMs,
-      watermarkMs: split.time.watermarkMs,
-      ...(generator === undefined ? {} : { generator }),
-    };
-    this.#rows.put(stateName, split.index, row);
+    this.#rows.put(stateName, split.index, split.toRow(this.#generatorState(split)));
     split.changed = false;
   }
 

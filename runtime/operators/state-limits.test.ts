@@ -48,6 +48,28 @@ describe.each(['memory', 'cold'] as const)('state on the %s backend', (backend) 
     await restored.process({ value: 'a' });
     expect(restored.values).toEqual([[0, 0, 0]]);
   });
+
+  test.each([
+    ['bytes, in the turn of the record', (length: number) => new Uint8Array(length), 1],
+    ['an object, when it is encoded', (length: number) => ({ bytes: new Uint8Array(length) }), 64],
+  ])('refuses a value above 16 MiB naming operator, state and key: %s', { timeout: 60_000 }, async (_, make, more) => {
+    const options = keyedBy(() => 'k', {
+      state: { big: valueState<unknown>() },
+      onRecord: (length: number, { state: { big } }) => big.update(make(length)),
+    });
+    const limit = 16 * 1024 * 1024;
+    const fitting = await OperatorHarness.open({ ...options, backend });
+    await fitting.process({ value: limit });
+    expect(() => fitting.checkpoint(1)).not.toThrow();
+    const harness = await OperatorHarness.open({ ...options, backend });
+    const run = async () => {
+      await harness.process({ value: limit + more });
+      harness.checkpoint(1);
+    };
+    const error = await engineErrorOf(run());
+    expect(error.code).toBe('RECORD_TOO_LARGE');
+    expect(error.message).toMatch(/state 'big' of operator 'keeper', key "k": a value of 167772\d\d bytes.*mapState/);
+  });
 });
 
 test('a flood of new keys, a thousand for each row of the cache, leaves the slot and is all there', {

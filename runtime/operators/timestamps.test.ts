@@ -218,6 +218,29 @@ describe('a bad timestamp', () => {
     expect(harness.values).toEqual(at(0, 1_000));
   });
 
+  it('is one after the year 2999 unless maxTimestamp says otherwise', async () => {
+    const year3000 = Date.UTC(3000, 0);
+    const skipping = await open({ outOfOrderness: 0, onBadTimestamp: 'skip' });
+    expect(await skipping.watermarksAfter(...at(-5, year9999, year3000, year3000 - 1))).toEqual([
+      -6,
+      -6,
+      -6,
+      year3000 - 2,
+    ]);
+    expect(skipping.harness.counter('badTimestamps')).toBe(2);
+    const meant = await open({ outOfOrderness: 0, maxTimestamp: year9999 });
+    expect(await meant.watermarksAfter(...at(year3000, year9999))).toEqual([year3000 - 1, year9999 - 1]);
+  });
+
+  test.each([
+    [year9999, /by default up to the year 2999; correct it, set maxTimestamp where such times are meant/],
+    [Date.UTC(2026, 2, 1) * 1e3, /in microseconds it would be 2026-03-01T00:00:00\.000Z: divide it by 1000\)/],
+    [Date.UTC(2026, 2, 1) * 1e6, /in nanoseconds it would be 2026-03-01T00:00:00\.000Z: divide it by 1000000\)/],
+  ])('(%d) is an error that says what may be meant', async (time, message) => {
+    const { watermarksAfter } = await open({ outOfOrderness: 0 });
+    expect((await engineErrorOf(watermarksAfter(...at(time)))).message).toMatch(message);
+  });
+
   it('is one too far ahead of the clock, as it is when the record is read', async () => {
     const { watermarksAfter, harness } = await open(
       { outOfOrderness: 0, onBadTimestamp: 'skip', maxAheadOfClock: 50 },
@@ -230,7 +253,7 @@ describe('a bad timestamp', () => {
   });
 
   it('is never the farthest time that windows can hold', async () => {
-    const { watermarksAfter } = await open({ outOfOrderness: 0 });
+    const { watermarksAfter } = await open({ outOfOrderness: 0, maxTimestamp: timestampMax });
     expect(await watermarksAfter(...at(-timestampMax, timestampMax))).toEqual([-timestampMax - 1, timestampMax - 1]);
   });
 });

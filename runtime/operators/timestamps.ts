@@ -8,7 +8,12 @@
 import { EngineError } from '../../core/errors.ts';
 import type { OnError } from '../../core/operators.ts';
 import type { PlainData } from '../../core/plain-data.ts';
-import { timestampMax, type WatermarkGenerator, type WatermarkStrategy } from '../../core/watermarks.ts';
+import {
+  timestampMax,
+  timestampMaxDefault,
+  type WatermarkGenerator,
+  type WatermarkStrategy,
+} from '../../core/watermarks.ts';
 import type { SourceTime, SplitTime } from '../time/split-time.ts';
 import type { Collector, OperatorContext, RecordScope } from './operator.ts';
 import { StatelessOperator } from './stateless.ts';
@@ -42,7 +47,7 @@ export class TimestampsOperator extends StatelessOperator {
     this.#strategy = context.functions.watermarks as WatermarkStrategy<unknown>;
     this.#outOfOrdernessMs = this.#strategy.kind === 'bounded' ? this.#strategy.outOfOrdernessMs : Number.NaN;
     this.#minMs = (config['minTimestampMs'] ?? -timestampMax) as number;
-    this.#maxMs = (config['maxTimestampMs'] ?? timestampMax) as number;
+    this.#maxMs = (config['maxTimestampMs'] ?? timestampMaxDefault) as number;
     this.#maxAheadMs = (config['maxAheadOfClockMs'] ?? null) as number | null;
     this.#onBad = (config['onBadTimestamp'] ?? 'fail') as OnError;
     time.assigned = true;
@@ -127,21 +132,42 @@ export class TimestampsOperator extends StatelessOperator {
     );
   }
 
+  /** What may be done about a bad timestamp. */
+  #remedy(timestamp: unknown): string {
+    if (typeof timestamp !== 'number' || !Number.isFinite(timestamp))
+      return 'return finite milliseconds since the epoch, ';
+    const highestMs = this.#highestMs();
+    const allowed = `times from ${this.#minMs} to ${highestMs} are allowed here`;
+    const unit = timestamp > highestMs ? unitMistaken(timestamp) : '';
+    if (unit === '' && timestamp > highestMs && highestMs === timestampMaxDefault)
+      return `${allowed}, by default up to the year 2999; correct it, set maxTimestamp where such times are meant, `;
+    return `${allowed}${unit}; correct it, widen minTimestamp, maxTimestamp or maxAheadOfClock, `;
+  }
+
   #rejectTimestamp(value: unknown, timestamp: unknown): void {
     const { id } = this.#context.node;
     if (this.#onBad === 'skip') {
       countMetric(this.#context, 'badTimestamps', 1);
       return;
     }
-    const isTime = typeof timestamp === 'number' && Number.isFinite(timestamp);
-    const remedy = isTime
-      ? `times from ${this.#minMs} to ${this.#highestMs()} are allowed here; correct it, widen minTimestamp, maxTimestamp or maxAheadOfClock, `
-      : 'return finite milliseconds since the epoch, ';
-    const message = `operator '${id}' got ${String(timestamp)} as the timestamp of a record → ${remedy}or set onBadTimestamp: 'skip' or sideOutput(tag)`;
+    const message = `operator '${id}' got ${String(timestamp)} as the timestamp of a record → ${this.#remedy(timestamp)}or set onBadTimestamp: 'skip' or sideOutput(tag)`;
     const error = new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: id } });
     if (this.#onBad === 'fail') return this.#context.fail(error);
     countMetric(this.#context, 'badTimestamps', 1);
     const failed = { record: value, operator: id, message, stack: error.stack ?? message };
     this.#context.sideOutput(this.#onBad.sideOutput).emit(failed);
   }
+}
+
+/** Says so when a time far too late is one between 2000 and 2100 in another unit. */
+function unitMistaken(timestamp: number): string {
+  for (const [unit, perMs] of [
+    ['microseconds', 1e3],
+    ['nanoseconds', 1e6],
+  ] as const) {
+    const ms = timestamp / perMs;
+    if (ms >= Date.UTC(2000, 0) && ms < Date.UTC(2100, 0))
+      return ` (in ${unit} it would be ${new Date(ms).toISOString()}: divide it by ${perMs})`;
+  }
+  return '';
 }

@@ -40,16 +40,36 @@ export function sourcesOf(graph: JobGraph, edge: number, targetSubtask: number):
 }
 
 export function parallelismOf(graph: JobGraph, vertexId: string): number {
-  return graph.vertices.find((vertex) => vertex.id === vertexId)?.parallelism ?? 0;
+  return numbersOf(graph).parallelism.get(vertexId) ?? 0;
+}
+
+interface GraphNumbers {
+  readonly parallelism: ReadonlyMap<string, number>;
+  /** First channel id of each edge. */
+  readonly firstChannels: readonly number[];
+}
+
+/** A planned graph does not change, and every channel of every subtask asks. */
+const known = new WeakMap<JobGraph, GraphNumbers>();
+
+function numbersOf(graph: JobGraph): GraphNumbers {
+  let numbers = known.get(graph);
+  if (numbers !== undefined) return numbers;
+  const parallelism = new Map(graph.vertices.map((vertex) => [vertex.id, vertex.parallelism]));
+  const firstChannels: number[] = [];
+  let next = 0;
+  for (const { sourceVertex, targetVertex } of graph.edges) {
+    firstChannels.push(next);
+    next += (parallelism.get(sourceVertex) ?? 0) * (parallelism.get(targetVertex) ?? 0);
+  }
+  numbers = { parallelism, firstChannels };
+  known.set(graph, numbers);
+  return numbers;
 }
 
 /** Unique number of a channel within the job. */
 export function channelId(graph: JobGraph, path: ChannelPath): number {
-  let base = 0;
-  for (let edge = 0; edge < path.edge; edge++) {
-    const { sourceVertex, targetVertex } = graph.edges[edge];
-    base += parallelismOf(graph, sourceVertex) * parallelismOf(graph, targetVertex);
-  }
+  const base = numbersOf(graph).firstChannels[path.edge] as number;
   const targets = parallelismOf(graph, graph.edges[path.edge].targetVertex);
   return base + path.sourceSubtask * targets + path.targetSubtask;
 }

@@ -12,12 +12,11 @@ import { ownValue } from '../../core/codec/own.ts';
 import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
-import { type EntryPlace, EntryTable, unreadEntry } from './entry-table.ts';
+import { EntryTable } from './entry-table.ts';
 import { bytesOfText, encodedText, textOfBytes } from './key-index.ts';
-import { KeyedTable } from './keyed-table.ts';
-import type { EvictableTable } from './row-cache.ts';
+import { HeadTable, PartTable, type RestoredPart } from './part-table.ts';
 import { rowVersion, unknownRowVersion, type ValueLayout } from './row-layout.ts';
-import type { RowWrite, TableOwner } from './row-table.ts';
+import type { TableOwner } from './row-table.ts';
 import type { Ttl } from './ttl.ts';
 
 /** Elements of a chunk, and of the head before it becomes one. */
@@ -53,50 +52,24 @@ const chunkLayout = (timed: boolean): ValueLayout => ({
   },
 });
 
-class ListHeadTable extends KeyedTable {
-  readonly chunks: EntryTable<ListHead>;
+class ListHeads extends HeadTable<ListHead> {
   readonly #timed: boolean;
-  readonly #heads: (ListHead | undefined)[] = [];
 
   constructor(owner: TableOwner, stateName: string, chunks: EntryTable<ListHead>, timed: boolean) {
-    super(owner, stateName, null);
-    this.chunks = chunks;
+    super(owner, stateName, chunks);
     this.#timed = timed;
   }
 
-  headAt(slot: number): ListHead {
-    return this.#heads[slot] as ListHead;
+  protected override newHead(): ListHead {
+    return new ListHead();
   }
 
-  /** To be called before the head of a slot is changed. */
-  beforeChange(slot: number): void {
-    if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
-  }
-
-  override evictRow(slot: number, writes: RowWrite[]): void {
-    const head = this.#heads[slot];
-    if (head !== undefined) for (const chunkSlot of [...head.slots.values()]) this.chunks.evictRow(chunkSlot, writes);
-    super.evictRow(slot, writes);
-  }
-
-  protected override createValue(slot: number): void {
-    while (this.#heads.length <= slot) this.#heads.push(undefined);
-    this.#heads[slot] ??= new ListHead();
-  }
-
-  protected override dropValue(slot: number): void {
-    const head = this.#heads[slot];
-    if (head === undefined) return;
+  protected override emptyHead(head: ListHead): void {
     head.firstChunk = 0;
     head.nextChunk = 0;
     head.chunkCount = 0;
     head.tail = { values: [], times: [] };
     head.generation++;
-  }
-
-  protected override dropKey(slot: number): void {
-    super.dropKey(slot);
-    this.#heads[slot] = undefined;
   }
 
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
@@ -137,29 +110,14 @@ function elementsOf(bytes: Uint8Array, parts: readonly unknown[], from: number, 
   return { values, times: stored === null ? values.map(() => Number.NaN) : [...stored] };
 }
 
-export class ListTable implements EvictableTable {
-  readonly heads: ListHeadTable;
-  readonly chunkRows: EntryTable<ListHead>;
-  readonly #owner: TableOwner;
+export class ListTable extends PartTable<ListHead, ListHeads> {
   readonly #ttl: Ttl | null;
-  /** Restored chunks wait for their heads. */
-  readonly #restored = new Map<string, { key: Key; text: string; keyGroup: number; value: Uint8Array }>();
 
   /** @param ttl time to live of each element, null for ever */
   constructor(owner: TableOwner, stateName: string, ttl: Ttl | null = null) {
-    this.#owner = owner;
+    const chunks = new EntryTable<ListHead>(owner, stateName, chunkLayout(ttl !== null), 'chunk');
+    super(owner, new ListHeads(owner, stateName, chunks, ttl !== null), chunks);
     this.#ttl = ttl;
-    this.chunkRows = new EntryTable<ListHead>(owner, stateName, chunkLayout(ttl !== null), 'chunk');
-    this.heads = new ListHeadTable(owner, stateName, this.chunkRows, ttl !== null);
-  }
-
-  get usedCount(): number {
-    return this.heads.usedCount + this.chunkRows.usedCount;
-  }
-
-  evictSome(count: number, writes: RowWrite[]): number {
-    const evicted = this.chunkRows.evictSome(count, writes);
-    return evicted + (evicted < count ? this.heads.evictSome(count - evicted, writes) : 0);
   }
 
   /** Adds an element. Returns the address of the chunk that became full with it, or null. */
@@ -222,8 +180,8 @@ export class ListTable implements EvictableTable {
     else {
       const slot = this.chunkSlot(headSlot, encodedText(number));
       if (slot < 0) return;
-      this.chunkRows.beforeChange(slot);
-      kept = this.chunkRows.valueAt(slot) as Elements;
+      this.partRows.beforeChange(slot);
+      kept = this.partRows.valueAt(slot) as Elements;
     }
     for (let index = 0; index < count; index++) if (alive[index] === true) kept.times[index] = at;
   }
@@ -257,10 +215,10 @@ export class ListTable implements EvictableTable {
   /** Removes a chunk whose elements have all expired; see `ExpiringRows.expireSlot`. */
   expireChunk(slot: number): number {
     const ttl = this.#ttl as Ttl;
-    const elements = this.chunkRows.valueAt(slot) as Elements;
+    const elements = this.partRows.valueAt(slot) as Elements;
     const stamp = ttl.stamp();
     if (elements.times.some((at) => at !== at) && stamp === stamp) {
-      this.chunkRows.beforeChange(slot);
+      this.partRows.beforeChange(slot);
       elements.times = elements.times.map((at) => (at === at ? at : stamp));
     }
     const newest = Math.max(...elements.times);
@@ -269,29 +227,16 @@ export class ListTable implements EvictableTable {
     return Number.POSITIVE_INFINITY;
   }
 
-  restoreRow(bytes: Uint8Array, keyGroup: number, value: Uint8Array | null): void {
-    const { key, end } = decodeKey(bytes);
-    if (end === bytes.length) return this.heads.restoreRow(key, keyGroup, value);
-    const id = textOfBytes(bytes);
-    if (value === null) this.#restored.delete(id);
-    else this.#restored.set(id, { key, text: textOfBytes(bytes, end), keyGroup, value: value.slice() });
-  }
-
-  /** All rows were restored: chunks are given to their heads. */
-  linkRestored(): void {
-    for (const { key, text, keyGroup, value } of this.#restored.values()) {
-      const headSlot = this.heads.find(key);
-      assert(headSlot >= 0, `chunks of state '${this.heads.stateName}' have their head`);
-      this.chunkRows.load({ head: this.heads.headAt(headSlot), key, text }, keyGroup, value, true);
-    }
-    this.#restored.clear();
+  protected override link(headSlot: number, { key, text, keyGroup, value }: RestoredPart): void {
+    assert(headSlot >= 0, `chunks of state '${this.heads.stateName}' have their head`);
+    this.partRows.load({ head: this.heads.headAt(headSlot), key, text }, keyGroup, value, true);
   }
 
   #dropChunk(slot: number): void {
-    const { key, head, text } = this.chunkRows.placeAt(slot);
+    const { key, head, text } = this.partRows.placeAt(slot);
     const headSlot = this.heads.find(key);
     this.heads.beforeChange(headSlot);
-    this.chunkRows.deleteRow(slot);
+    this.partRows.deleteRow(slot);
     head.chunkCount--;
     if (head.firstChunk === decodeKey(bytesOfText(text)).key) head.firstChunk++;
     if (head.chunkCount === 0 && head.tail.values.length === 0) this.heads.deleteRow(headSlot);
@@ -310,13 +255,12 @@ export class ListTable implements EvictableTable {
   chunkSlot(headSlot: number, text: string): number {
     const head = this.heads.headAt(headSlot);
     const known = head.slots.get(text);
-    if (known !== undefined) return this.chunkRows.isPresent(known) ? known : -1;
-    if (this.#owner.backend.resident) return -1;
-    const place = this.#place(headSlot, head, text);
-    const bytes = this.#readRow(headSlot, place);
-    return bytes === undefined
-      ? -1
-      : this.chunkRows.load(place, this.heads.keyGroups[headSlot] as number, bytes, false);
+    if (known !== undefined) return this.partRows.isPresent(known) ? known : -1;
+    if (this.owner.backend.resident) return -1;
+    const place = this.placeOf(headSlot, text);
+    const keyGroup = this.heads.keyGroups[headSlot] as number;
+    const bytes = this.readPart(place, keyGroup);
+    return bytes === undefined ? -1 : this.partRows.load(place, keyGroup, bytes, false);
   }
 
   #readChunk(headSlot: number, number: number): Elements | null {
@@ -324,46 +268,31 @@ export class ListTable implements EvictableTable {
     const text = encodedText(number);
     const slot = head.slots.get(text);
     if (slot !== undefined) {
-      if (!this.chunkRows.isPresent(slot)) return null;
-      this.chunkRows.beforeHandOut(slot);
-      return this.chunkRows.valueAt(slot) as Elements;
+      if (!this.partRows.isPresent(slot)) return null;
+      this.partRows.beforeHandOut(slot);
+      return this.partRows.valueAt(slot) as Elements;
     }
-    if (this.#owner.backend.resident) return null;
-    const bytes = this.#readRow(headSlot, this.#place(headSlot, head, text));
-    return bytes === undefined ? null : (this.chunkRows.decode(bytes) as Elements);
-  }
-
-  #readRow(headSlot: number, place: EntryPlace<ListHead>): Uint8Array | undefined {
-    const keyGroup = this.heads.keyGroups[headSlot] as number;
-    return this.#owner.backend.readBlocking(this.chunkRows.addressOf(keyGroup, this.chunkRows.rowKey(place)));
+    if (this.owner.backend.resident) return null;
+    const bytes = this.readPart(this.placeOf(headSlot, text), this.heads.keyGroups[headSlot] as number);
+    return bytes === undefined ? null : (this.partRows.decode(bytes) as Elements);
   }
 
   #sealTail(headSlot: number, head: ListHead): string {
     const text = encodedText(head.nextChunk);
-    const place = this.#place(headSlot, head, text);
+    const place = this.placeOf(headSlot, text);
     const keyGroup = this.heads.keyGroups[headSlot] as number;
-    this.#assumeStored(place, keyGroup);
-    this.chunkRows.put(place, keyGroup, head.tail);
+    this.assumeStored(place, keyGroup);
+    this.partRows.put(place, keyGroup, head.tail);
     head.tail = { values: [], times: [] };
     head.nextChunk++;
     head.chunkCount++;
-    return textOfBytes(this.chunkRows.rowKey(place));
+    return textOfBytes(this.partRows.rowKey(place));
   }
 
   #deleteChunk(headSlot: number, head: ListHead, number: number): void {
-    const place = this.#place(headSlot, head, encodedText(number));
-    this.#assumeStored(place, this.heads.keyGroups[headSlot] as number);
+    const place = this.placeOf(headSlot, encodedText(number));
+    this.assumeStored(place, this.heads.keyGroups[headSlot] as number);
     const slot = head.slots.get(place.text);
-    if (slot !== undefined) this.chunkRows.deleteRow(slot);
-  }
-
-  /** Beside a database a row not in the table may exist there: it counts as such, so that deleting it leaves a tombstone. */
-  #assumeStored(place: EntryPlace<ListHead>, keyGroup: number): void {
-    if (this.#owner.backend.resident || place.head.slots.has(place.text)) return;
-    this.chunkRows.load(place, keyGroup, unreadEntry, false);
-  }
-
-  #place(headSlot: number, head: ListHead, text: string): EntryPlace<ListHead> {
-    return { head, key: this.heads.index.keyAt(headSlot), text };
+    if (slot !== undefined) this.partRows.deleteRow(slot);
   }
 }

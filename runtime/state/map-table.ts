@@ -13,12 +13,11 @@ import { ownValue } from '../../core/codec/own.ts';
 import { decodeValue, encodeValue } from '../../core/codec/value-codec.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
-import { type EntryPlace, EntryTable, unreadEntry } from './entry-table.ts';
+import { EntryTable } from './entry-table.ts';
 import { bytesOfText, encodedText, textOfBytes } from './key-index.ts';
-import { KeyedTable } from './keyed-table.ts';
-import type { EvictableTable } from './row-cache.ts';
+import { HeadTable, PartTable, type RestoredPart } from './part-table.ts';
 import { plainLayout, rowVersion, type Timed, timedLayout, unknownRowVersion } from './row-layout.ts';
-import type { RowWrite, TableOwner } from './row-table.ts';
+import type { TableOwner } from './row-table.ts';
 import type { Ttl } from './ttl.ts';
 
 /** Entries of a map that is stored as one row. */
@@ -40,48 +39,22 @@ export class MapHead {
   rowCount = 0;
 }
 
-class HeadTable extends KeyedTable {
-  readonly entries: EntryTable<MapHead>;
+class MapHeads extends HeadTable<MapHead> {
   readonly #timed: boolean;
-  readonly #heads: (MapHead | undefined)[] = [];
 
   constructor(owner: TableOwner, stateName: string, entries: EntryTable<MapHead>, timed: boolean) {
-    super(owner, stateName, null);
-    this.entries = entries;
+    super(owner, stateName, entries);
     this.#timed = timed;
   }
 
-  /** To be called before the head of a slot is changed. */
-  beforeChange(slot: number): void {
-    if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
+  protected override newHead(): MapHead {
+    return new MapHead();
   }
 
-  headAt(slot: number): MapHead {
-    return this.#heads[slot] as MapHead;
-  }
-
-  override evictRow(slot: number, writes: RowWrite[]): void {
-    const head = this.#heads[slot];
-    if (head !== undefined) for (const entrySlot of [...head.slots.values()]) this.entries.evictRow(entrySlot, writes);
-    super.evictRow(slot, writes);
-  }
-
-  protected override createValue(slot: number): void {
-    while (this.#heads.length <= slot) this.#heads.push(undefined);
-    this.#heads[slot] ??= new MapHead();
-  }
-
-  protected override dropValue(slot: number): void {
-    const head = this.#heads[slot];
-    if (head === undefined) return;
+  protected override emptyHead(head: MapHead): void {
     head.inline.clear();
     head.spilled = false;
     head.rowCount = 0;
-  }
-
-  protected override dropKey(slot: number): void {
-    super.dropKey(slot);
-    this.#heads[slot] = undefined;
   }
 
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
@@ -126,32 +99,11 @@ function sortedEntries(head: MapHead): InlineEntry[] {
   return [...head.inline.keys()].sort().map((text) => head.inline.get(text) as InlineEntry);
 }
 
-export class MapTable implements EvictableTable {
-  readonly heads: HeadTable;
-  readonly #entries: EntryTable<MapHead>;
-  readonly #owner: TableOwner;
-  /** Restored entry rows wait for their heads. */
-  readonly #restored = new Map<string, { key: Key; text: string; keyGroup: number; value: Uint8Array }>();
-
+export class MapTable extends PartTable<MapHead, MapHeads> {
   /** @param timed true where values are kept with the time of their last access */
   constructor(owner: TableOwner, stateName: string, timed: boolean = false) {
-    this.#owner = owner;
-    this.#entries = new EntryTable<MapHead>(owner, stateName, timed ? timedLayout : plainLayout, 'map key');
-    this.heads = new HeadTable(owner, stateName, this.#entries, timed);
-  }
-
-  /** Rows of entries of large maps. */
-  get entryRows(): EntryTable<MapHead> {
-    return this.#entries;
-  }
-
-  get usedCount(): number {
-    return this.heads.usedCount + this.#entries.usedCount;
-  }
-
-  evictSome(count: number, writes: RowWrite[]): number {
-    const evicted = this.#entries.evictSome(count, writes);
-    return evicted + (evicted < count ? this.heads.evictSome(count - evicted, writes) : 0);
+    const entries = new EntryTable<MapHead>(owner, stateName, timed ? timedLayout : plainLayout, 'map key');
+    super(owner, new MapHeads(owner, stateName, entries, timed), entries);
   }
 
   get(key: Key, mapKey: Key): unknown {
@@ -201,8 +153,8 @@ export class MapTable implements EvictableTable {
       return head.inline.get(text)?.value;
     }
     const slot = this.#entrySlot(headSlot, head, text);
-    this.#entries.beforeChange(slot);
-    return this.#entries.valueAt(slot);
+    this.partRows.beforeChange(slot);
+    return this.partRows.valueAt(slot);
   }
 
   /** The slot of the row of an entry of a large map, by the address of the row; -1 where there is none. */
@@ -214,7 +166,7 @@ export class MapTable implements EvictableTable {
     const head = this.heads.headAt(headSlot);
     if (!head.spilled) return -1;
     const slot = this.#entrySlot(headSlot, head, address.slice(end));
-    return slot >= 0 && this.#entries.isPresent(slot) ? slot : -1;
+    return slot >= 0 && this.partRows.isPresent(slot) ? slot : -1;
   }
 
   /** True when the entries of a key's map are rows of their own. */
@@ -252,9 +204,9 @@ export class MapTable implements EvictableTable {
 
   /** The entries of a large map go by themselves; beside a database nobody counts them, so now and then they are looked for. */
   #expireSpilled(headSlot: number, head: MapHead, ttl: Ttl): number {
-    if (this.#owner.backend.resident) return Number.POSITIVE_INFINITY;
+    if (this.owner.backend.resident) return Number.POSITIVE_INFINITY;
     let left = false;
-    for (const slot of head.slots.values()) left ||= this.#entries.isPresent(slot);
+    for (const slot of head.slots.values()) left ||= this.partRows.isPresent(slot);
     if (!left) for (const text of this.#scan(headSlot).keys()) left ||= !head.slots.has(text);
     if (left) return ttl.now + ttl.durationMs;
     this.heads.deleteRow(headSlot);
@@ -267,7 +219,7 @@ export class MapTable implements EvictableTable {
     const head = this.heads.headAt(headSlot);
     if (head.spilled) {
       for (const text of this.#scan(headSlot).keys()) this.#deleteUnread(headSlot, head, text);
-      for (const slot of [...head.slots.values()]) this.#entries.deleteRow(slot);
+      for (const slot of [...head.slots.values()]) this.partRows.deleteRow(slot);
     }
     this.heads.deleteRow(headSlot);
   }
@@ -285,32 +237,19 @@ export class MapTable implements EvictableTable {
       const bytes = stored.get(text);
       // A row that nobody has touched is decoded from the scan instead of filling the cache.
       const unread = bytes !== undefined && head.spilled && !head.slots.has(text);
-      if (unread) yield [decodeKey(bytesOfText(text)).key, this.#entries.decode(bytes)];
+      if (unread) yield [decodeKey(bytesOfText(text)).key, this.partRows.decode(bytes)];
       else if (this.#hasEntry(slot, text)) yield [decodeKey(bytesOfText(text)).key, this.#valueOf(slot, text)];
     }
   }
 
-  restoreRow(bytes: Uint8Array, keyGroup: number, value: Uint8Array | null): void {
-    const { key, end } = decodeKey(bytes);
-    if (end === bytes.length) return this.heads.restoreRow(key, keyGroup, value);
-    const id = textOfBytes(bytes);
-    if (value === null) this.#restored.delete(id);
-    else this.#restored.set(id, { key, text: textOfBytes(bytes, end), keyGroup, value: value.slice() });
-  }
-
-  /** All rows were restored: entries are given to their heads. */
-  linkRestored(): void {
-    for (const { key, text, keyGroup, value } of this.#restored.values()) {
-      const headSlot = this.heads.find(key);
-      assert(
-        headSlot >= 0 && this.heads.headAt(headSlot).spilled,
-        `entries of state '${this.heads.stateName}' have their head`,
-      );
-      const head = this.heads.headAt(headSlot);
-      this.#entries.load({ head, key, text }, keyGroup, value, true);
-      head.rowCount++;
-    }
-    this.#restored.clear();
+  protected override link(headSlot: number, { key, text, keyGroup, value }: RestoredPart): void {
+    assert(
+      headSlot >= 0 && this.heads.headAt(headSlot).spilled,
+      `entries of state '${this.heads.stateName}' have their head`,
+    );
+    const head = this.heads.headAt(headSlot);
+    this.partRows.load({ head, key, text }, keyGroup, value, true);
+    head.rowCount++;
   }
 
   #valueOf(headSlot: number, text: string): unknown {
@@ -320,67 +259,58 @@ export class MapTable implements EvictableTable {
       return head.inline.get(text)?.value;
     }
     const slot = this.#entrySlot(headSlot, head, text);
-    if (slot < 0 || !this.#entries.isPresent(slot)) return undefined;
-    this.#entries.beforeHandOut(slot);
-    return this.#entries.valueAt(slot);
+    if (slot < 0 || !this.partRows.isPresent(slot)) return undefined;
+    this.partRows.beforeHandOut(slot);
+    return this.partRows.valueAt(slot);
   }
 
   #hasEntry(headSlot: number, text: string): boolean {
     const head = this.heads.headAt(headSlot);
     if (!head.spilled) return head.inline.has(text);
     const slot = this.#entrySlot(headSlot, head, text);
-    return slot >= 0 && this.#entries.isPresent(slot);
+    return slot >= 0 && this.partRows.isPresent(slot);
   }
 
   /** The slot that knows an entry of a spilled map; reads the database, blocking, where the table does not know. */
   #entrySlot(headSlot: number, head: MapHead, text: string): number {
     const known = head.slots.get(text);
     if (known !== undefined) return known;
-    if (this.#owner.backend.resident) return -1;
-    const place = this.#place(headSlot, head, text);
+    if (this.owner.backend.resident) return -1;
+    const place = this.placeOf(headSlot, text);
     const keyGroup = this.heads.keyGroups[headSlot] as number;
-    const bytes = this.#owner.backend.readBlocking(this.#entries.addressOf(keyGroup, this.#entries.rowKey(place)));
-    return this.#entries.load(place, keyGroup, bytes, false);
+    return this.partRows.load(place, keyGroup, this.readPart(place, keyGroup), false);
   }
 
   #setEntry(headSlot: number, text: string, value: unknown): void {
     const head = this.heads.headAt(headSlot);
     const keyGroup = this.heads.keyGroups[headSlot] as number;
-    const place = this.#place(headSlot, head, text);
-    // Beside a database a row not in the table may exist there: it counts as such, so that deleting it leaves a tombstone.
-    if (!this.#owner.backend.resident && !head.slots.has(text)) this.#entries.load(place, keyGroup, unreadEntry, false);
+    const place = this.placeOf(headSlot, text);
+    this.assumeStored(place, keyGroup);
     const known = head.slots.get(text);
-    if (known === undefined || !this.#entries.isPresent(known)) head.rowCount++;
-    this.#entries.put(place, keyGroup, ownValue(value));
+    if (known === undefined || !this.partRows.isPresent(known)) head.rowCount++;
+    this.partRows.put(place, keyGroup, ownValue(value));
   }
 
   #deleteEntry(headSlot: number, head: MapHead, text: string): void {
     this.#deleteUnread(headSlot, head, text);
-    if (this.#owner.backend.resident && head.rowCount === 0) this.heads.deleteRow(headSlot);
+    if (this.owner.backend.resident && head.rowCount === 0) this.heads.deleteRow(headSlot);
   }
 
   #deleteUnread(headSlot: number, head: MapHead, text: string): void {
-    let slot = head.slots.get(text);
-    if (slot === undefined) {
-      if (this.#owner.backend.resident) return;
-      slot = this.#entries.load(
-        this.#place(headSlot, head, text),
-        this.heads.keyGroups[headSlot] as number,
-        unreadEntry,
-        false,
-      );
-    }
-    if (this.#entries.isPresent(slot)) head.rowCount--;
-    this.#entries.deleteRow(slot);
+    this.assumeStored(this.placeOf(headSlot, text), this.heads.keyGroups[headSlot] as number);
+    const slot = head.slots.get(text);
+    if (slot === undefined) return;
+    if (this.partRows.isPresent(slot)) head.rowCount--;
+    this.partRows.deleteRow(slot);
   }
 
   /** Stored entries of a spilled map by encoded map key; empty when the table has them all. */
   #scan(headSlot: number): Map<string, Uint8Array> {
     const rows = new Map<string, Uint8Array>();
-    if (this.#owner.backend.resident) return rows;
+    if (this.owner.backend.resident) return rows;
     const prefix = this.heads.rowKeyBytes(headSlot);
     const address = this.heads.addressOf(this.heads.keyGroups[headSlot] as number, prefix);
-    for (const { key, value } of this.#owner.backend.scanBlocking(address)) {
+    for (const { key, value } of this.owner.backend.scanBlocking(address)) {
       if (key.length > prefix.length) rows.set(textOfBytes(key, prefix.length), value);
     }
     return rows;
@@ -390,9 +320,5 @@ export class MapTable implements EvictableTable {
     head.spilled = true;
     for (const [text, entry] of head.inline) this.#setEntry(headSlot, text, entry.value);
     head.inline.clear();
-  }
-
-  #place(headSlot: number, head: MapHead, text: string): EntryPlace<MapHead> {
-    return { head, key: this.heads.index.keyAt(headSlot), text };
   }
 }

@@ -7,9 +7,10 @@
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import type { Key } from '../../core/operators.ts';
-import { KeyedTable } from './keyed-table.ts';
+import { describeKey, KeyedTable } from './keyed-table.ts';
 import { plainLayout, type ValueLayout } from './row-layout.ts';
 import type { TableOwner } from './row-table.ts';
+import { isSurelyTooLarge, stateValueMaxBytes, valueEnvelopeBytes, valueTooLarge } from './value-limit.ts';
 
 export { checkRowVersion, rowValueVersion } from './row-layout.ts';
 
@@ -33,12 +34,14 @@ export class ObjectTable extends KeyedTable {
 
   /** Keeps a value; strings and bytes in it are copied, so that it pins no batch. */
   set(key: Key, value: unknown): void {
+    if (isSurelyTooLarge(value)) throw this.#tooLarge(describeKey(key), value as string | Uint8Array);
     const slot = this.upsert(key);
     this.#values[slot] = ownValue(value);
   }
 
   /** As `set`, for a slot that `upsert` or `find` gave for the current record. */
   setAt(slot: number, value: unknown): void {
+    if (isSurelyTooLarge(value)) throw this.#tooLarge(this.describeKey(slot), value as string | Uint8Array);
     if (this.touched[slot] !== this.ledger.epoch) this.markChanged(slot);
     this.#values[slot] = ownValue(value);
   }
@@ -67,11 +70,19 @@ export class ObjectTable extends KeyedTable {
   }
 
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
+    const start = sink.position;
     this.#layout.encode(this.#values[slot], sink);
+    const bytes = sink.position - start;
+    if (bytes > stateValueMaxBytes + valueEnvelopeBytes)
+      throw valueTooLarge(this.owner.operatorId, this.stateName, this.describeKey(slot), bytes);
   }
 
   protected override decodeRowValue(slot: number, bytes: Uint8Array): void {
     this.#keep(slot, this.#layout.decode(bytes, this.stateName));
+  }
+
+  #tooLarge(key: string, value: string | Uint8Array): Error {
+    return valueTooLarge(this.owner.operatorId, this.stateName, key, value.length);
   }
 
   #keep(slot: number, value: unknown): void {

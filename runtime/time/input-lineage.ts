@@ -31,7 +31,16 @@ function timedInputs(graph: JobGraph, vertex: JobVertex): JobEdge[] {
   return graph.edges.filter((edge) => edge.targetVertex === vertex.id && !(sided && edge.targetInput === 1));
 }
 
-function lineages(graph: JobGraph): Map<string, Lineage> {
+/** A planned graph does not change, and every subtask of every vertex asks. */
+const known = new WeakMap<JobGraph, ReadonlyMap<string, Lineage>>();
+
+function lineages(graph: JobGraph): ReadonlyMap<string, Lineage> {
+  let result = known.get(graph);
+  if (result === undefined) known.set(graph, (result = lineagesOf(graph)));
+  return result;
+}
+
+function lineagesOf(graph: JobGraph): Map<string, Lineage> {
   const result = new Map<string, Lineage>();
   // In topological order: the sources of every edge come first.
   for (const vertex of graph.vertices) {

@@ -15,6 +15,7 @@ import { decodeKey, encodeKey } from '../../core/codec/key-codec.ts';
 import { keyGroupOf } from '../../core/codec/key-hash.ts';
 import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
+import { timestampMax } from '../../core/watermarks.ts';
 import { memoryBackend } from '../state/backend.ts';
 import { bytesOfText, textOfBytes } from '../state/key-index.ts';
 import { describeKey } from '../state/keyed-table.ts';
@@ -37,6 +38,19 @@ export function timerStateName(domain: TimeDomain): string {
 }
 
 const scratch = new ByteWriter(256);
+
+/**
+ * Checks a time that user code registers a timer for. @param windowEnd the exclusive end of the window it belongs to: the last
+ * moment of a window is always allowed, also where there is none (global windows) @throws RangeError
+ */
+export function checkTimerTime(timestampMs: number, key: Key, windowEnd = Number.NaN): void {
+  if (typeof timestampMs === 'number' && (Math.abs(timestampMs) <= timestampMax || timestampMs === windowEnd - 1))
+    return;
+  throw new RangeError(
+    `a timer needs a time in ms at most ${timestampMax} from the epoch, got ${String(timestampMs)} for key ${describeKey(key)}; ` +
+      'the watermark is -Infinity before the first record and Infinity after the last, so count from context.timestamp or the clock',
+  );
+}
 
 /** Address of a timer: encoded time, key and namespace, one character a byte. @throws EngineError KEY_NOT_SUPPORTED */
 function timerText(time: number, key: Key, namespace: Key | null): string {
@@ -191,12 +205,7 @@ export class TimerService {
     }
   }
 
-  /** Up to `count` keys of the timers that are due next, for prefetching. */
-  dueKeys(target: number, count: number): Key[] {
-    return this.dueTimers(target, count).map((timer) => timer.key);
-  }
-
-  /** Up to `count` of the timers that are due next; they stay registered. */
+  /** Up to `count` of the timers that are due next, for prefetching; they stay registered. */
   dueTimers(target: number, count: number): Timer[] {
     const texts = this.#firing.slice(this.#firingIndex, this.#firingIndex + count);
     for (const time of texts.length < count ? this.#times.upTo(target) : []) {

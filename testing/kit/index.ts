@@ -6,6 +6,8 @@ export {
   at,
   checkpoint,
   crash,
+  generated,
+  type GeneratedOptions,
   type InputElement,
   type JobInput,
   pause,

@@ -24,9 +24,19 @@ type Element<T> =
   | { readonly kind: 'at'; readonly timestampMs: number; readonly value: T }
   | { readonly kind: 'watermark'; readonly watermarkMs: number }
   | { readonly kind: 'splits'; readonly splits: readonly (readonly (T | InputElement<T>)[])[] }
+  | ({ readonly kind: 'generated'; readonly count: number; readonly make: (index: number) => T } & GeneratedOptions)
   | Control;
 
-/** What a source reads in a test: values and elements in order, or several {@link splits}. */
+/** Options of {@link generated}. */
+export interface GeneratedOptions {
+  /**
+   * Processing time moves on by so many ms before record `index` is read, everything before being worked off; 0 for not at
+   * all. The clock of a record is then `startTimeMs` and what was given up to it.
+   */
+  readonly advanceTimeMs?: (index: number) => number;
+}
+
+/** What a source reads in a test: values and elements in order, several {@link splits}, or what is {@link generated}. */
 export type JobInput<T = unknown> = readonly (T | InputElement<T>)[] | InputElement<T>;
 
 const elementOf = <T>(element: Element<T>): InputElement<T> => Object.freeze({ [elementBrand]: element });
@@ -58,6 +68,21 @@ export const pause = (): InputElement => elementOf({ kind: 'pause' });
 export const splits = <T>(...inputs: readonly (readonly (T | InputElement<T>)[])[]): InputElement<T> =>
   elementOf({ kind: 'splits', splits: inputs });
 
+/**
+ * A source of many records, made while they are read and made again after a crash: more than an array should hold.
+ * @param make the record of an index; must give the same one each time
+ */
+export function generated<T>(
+  count: number,
+  make: (index: number) => T,
+  options: GeneratedOptions = {},
+): InputElement<T> {
+  if (!Number.isSafeInteger(count) || count < 0)
+    throw invalid(`generated(${count}, ..): give a whole number of records`);
+  if (typeof make !== 'function') throw invalid('generated(count, make): make is no function');
+  return elementOf({ kind: 'generated', count, make, ...options });
+}
+
 /** What happens between two stretches of an input. */
 export interface ScriptControl {
   readonly control: Control;
@@ -70,9 +95,15 @@ export type ScriptElement =
   | { readonly value: unknown; readonly timestampMs: number; readonly watermarkMs: null }
   | { readonly watermarkMs: number };
 
+/** The elements of a split, which an array of them is. */
+export interface ScriptElements {
+  readonly length: number;
+  at(index: number): ScriptElement | undefined;
+}
+
 /** An input taken apart. */
 export interface Script {
-  readonly splits: readonly (readonly ScriptElement[])[];
+  readonly splits: readonly ScriptElements[];
   readonly controls: readonly ScriptControl[];
 }
 
@@ -90,9 +121,22 @@ export function scriptOf(name: string, input: JobInput): Script {
       );
     return { splits: parts.map((part) => part.elements), controls: [] };
   }
+  if (whole?.kind === 'generated') return generatedScript(whole);
   if (!Array.isArray(input)) throw invalid(`input '${name}' is not an array: give the values the source reads`);
   const { elements, controls } = splitOf(name, input as readonly unknown[]);
   return { splits: [elements], controls };
+}
+
+function generatedScript({ count, make, advanceTimeMs }: Extract<Element<unknown>, { kind: 'generated' }>): Script {
+  const controls: ScriptControl[] = [];
+  for (let index = 0; advanceTimeMs !== undefined && index < count; index++) {
+    const ms = advanceTimeMs(index);
+    if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY))
+      throw invalid(`advanceTimeMs(${index}) of generated(..) gives ${ms}: time does not go back; give 0 ms or more`);
+    if (ms > 0) controls.push({ control: { kind: 'advance-time', ms }, after: index });
+  }
+  const at = (index: number): ScriptElement => ({ value: make(index), timestampMs: Number.NaN, watermarkMs: null });
+  return { splits: [{ length: count, at }], controls };
 }
 
 function splitOf(name: string, input: readonly unknown[]): { elements: ScriptElement[]; controls: ScriptControl[] } {
@@ -104,8 +148,8 @@ function splitOf(name: string, input: readonly unknown[]): { elements: ScriptEle
     else if (element.kind === 'at')
       elements.push({ value: element.value, timestampMs: element.timestampMs, watermarkMs: null });
     else if (element.kind === 'watermark') elements.push({ watermarkMs: element.watermarkMs });
-    else if (element.kind === 'splits')
-      throw invalid(`input '${name}': splits(..) is a whole input, not an element of one`);
+    else if (element.kind === 'splits' || element.kind === 'generated')
+      throw invalid(`input '${name}': ${element.kind}(..) is a whole input, not an element of one`);
     else controls.push({ control: element, after: elements.length });
   }
   return { elements, controls };

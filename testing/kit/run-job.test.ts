@@ -13,7 +13,7 @@ import {
   tumbling,
   valueState,
 } from '../../client/index.ts';
-import { advanceTime, at, checkpoint, crash, pause, runJob, splits, watermark } from './index.ts';
+import { advanceTime, at, checkpoint, crash, generated, pause, runJob, splits, watermark } from './index.ts';
 
 interface Order {
   readonly customer: string;
@@ -199,6 +199,23 @@ describe('runJob', () => {
     expect((await runJob(job, { checkImmutability: false })).collected).toEqual({ out: [{ n: 2 }] });
   });
 
+  test('names operator, state and key when a value of state is larger than 16 MiB', async () => {
+    const job = defineJob('hoards', (env) => {
+      const kept = env
+        .from(collection([{ bytes: 16 * 1024 * 1024 }, { bytes: 16 * 1024 * 1024 + 1 }]))
+        .keyBy((record) => record.bytes)
+        .process(emits<number>(), {
+          state: { big: valueState<Uint8Array>() },
+          onRecord: (record, context) => context.state.big.update(new Uint8Array(record.bytes)),
+        })
+        .uid('hoard');
+      kept.collect('out');
+    });
+    await expect(runJob(job)).rejects.toThrow(
+      /state 'big' of operator 'hoard', key 16777217: a value of 16777217 bytes/,
+    );
+  });
+
   test('refuses what a cluster could not send, naming the operator, when slots are several', async () => {
     class Money {
       readonly cents = 1;
@@ -244,5 +261,62 @@ describe('runJob', () => {
         .collect('out');
     });
     expect((await runJob(job)).collected).toEqual({ out: [10, 20] });
+  });
+});
+
+describe('a generated input', () => {
+  const windows = defineJob('windows', (env) => {
+    env
+      .from(collection<number>([]), { uid: 'numbers' })
+      .keyBy((n) => n % 2)
+      .window(tumbling(seconds(1), { time: 'processing' }))
+      .aggregate({ numbers: count(), sum: sum((n: number) => n) })
+      .collect('windows');
+  });
+
+  test('gives each record its time of the clock', async () => {
+    // Before 10 the clock is at 0, then at 999, before 20 at 1000, from 25 on at 5000.
+    const steps = new Map([
+      [10, 999],
+      [20, 1],
+      [25, 4000],
+    ]);
+    const result = await runJob(windows, {
+      inputs: { numbers: generated(30, (index) => index, { advanceTimeMs: (index) => steps.get(index) ?? 0 }) },
+      parallelism: 2,
+    });
+    const rows = result.outputs<{ key: number; windowStart: number; numbers: number; sum: number }>('windows');
+    const found = rows.map(({ key, windowStart, numbers, sum }) => [windowStart, key, numbers, sum]);
+    const sumOf = (from: number, until: number, key: number): [number, number] => {
+      const own = Array.from({ length: until - from }, (_, index) => from + index).filter((n) => n % 2 === key);
+      return [own.length, own.reduce((total, n) => total + n, 0)];
+    };
+    expect(found.sort((a, b) => (a[0] as number) - (b[0] as number) || (a[1] as number) - (b[1] as number))).toEqual([
+      [0, 0, ...sumOf(0, 20, 0)],
+      [0, 1, ...sumOf(0, 20, 1)],
+      [1000, 0, ...sumOf(20, 25, 0)],
+      [1000, 1, ...sumOf(20, 25, 1)],
+      [5000, 0, ...sumOf(25, 30, 0)],
+      [5000, 1, ...sumOf(25, 30, 1)],
+    ]);
+  });
+
+  test('goes on after a crash that another input brings', async () => {
+    const job = defineJob('both', (env) => {
+      env.from(collection<number>([]), { uid: 'numbers' }).collect('numbers');
+      env.from(collection<number>([]), { uid: 'others' }).collect('others');
+    });
+    const numbers = generated(5, (index) => index, { advanceTimeMs: (index) => (index === 3 ? 10 : 0) });
+    const result = await runJob(job, { inputs: { numbers, others: [checkpoint(), 1, crash()] } });
+    expect(result.collected).toEqual({ numbers: [0, 1, 2, 3, 4], others: [1] });
+  });
+
+  test('refuses what makes no sense', async () => {
+    expect(() => generated(-1, () => 0)).toThrow(/whole number of records/);
+    expect(() => generated(1, null as never)).toThrow(/make is no function/);
+    const backwards = generated(2, () => 0, { advanceTimeMs: (index) => -index });
+    await expect(runJob(windows, { inputs: { numbers: backwards } })).rejects.toThrow(/time does not go back/);
+    const inside = { numbers: [generated(1, () => 0)] };
+    await expect(runJob(windows, { inputs: inside })).rejects.toThrow(/generated\(\.\.\) is a whole input/);
   });
 });

@@ -3,7 +3,7 @@
  * is kept. How much of it may be read now, and in what portions, is decided by whoever runs the test.
  */
 import type { PlannedSplits, Source, SourceBatch, SourceReader, SplitCursor } from '../../core/connector/index.ts';
-import type { Script, ScriptElement } from './inputs.ts';
+import type { Script, ScriptElement, ScriptElements } from './inputs.ts';
 
 /** How a schedule portions the elements of a split. */
 export interface Portions {
@@ -93,13 +93,13 @@ export class ScriptPlayer {
 
 class ScriptCursor implements SplitCursor<unknown> {
   readonly #player: ScriptPlayer;
-  readonly #elements: readonly ScriptElement[];
+  readonly #elements: ScriptElements;
   readonly #portions: Portions;
   #next: number;
   #batchStart: number;
   #batchLength = 0;
 
-  constructor(player: ScriptPlayer, elements: readonly ScriptElement[], next: number, portions: Portions) {
+  constructor(player: ScriptPlayer, elements: ScriptElements, next: number, portions: Portions) {
     this.#player = player;
     this.#elements = elements;
     this.#portions = portions;
@@ -121,7 +121,7 @@ class ScriptCursor implements SplitCursor<unknown> {
     this.#batchStart = this.#next;
     // A watermark closes the portion: it is true behind its records.
     while (this.#next < end && watermarkMs === null) {
-      const element = this.#elements[this.#next++] as ScriptElement;
+      const element = this.#elements.at(this.#next++) as ScriptElement;
       if (element.watermarkMs !== null) {
         watermarkMs = element.watermarkMs;
         continue;

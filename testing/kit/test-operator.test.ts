@@ -119,6 +119,21 @@ describe('testOperator', () => {
     await expect(h.push(1)).rejects.toThrow(/operator 'map-1' threw: not today/);
   });
 
+  test('gives the changes of an updating operator with their kinds', async () => {
+    const h = await testOperator((stream: Stream<Click>) =>
+      stream.keyBy((click) => click.user).aggregate({ clicks: count() }, { updating: true }),
+    );
+    await h.push({ user: 'ada', page: '/' });
+    await h.push({ user: 'ada', page: '/' });
+    const changes = h.records().map(({ rowKind, value }) => [rowKind, value.clicks]);
+    expect(changes).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 2],
+    ]);
+    await h.close();
+  });
+
   test('refuses what is not one operator', async () => {
     await expect(testOperator((stream: Stream<number>) => stream)).rejects.toThrow(/makes no operator/);
     const two = (stream: Stream<number>) => stream.map((n) => n).filter(() => true);

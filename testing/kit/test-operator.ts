@@ -6,12 +6,13 @@ import { defineJob } from '../../client/job/define-job.ts';
 import type { OperatorStream, Stream } from '../../client/streams/stream-types.ts';
 import { collection } from '../../connectors/collection/index.ts';
 import { decodeKey } from '../../core/codec/key-codec.ts';
+import type { Sink } from '../../core/connector/index.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
 import type { OperatorNode } from '../../core/graph/job-graph.ts';
 import { type Key, keySelectorOf, type OperatorFunctions, type OutputTag } from '../../core/operators.ts';
 import type { StateDeclarations } from '../../core/state/declarations.ts';
-import { lateTag } from '../../client/plan/logical-graph.ts';
+import { lateSecondTag, lateTag } from '../../client/plan/logical-graph.ts';
 import { createOperator } from '../../runtime/operators/create-operator.ts';
 import type { OperatorContext } from '../../runtime/operators/operator.ts';
 import { SourceTime } from '../../runtime/time/split-time.ts';
@@ -60,9 +61,9 @@ type Harness = OperatorHarness<OperatorFunctions['kind']>;
 export interface OperatorTest<In, Out, Second = never> {
   /** Gives it a record of its input. @throws what the operator failed with */
   push(value: In, options?: PushOptions): Promise<void>;
-  /** Gives it a record of its second input. */
+  /** Gives it a record of its second input; every subtask gets one of a broadcast stream. */
   pushSecond(value: Second, options?: PushOptions): Promise<void>;
-  /** Event time reaches `watermarkMs`: windows and timers up to there fire. */
+  /** Event time reaches `watermarkMs`, in both inputs: windows and timers up to there fire. */
   watermark(watermarkMs: number): Promise<void>;
   /** Processing time moves on; timers fire one after the other at their own time. */
   advanceProcessingTime(ms: number): Promise<void>;
@@ -72,8 +73,10 @@ export interface OperatorTest<In, Out, Second = never> {
   records(): CapturedRecord<Out>[];
   /** What came out of a side output and was not asked for yet. */
   sideOutput<T>(tag: OutputTag<T>): T[];
-  /** Late records that were not asked for yet; windows only. */
+  /** Late records that were not asked for yet, of windows and interval joins; of two inputs those of the first. */
   late(): In[];
+  /** Late records of the second input that were not asked for yet. */
+  lateSecond(): Second[];
   /** Takes a checkpoint. */
   snapshot(): OperatorSnapshot;
   /** Goes on from a snapshot, as a new attempt does, also with another number of subtasks. What was not asked for is dropped. */
@@ -108,6 +111,7 @@ export async function testOperator<In, Out, Second = never>(
 class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
   readonly #node: OperatorNode;
   readonly #functions: OperatorFunctions;
+  readonly #broadcastsSecond: boolean;
   readonly #options: TestOperatorOptions;
   #harnesses: Harness[] = [];
   #image = new CheckpointImage();
@@ -116,7 +120,8 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
   #watermarkMs = Number.NEGATIVE_INFINITY;
   readonly #taken = new Map<OutputRecord[], number>();
 
-  constructor(planned: { node: OperatorNode; functions: OperatorFunctions }, options: TestOperatorOptions) {
+  constructor(planned: PlannedOperator, options: TestOperatorOptions) {
+    this.#broadcastsSecond = planned.broadcastsSecond;
     this.#node = planned.node;
     this.#functions = planned.functions;
     this.#options = options;
@@ -141,7 +146,8 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
     const record = this.#record(value, options);
     if (this.#harnesses[0]?.operator.emitSecond === undefined)
       throw invalid(`operator '${this.#node.id}' (${this.#node.kind}) has no second input: use push`);
-    await this.#ownerOf(value, 1).processSecond(record);
+    const owners = this.#broadcastsSecond ? this.#harnesses : [this.#ownerOf(value, 1)];
+    for (const owner of owners) await owner.processSecond(record);
   }
 
   async watermark(watermarkMs: number): Promise<void> {
@@ -179,6 +185,10 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
     return this.#take((harness) => harness.side(lateTag)).map(({ value }) => value as In);
   }
 
+  lateSecond(): Second[] {
+    return this.#take((harness) => harness.side(lateSecondTag)).map(({ value }) => value as Second);
+  }
+
   snapshot(): OperatorSnapshot {
     this.#checkpoint();
     return { operator: this.#node.kind, rows: this.#image.rows };
@@ -196,7 +206,7 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
 
   async state(name: string, key: Key): Promise<unknown> {
     const functions = this.#functions;
-    const declared = (functions as { process?: { state?: StateDeclarations } }).process?.state ?? {};
+    const declared = functionOf(functions).state ?? {};
     if (!Object.hasOwn(declared, name)) {
       const names = Object.keys(declared).map((one) => `'${one}'`);
       throw invalid(
@@ -205,16 +215,12 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
     }
     this.#checkpoint();
     let found: unknown;
-    const probe = {
-      ...functions,
-      keyOf: () => key,
-      process: {
-        state: declared,
-        onRecord: (_: unknown, context: { state: Record<string, unknown> }) => {
-          found = contentOf(context.state[name]);
-        },
-      },
-    } as unknown as OperatorFunctions;
+    const look = (_: unknown, context: { state: Record<string, unknown> }): void => {
+      found = contentOf(context.state[name]);
+    };
+    // Whatever kind of function it is, its first input looks; nothing else of it runs.
+    const process = { ...functionOf(functions), onRecord: look, onFirst: look, open: undefined, close: undefined };
+    const probe = { ...functions, keyOf: () => key, process } as unknown as OperatorFunctions;
     // A second operator reads the rows: what is looked at is not touched, and rows are read by the code that wrote them.
     const reader = await this.#harness(probe, { parallelism: 1, subtaskIndex: 0 }, this.#image.rows, 'memory');
     await reader.process({ value: undefined });
@@ -314,6 +320,10 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
   }
 }
 
+/** The function object of operators that have one. */
+const functionOf = (functions: OperatorFunctions): { readonly state?: StateDeclarations } =>
+  (functions as { readonly process?: { readonly state?: StateDeclarations } }).process ?? {};
+
 /** What a state handle holds, whatever kind it is. */
 function contentOf(handle: unknown): unknown {
   const state = handle as {
@@ -331,8 +341,36 @@ function contentOf(handle: unknown): unknown {
   return structuredClone(isList ? [...(content as Iterable<unknown>)] : content);
 }
 
+/** Takes changes as well as records; planned with, never opened. */
+const outputSink: Sink<unknown> = {
+  type: 'sink',
+  kind: 'outputs',
+  accepts: 'retract',
+  options: {},
+  createWriter: () => {
+    throw new EngineError('INTERNAL', 'testOperator opens no sink', { domain: 'internal' });
+  },
+  createCommitter: null,
+  destination: null,
+  occupation: () => Promise.resolve(null),
+};
+
+/** What windows, co-groups and interval joins have beside their results. */
+interface LateStreams<First, Second> {
+  late?(): OperatorStream<First>;
+  lateFirst?(): OperatorStream<First>;
+  lateSecond?(): OperatorStream<Second>;
+}
+
+interface PlannedOperator {
+  readonly node: OperatorNode;
+  readonly functions: OperatorFunctions;
+  /** Records of the second input go to every subtask. */
+  readonly broadcastsSecond: boolean;
+}
+
 /** The one operator between the streams given and the stream returned. */
-function planOf<In, Out, Second>(build: (stream: Stream<In>, second: Stream<Second>) => Stream<Out>) {
+function planOf<In, Out, Second>(build: (stream: Stream<In>, second: Stream<Second>) => Stream<Out>): PlannedOperator {
   const job = defineJob('operator-test', (env) => {
     const second = env.from(collection<Second>([]), { uid: 'second-input' });
     const stream = env.from(collection<In>([]), { uid: 'input' });
@@ -341,9 +379,10 @@ function planOf<In, Out, Second>(build: (stream: Stream<In>, second: Stream<Seco
       throw invalid(
         'testOperator: the function returns no stream; end it with the call to be tested: (stream) => stream.map(..)',
       );
-    built.collect('outputs').uid('output');
-    const { late } = built as Partial<{ late(): OperatorStream<In> }>;
-    if (late !== undefined) late.call(built).collect('late').uid('late-output');
+    built.to(outputSink).uid('output');
+    const { late, lateFirst, lateSecond } = built as LateStreams<In, Second>;
+    (late ?? lateFirst)?.call(built).collect('late').uid('late-output');
+    lateSecond?.call(built).collect('late-second').uid('late-second-output');
   });
   const planned = job.plan({});
   const ends = new Set<OperatorNode['kind']>(['source-planner', 'source-reader', 'sink-writer', 'sink-committer']);
@@ -356,7 +395,10 @@ function planOf<In, Out, Second>(build: (stream: Stream<In>, second: Stream<Seco
       `testOperator tests one operator, and the function makes ${what}: test them one by one, or together with runJob`,
     );
   }
-  return { node, functions: functionsOf(planned, node) };
+  const broadcastsSecond = planned.graph.edges.some(
+    (edge) => edge.targetVertex === node.id && edge.targetInput === 1 && edge.partitioner === 'broadcast',
+  );
+  return { node, functions: functionsOf(planned, node), broadcastsSecond };
 }
 
 function functionsOf(planned: PlannedJob, node: OperatorNode): OperatorFunctions {

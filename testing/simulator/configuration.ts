@@ -16,7 +16,9 @@ export type Fault =
   | { readonly kind: 'store-down'; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'store-full'; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'stop-and-resume'; readonly atMs: number; readonly parallelism: number }
-  | { readonly kind: 'flip-byte'; readonly atMs: number };
+  | { readonly kind: 'flip-byte'; readonly atMs: number }
+  /** No fault, but as unexpected: somebody asks for a checkpoint now. */
+  | { readonly kind: 'request-checkpoint'; readonly atMs: number };
 
 /** Faults that can happen to any operation while faults are on, each with a probability. */
 export interface FaultRates {
@@ -106,7 +108,7 @@ export function drawConfiguration(seed: number): SimulationConfiguration {
       commitReplyLost: rate(0.3, 0.4),
       troubleAtPointer: rate(0.25, 0.3),
     },
-    faults: drawFaults(random, { healAtMs, taskManagerCount }),
+    faults: [...drawFaults(random, { healAtMs, taskManagerCount }), ...drawRequests(seed, healAtMs)],
     healAtMs,
   };
 }
@@ -124,6 +126,19 @@ function drawFaults(random: Random, limits: { healAtMs: number; taskManagerCount
   }
   if (random.chance(0.03)) faults.push({ kind: 'flip-byte', atMs: random.between(500, limits.healAtMs) });
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Of a stream of their own, so that they change nothing else of a seed; some come one right after the other. */
+function drawRequests(seed: number, healAtMs: number): Fault[] {
+  const random = randomStream(seed, 'checkpoint requests');
+  if (random.chance(0.5)) return [];
+  const requests: Fault[] = [];
+  const count = random.between(1, 6);
+  for (let atMs = random.between(0, healAtMs); requests.length < count; ) {
+    requests.push({ kind: 'request-checkpoint', atMs });
+    atMs = random.chance(0.3) ? atMs + random.between(0, 30) : random.between(0, healAtMs + 500);
+  }
+  return requests;
 }
 
 function makeFault(

@@ -3,6 +3,7 @@
  * same actions as in `jobmanager/job-manager.ts`, under faults.
  */
 import { EngineError, toWireError } from '../../core/errors.ts';
+import { CheckpointRequests } from '../../jobmanager/checkpoint-requests.ts';
 import { JobMaster } from '../../jobmanager/model/job-master.ts';
 import {
   type JobMasterAction,
@@ -14,6 +15,7 @@ import {
 } from '../../jobmanager/model/job-master-protocol.ts';
 import { SlotPool, type SlotPoolOutcome } from '../../jobmanager/model/slot-pool.ts';
 import { isLegalJobMove, isTerminal, type JobState } from '../../jobmanager/model/job-state.ts';
+import type { RunningAttempt } from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import { makeGraph } from './simulated-job.ts';
 import type { Simulation } from './simulation.ts';
@@ -23,13 +25,24 @@ const graphHash = 'hash';
 /** What task managers say to the job manager itself. */
 export type TaskManagerEvent =
   | JobMasterEvent
-  | { readonly kind: 'task-manager-registered'; readonly taskManagerId: string; readonly slotCount: number }
-  | { readonly kind: 'heartbeat'; readonly taskManagerId: string };
+  | {
+      readonly kind: 'task-manager-registered';
+      readonly taskManagerId: string;
+      readonly slotCount: number;
+      readonly running: readonly RunningAttempt[];
+    }
+  | { readonly kind: 'heartbeat'; readonly taskManagerId: string; readonly leaderEpoch: number };
 
 const jobId = 'job-1';
 const heartbeatTimeoutMs = 5_000;
 const heartbeatCheckMs = 1_000;
-const settings = { ...jobMasterSettingsDefault, slotWaitMs: 1_000_000, cancelTimeoutMs: 300, commitWaitMs: 3_000 };
+const settings = {
+  ...jobMasterSettingsDefault,
+  adoptionTimeoutMs: 2_500,
+  slotWaitMs: 1_000_000,
+  cancelTimeoutMs: 300,
+  commitWaitMs: 3_000,
+};
 
 export class SimulatedJobManager {
   readonly process: Process;
@@ -43,9 +56,13 @@ export class SimulatedJobManager {
   #stepping = false;
   readonly #simulation: Simulation;
   readonly #random: Random;
+  readonly #requests = new CheckpointRequests('x');
+  /** Requests of a checkpoint that were not answered. */
+  #requestsOpen = 0;
+  #newestTriggered = 0;
   #state: JobState = 'created';
 
-  constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null) {
+  constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null, newestAttempt: number) {
     this.#simulation = simulation;
     this.epoch = epoch;
     this.process = simulation.world.newProcess(`jm${epoch}`);
@@ -59,6 +76,8 @@ export class SimulatedJobManager {
       restorableGraphHashes: [],
       graphRef: ref,
       artifactRef: ref,
+      workingDirectory: '',
+      newestAttempt,
       leaderEpoch: epoch,
       restored,
       settings,
@@ -70,10 +89,12 @@ export class SimulatedJobManager {
   /** Hands an event to the job master. @throws EngineError when a message is refused */
   receive(event: TaskManagerEvent): void {
     if (this.ended) return;
-    const { nowMs } = this.#simulation.world;
-    if (event.kind === 'task-manager-registered')
-      return this.#follow(this.#pool.registered(event.taskManagerId, event.slotCount, nowMs));
-    if (event.kind === 'heartbeat') return this.#pool.heard(event.taskManagerId, nowMs);
+    if (event.kind === 'task-manager-registered') return this.#registered(event);
+    if (event.kind === 'heartbeat') return this.#heard(event);
+    if (event.kind === 'slot-ended') {
+      const { taskManagerId, attempt } = event.report;
+      this.#follow(this.#pool.slotEnded(taskManagerId, jobId, attempt.attempt));
+    }
     if (this.#stepping) {
       this.#queue.push(event);
       return;
@@ -85,6 +106,60 @@ export class SimulatedJobManager {
       this.#stepping = false;
     }
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.tell(next);
+  }
+
+  /** Somebody asks for a checkpoint: answered once, by one that was triggered afterwards and that the pointer names. */
+  requestCheckpoint(): void {
+    const { store } = this.#simulation;
+    const world: World = this.#simulation.world;
+    if (!this.process.alive || this.ended) return;
+    if (this.#state !== 'running') world.saw('checkpoint_requested_while_not_running');
+    const afterId = this.#newestTriggered;
+    if (afterId > (this.master.newestCheckpoint?.pointer.checkpointId ?? 0))
+      world.saw('checkpoint_requested_during_another');
+    let answers = 0;
+    const answered = (): void => {
+      this.#requestsOpen--;
+      world.check(++answers === 1, () => `the request of a checkpoint after ${afterId} was answered ${answers} times`);
+    };
+    this.#requestsOpen++;
+    this.#requests.wait(
+      (checkpointId) => {
+        answered();
+        world.saw('requested_checkpoint_completed');
+        world.check(
+          checkpointId > afterId,
+          () => `checkpoint ${checkpointId} answers a request that came after ${afterId} was triggered`,
+        );
+        world.check(
+          (store.pointer?.checkpointId ?? 0) >= checkpointId,
+          () => `checkpoint ${checkpointId} answers a request, but no pointer names it`,
+        );
+      },
+      () => {
+        answered();
+        world.saw('requested_checkpoint_given_up');
+      },
+    );
+    this.tell({ kind: 'checkpoint-requested' });
+  }
+
+  #heard({ taskManagerId, leaderEpoch }: TaskManagerEvent & { kind: 'heartbeat' }): void {
+    if (leaderEpoch !== this.epoch) {
+      const ids = { leaderEpoch: this.epoch };
+      throw new EngineError('STALE_EPOCH', 'another epoch', { domain: 'external', retry: 'backoff', ids });
+    }
+    this.#pool.heard(taskManagerId, this.#simulation.world.nowMs);
+  }
+
+  #registered(event: TaskManagerEvent & { kind: 'task-manager-registered' }): void {
+    const { taskManagerId, slotCount, running } = event;
+    const found = running.flatMap(({ attempt: { attempt }, slices, endedSlots }) => {
+      const slots = slices.length - endedSlots.length;
+      return slots > 0 ? [{ jobId, attempt, slots }] : [];
+    });
+    this.#follow(this.#pool.registered(taskManagerId, slotCount, this.#simulation.world.nowMs, found));
+    for (const one of running) this.tell({ kind: 'attempt-reported', taskManagerId, running: one });
   }
 
   /** The connection to a task manager broke. */
@@ -135,6 +210,8 @@ export class SimulatedJobManager {
     switch (action.kind) {
       case 'request-slots':
         return this.#follow(this.#pool.requested(jobId, action.count));
+      case 'adopt-slots':
+        return this.#pool.adopted(jobId, action.attempt);
       case 'release-slots':
         return this.#follow(this.#pool.released(jobId));
       case 'give-up-task-manager':
@@ -149,10 +226,14 @@ export class SimulatedJobManager {
         return;
       case 'advance-counter': {
         const { counter } = action;
-        return store.advanceCounter(this.process, counter, {
-          done: (value) => tell({ kind: 'counter-advanced', counter, value }),
-          failed: (error) => tell({ kind: 'counter-failed', counter, error }),
-        });
+        return store.advanceCounter(
+          this.process,
+          { counter, leaderEpoch: this.epoch },
+          {
+            done: (value) => tell({ kind: 'counter-advanced', counter, value }),
+            failed: (error) => tell({ kind: 'counter-failed', counter, error }),
+          },
+        );
       }
       case 'write-manifest': {
         const { checkpointId, files } = action.manifest;
@@ -201,6 +282,11 @@ export class SimulatedJobManager {
         return this.#simulation.steppedDown(this);
       case 'job-ended':
         this.ended = true;
+        this.#requests.jobEnded();
+        this.#simulation.world.check(
+          this.#requestsOpen === 0,
+          () => `${this.#requestsOpen} requests of a checkpoint were never answered`,
+        );
         return this.#simulation.jobEnded(this, action.state, action.error);
       case 'notice':
         return this.#notice(action.notice);
@@ -208,6 +294,10 @@ export class SimulatedJobManager {
   }
 
   #call(taskManagerId: string, call: TaskManagerCall): void {
+    if (call.method === 'triggerCheckpoint') {
+      this.#newestTriggered = Math.max(this.#newestTriggered, call.request.checkpointId);
+      this.#requests.triggered(call.request.checkpointId);
+    }
     this.#simulation.callTaskManager(this, taskManagerId, call, (error) => {
       this.tell({ kind: 'call-ended', taskManagerId, call, error: error === null ? null : toWireError(error) });
     });
@@ -222,10 +312,14 @@ export class SimulatedJobManager {
         () => `job moves from ${notice.from} to ${notice.to}`,
       );
       this.#state = notice.to;
-    } else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
+    } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
+    else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))
+      world.saw('attempt_not_adopted');
+    else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
       world.saw('checkpoint_timed_out');
     else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
       world.saw('task_manager_lost');
+    if (this.#requests.noticed(notice)) this.tell({ kind: 'checkpoint-requested' });
   }
 }
 

@@ -47,8 +47,23 @@ export class SimulatedStore {
     return ++this.leaderEpoch;
   }
 
-  advanceCounter(process: Process, counter: CounterName, outcome: OperationOutcome<number>): void {
-    this.#operate(process, `counter ${counter}`, () => ++this.#counters[counter], outcome);
+  /** The newest attempt number given out. */
+  get newestAttempt(): number {
+    return this.#counters.attempt;
+  }
+
+  advanceCounter(
+    process: Process,
+    change: { readonly counter: CounterName; readonly leaderEpoch: number },
+    outcome: OperationOutcome<number>,
+  ): void {
+    const { counter, leaderEpoch } = change;
+    const apply = (): number => {
+      if (leaderEpoch === this.leaderEpoch) return ++this.#counters[counter];
+      this.#world.saw('old_leader_fenced_at_counter');
+      throw new EngineError('STALE_EPOCH', `epoch ${leaderEpoch} is over`, { domain: 'external', retry: 'backoff' });
+    };
+    this.#operate(process, `counter ${counter}`, apply, outcome);
   }
 
   setPointer(

@@ -10,6 +10,8 @@ import type {
   DeploySlotsRequest,
   Manifest,
   ObjectRef,
+  RunningAttempt,
+  RunningSubtask,
   StateFile,
   SubtaskRef,
 } from '../../proto/messages.ts';
@@ -24,6 +26,13 @@ interface SimulatedAttempt {
   readonly request: DeploySlotsRequest;
   readonly subtasks: Map<string, SimulatedSubtask>;
   readonly collected: Map<number, SubtaskSnapshot[]>;
+  /** What was last reported of each subtask. */
+  readonly states: Map<string, RunningSubtask>;
+  readonly endedSlots: Set<number>;
+  /** Checkpoints that were triggered and are neither complete nor aborted. */
+  readonly pending: Set<number>;
+  /** Sources have handed on their last record: the attempt cannot go on. */
+  stopping: boolean;
   connected: boolean;
   alive: boolean;
 }
@@ -37,6 +46,7 @@ export class SimulatedTaskManager {
   id: string;
   cutUntilMs = 0;
   #registrations = 0;
+  #registering = 0;
   readonly #simulation: Simulation;
   readonly #random: Random;
   readonly #incarnation: number;
@@ -46,6 +56,7 @@ export class SimulatedTaskManager {
   #attempt: SimulatedAttempt | null = null;
   readonly #outbox: { readonly attempt: SimulatedAttempt; readonly event: JobMasterEvent }[] = [];
   #sending = false;
+  #registered = false;
   #fileCount = 0;
 
   constructor(simulation: Simulation, index: number, incarnation: number) {
@@ -113,6 +124,8 @@ export class SimulatedTaskManager {
           );
         return answer(null);
       case 'triggerCheckpoint':
+        current?.pending.add(call.request.checkpointId);
+        if (current !== null && call.request.stop) current.stopping = true;
         for (const subtask of current?.subtasks.values() ?? []) {
           this.#simulation.world.schedule(this.#random.between(0, 2), this.process, 'trigger', () =>
             subtask.trigger(call.request.checkpointId),
@@ -120,15 +133,35 @@ export class SimulatedTaskManager {
         }
         return answer(null);
       case 'notifyCheckpointAborted':
-        current?.collected.delete(call.request.checkpointId);
-        for (const subtask of current?.subtasks.values() ?? []) subtask.aborted(call.request.checkpointId);
+        if (current !== null) this.#aborted(current, call.request.checkpointId);
         return answer(null);
       case 'notifyCheckpointComplete':
         return this.#completed(current, call.request.checkpointId, answer);
+      case 'adoptAttempt':
+        return this.#adopt(current, call.request.completedCheckpointId, answer);
       case 'mergeFiles':
         if (current !== null) this.#merge(current, call.request.mergeId, call.request.inputs);
         return answer(null);
     }
+  }
+
+  /** A new leader goes on with what runs here. */
+  #adopt(
+    attempt: SimulatedAttempt | null,
+    completedCheckpointId: number,
+    answer: (error: EngineError | null) => void,
+  ): void {
+    if (attempt === null || !attempt.alive) return answer(transportError('the attempt is over'));
+    for (const checkpointId of [...attempt.pending])
+      if (checkpointId !== completedCheckpointId) this.#aborted(attempt, checkpointId);
+    if (completedCheckpointId === 0) return answer(null);
+    this.#completed(attempt, completedCheckpointId, answer);
+  }
+
+  #aborted(attempt: SimulatedAttempt, checkpointId: number): void {
+    attempt.pending.delete(checkpointId);
+    attempt.collected.delete(checkpointId);
+    for (const subtask of attempt.subtasks.values()) subtask.aborted(checkpointId);
   }
 
   /** The whole process dies. */
@@ -147,6 +180,10 @@ export class SimulatedTaskManager {
       request,
       subtasks: new Map(),
       collected: new Map(),
+      states: new Map(),
+      endedSlots: new Set<number>(),
+      pending: new Set<number>(),
+      stopping: false,
       connected: false,
       alive: true,
     };
@@ -333,6 +370,7 @@ export class SimulatedTaskManager {
   ): void {
     if (attempt === null) return answer(transportError('the attempt is over'));
     this.#simulation.notificationArrived(checkpointId);
+    for (const pending of [...attempt.pending]) if (pending <= checkpointId) attempt.pending.delete(pending);
     let waiting = 1;
     const committed = (): void => {
       if (--waiting === 0) answer(null);
@@ -381,11 +419,13 @@ export class SimulatedTaskManager {
     more: { inputEnded?: boolean; error?: ReturnType<typeof toWireError> } = {},
   ): void {
     const { inputEnded = false, error = null } = more;
+    attempt.states.set(subtaskKey(subtask), { subtask, state, inputEnded, error });
     const report = { attempt: attempt.ref, taskManagerId: this.id, subtask, state, inputEnded, error };
     this.#report(attempt, { kind: 'subtask-state', report });
   }
 
   #slotEnded(attempt: SimulatedAttempt, slotIndex: number): void {
+    attempt.endedSlots.add(slotIndex);
     this.#report(attempt, {
       kind: 'slot-ended',
       report: { attempt: attempt.ref, taskManagerId: this.id, slotIndex, error: null },
@@ -399,11 +439,11 @@ export class SimulatedTaskManager {
 
   #send(): void {
     const message = this.#outbox[0];
-    if (this.#sending || message === undefined) return;
+    if (this.#sending || message === undefined || !this.#registered) return;
     this.#sending = true;
-    this.#simulation.tellJobManager(this, message.event, (delivered) => {
+    this.#simulation.tellJobManager(this, this.#stamped(message.event), (delivered) => {
       this.#sending = false;
-      if (delivered) this.#outbox.shift();
+      if (delivered && this.#outbox[0] === message) this.#outbox.shift();
       this.#simulation.world.schedule(delivered ? 0 : resendMs, this.process, 'send next', () => this.#send());
     });
   }
@@ -411,26 +451,84 @@ export class SimulatedTaskManager {
   #heartbeat(): void {
     const { world } = this.#simulation;
     world.schedule(heartbeatMs, this.process, 'heartbeat', () => {
-      this.#simulation.tellJobManager(this, { kind: 'heartbeat', taskManagerId: this.id }, (_delivered, refusal) => {
-        if (refusal?.code === 'STALE_EPOCH') this.#register();
+      const { id } = this;
+      const heartbeat = { kind: 'heartbeat', taskManagerId: id, leaderEpoch: this.#epoch } as const;
+      this.#simulation.tellJobManager(this, heartbeat, (_delivered, refusal) => {
+        if (refusal?.code !== 'STALE_EPOCH' || id !== this.id) return;
+        // Another leader wants to hear what runs here; the same one has given this task manager up.
+        if (Number(refusal.ids.leaderEpoch ?? 0) > this.#epoch) this.#registerWith();
+        else if (this.#registered) this.#register();
       });
       this.#heartbeat();
     });
   }
 
+  /** The epoch that is followed now. */
+  #stamped(event: JobMasterEvent): JobMasterEvent {
+    if (!('report' in event)) return event;
+    const attempt = { ...event.report.attempt, leaderEpoch: this.#epoch };
+    return { ...event, report: { ...event.report, attempt } } as JobMasterEvent;
+  }
+
   /** Registers with the leader under a new id; what ran for the one before is over. */
   #register(): void {
     this.#kill();
+    this.#outbox.length = 0;
     this.id = `tm${this.index}.${this.#incarnation}.${++this.#registrations}`;
+    this.#registerWith();
+  }
+
+  /** Registers with the leader of now, telling what runs here. */
+  #registerWith(): void {
+    this.#registered = false;
     const { id } = this;
+    const number = ++this.#registering;
     const { slotsPerTaskManager } = this.#simulation.world.configuration;
     const attempt = (): void => {
-      if (this.id !== id) return;
-      const event = { kind: 'task-manager-registered', taskManagerId: id, slotCount: slotsPerTaskManager } as const;
-      this.#simulation.tellJobManager(this, event, (delivered) => {
-        if (!delivered) this.#simulation.world.schedule(resendMs, this.process, 'register again', attempt);
+      if (number !== this.#registering) return;
+      const running = this.#running();
+      const event = {
+        kind: 'task-manager-registered',
+        taskManagerId: id,
+        slotCount: slotsPerTaskManager,
+        running,
+      } as const;
+      this.#simulation.tellJobManager(this, event, (delivered, _refusal, leaderEpoch = 0) => {
+        if (number !== this.#registering) return;
+        if (!delivered || leaderEpoch < this.#epoch)
+          return this.#simulation.world.schedule(resendMs, this.process, 'register again', attempt);
+        this.#epoch = leaderEpoch;
+        this.#registered = true;
+        this.#send();
       });
     };
     attempt();
+  }
+
+  #running(): RunningAttempt[] {
+    const attempt = this.#attempt;
+    if (attempt === null) return [];
+    const subtasks = attempt.request.slices
+      .flatMap((slice) => slice.subtasks)
+      .map((subtask): RunningSubtask => {
+        const known = attempt.states.get(subtaskKey(subtask)) ?? {
+          subtask,
+          state: 'deploying',
+          inputEnded: false,
+          error: null,
+        };
+        return attempt.stopping ? { ...known, state: 'canceling' } : known;
+      });
+    const { ref, request, pending, endedSlots } = attempt;
+    return [
+      {
+        attempt: ref,
+        graphHash: request.graphHash,
+        slices: request.slices,
+        subtasks,
+        pendingCheckpointIds: [...pending],
+        endedSlots: [...endedSlots],
+      },
+    ];
   }
 }

@@ -108,13 +108,13 @@ export class Simulation {
   tellJobManager(
     from: SimulatedTaskManager,
     event: TaskManagerEvent,
-    ended: (delivered: boolean, refusal?: EngineError) => void,
+    ended: (delivered: boolean, refusal?: EngineError, leaderEpoch?: number) => void,
   ): void {
     const leader = this.#leader;
     const { process } = from;
     let open = true;
     const end = (delivered: boolean, refusal?: EngineError): void => {
-      if (open) ended(delivered, refusal);
+      if (open) ended(delivered, refusal, leader?.epoch);
       open = false;
     };
     const replyLost = this.#lost(this.world.configuration.rates.replyLost);
@@ -228,7 +228,8 @@ export class Simulation {
 
   // ---- processes and faults --------------------------------------------------------------------------------------------
 
-  #startJobManager(): void {
+  /** @param adopt what an earlier one has deployed may still run */
+  #startJobManager(adopt = true): void {
     const epoch = this.store.newLeader();
     const { terminal, pointer } = this.store;
     if (terminal !== null && terminal.state !== 'stopped') {
@@ -250,7 +251,7 @@ export class Simulation {
       this.#outcome = 'failed';
       return;
     }
-    this.#leader = new SimulatedJobManager(this, epoch, restored);
+    this.#leader = new SimulatedJobManager(this, epoch, restored, adopt ? this.store.newestAttempt : 0);
   }
 
   #startTaskManager(index: number): void {
@@ -316,6 +317,8 @@ export class Simulation {
         return this.#leader?.tell({ kind: 'stop-requested' });
       case 'flip-byte':
         return this.store.flipByte(this.#random);
+      case 'request-checkpoint':
+        return this.#leader?.requestCheckpoint();
     }
   }
 
@@ -338,7 +341,7 @@ export class Simulation {
     if (parallelism !== this.parallelism) this.world.saw('resumed_with_other_parallelism');
     this.parallelism = parallelism;
     this.#leader = null;
-    this.world.schedule(100, null, 'resume', () => this.#startJobManager());
+    this.world.schedule(100, null, 'resume', () => this.#startJobManager(false));
   }
 
   #heal(): void {

@@ -10,6 +10,8 @@ import { hashStart, mixText, type Random, randomStream } from './random.ts';
 /** What must be seen at least once over a batch of seeds; else the batch proves less than it seems. */
 export const sometimesNames = [
   'abort_during_alignment',
+  'checkpoint_requested_during_another',
+  'checkpoint_requested_while_not_running',
   'checkpoint_timed_out',
   'commit_result_unknown',
   'commits_driven_again_after_restore',
@@ -19,9 +21,14 @@ export const sometimesNames = [
   'job_manager_died_before_pointer',
   'late_report_of_older_attempt',
   'merge_entered_manifest',
+  'attempt_adopted',
+  'attempt_not_adopted',
+  'old_leader_fenced_at_counter',
   'old_leader_fenced_at_pointer',
   'old_leader_fenced_at_terminal',
   'pointer_result_unknown',
+  'requested_checkpoint_completed',
+  'requested_checkpoint_given_up',
   'resumed_with_other_parallelism',
   'restored_from_checkpoint',
   'stale_leader_refused_by_task_manager',

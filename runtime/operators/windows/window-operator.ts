@@ -191,11 +191,12 @@ export abstract class WindowOperator<F extends Firing> extends KeyedOperator<'wi
   }
 
   #badTimestamp(value: unknown, timestamp: number): void {
-    const { id } = this.context.node;
-    if (timestamp === timestamp) {
-      return this.userFailed(value, outOfTime(timestamp));
-    }
-    const message = `operator '${id}' puts records into event-time windows, but a record has no timestamp → call withTimestamps(..) on the stream first`;
-    this.context.fail(new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: id } }));
+    if (timestamp === timestamp) return this.userFailed(value, outOfTime(timestamp));
+    this.context.fail(timestampMissing(this.context.node.id));
   }
+}
+
+export function timestampMissing(operatorId: string): EngineError {
+  const message = `operator '${operatorId}' puts records into event-time windows, but a record has no timestamp → call withTimestamps(..) on the stream first`;
+  return new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: operatorId } });
 }

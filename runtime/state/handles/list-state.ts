@@ -67,10 +67,10 @@ const rowsOfHeads = (table: ListTable): ExpiringRows => ({
 
 const rowsOfChunks = (table: ListTable): ExpiringRows => ({
   get flags() {
-    return table.chunkRows.flags;
+    return table.partRows.flags;
   },
   get slotCount() {
-    return table.chunkRows.slotCount;
+    return table.partRows.slotCount;
   },
   expireSlot: (slot) => table.expireChunk(slot),
   slotOf: (address) => table.chunkSlotOf(address),

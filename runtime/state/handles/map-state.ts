@@ -144,15 +144,15 @@ class ExpiringEntries implements ExpiringRows {
   }
 
   get flags(): Uint8Array {
-    return this.#table.entryRows.flags;
+    return this.#table.partRows.flags;
   }
 
   get slotCount(): number {
-    return this.#table.entryRows.slotCount;
+    return this.#table.partRows.slotCount;
   }
 
   expireSlot(slot: number): number {
-    const rows = this.#table.entryRows;
+    const rows = this.#table.partRows;
     const kept = rows.valueAt(slot) as Timed;
     if (this.#ttl.isExpired(kept.at)) {
       const { key, text } = rows.placeAt(slot);

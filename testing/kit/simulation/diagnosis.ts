@@ -25,6 +25,8 @@ export type DivergenceCause =
   | 'processing time'
   | 'watermark'
   | 'order of two inputs'
+  /** Every operator got and gave the same records, in another order. */
+  | 'order'
   | 'failure'
   | 'unknown';
 
@@ -66,12 +68,16 @@ export async function watchedRun(
   return { outcome, inputs, record };
 }
 
-/** Repeats a run that differs from the undisturbed one, with a watch. */
+/**
+ * Repeats a run that differs from the undisturbed one, with a watch.
+ * @param sink id of the sink that differs, null when the run failed
+ */
 export async function diagnose(
   job: SimulatedJob,
   calm: WatchedRun,
   schedule: SimulationSchedule,
   horizon: number,
+  sink: string | null,
 ): Promise<Diagnosis> {
   const { record } = calm;
   const disturbed = await watchedRun(job, schedule, horizon, record);
@@ -81,7 +87,7 @@ export async function diagnose(
   const [deviation] = [...record.deviations].sort((a, b) => order.indexOf(a.operatorId) - order.indexOf(b.operatorId));
   if (deviation !== undefined) return ofDeviation(deviation);
   if (disturbed.outcome.failure !== null) return ofFailure(disturbed.outcome);
-  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule);
+  return ofOrder(planned, order, calm.inputs, disturbed.inputs, record, schedule, sink);
 }
 
 function ofDeviation({ operatorId, member, record, before, now, notes }: FunctionDeviation): Diagnosis {
@@ -115,16 +121,11 @@ function ofOrder(
   disturbed: Inputs,
   record: FunctionRecord,
   schedule: SimulationSchedule,
+  sink: string | null,
 ): Diagnosis {
   const changed = order.find((id) => !sameInputs(calm.get(id), disturbed.get(id), schedule.crashes > 0));
   const upstream = changed === undefined ? [] : upstreamOf(planned, changed);
-  if (changed === undefined)
-    return {
-      operator: null,
-      cause: 'order of two inputs',
-      explanation:
-        'every operator got and gave the same records in another order; keep a key in one subtask, or compare without order',
-    };
+  if (changed === undefined) return ofOrderAlone(planned, sink);
   // Only faults without which nothing differs are left: where the clock is one, who depends on it is at fault.
   const timed = schedule.clockJumps ? upstream.find((id) => usesProcessingTime(planned, id)) : undefined;
   const culprit = timed ?? upstream.find((id) => inputEdges(planned, id).length > 1) ?? upstream[0];
@@ -161,6 +162,48 @@ function ofOrder(
     cause: 'order of two inputs',
     explanation: `${same}: its records come from several subtasks or splits, nothing is said of the order between those, and its results depend on it`,
   };
+}
+
+/** Upstream of the sink, the operator nearest to it where records of several subtasks or streams meet. */
+function ofOrderAlone(planned: PlannedJob, sink: string | null): Diagnosis {
+  const waiting = sink === null ? [] : [sink];
+  for (const seen = new Set(waiting); waiting.length > 0; ) {
+    const id = waiting.shift() as string;
+    const edges = inputEdges(planned, id);
+    const merging = edges.find((edge) => edges.length > 1 || mergesOrders(planned, edge));
+    if (merging !== undefined) return ofMerging(planned, id, edges, merging);
+    const further = upstreamOf(planned, id).filter((upstream) => !seen.has(upstream));
+    for (const upstream of further) seen.add(upstream);
+    waiting.push(...further);
+  }
+  return {
+    operator: sink,
+    cause: 'order',
+    explanation:
+      'every operator got and gave the same records in another order, and none has more than one upstream; please report this with the job',
+  };
+}
+
+function ofMerging(planned: PlannedJob, id: string, edges: readonly JobEdge[], merging: JobEdge): Diagnosis {
+  const from = edges.length > 1 ? `${edges.length} inputs` : `several subtasks of '${upstreamOf(planned, id)[0]}'`;
+  const remedy =
+    merging.partitioner === 'hash'
+      ? 'records of a key come in order only from one subtask upstream: key by it there too, or sort by time'
+      : `key by what is to stay in order, in place of ${merging.partitioner}, or compare without order`;
+  return {
+    operator: id,
+    cause: 'order',
+    explanation: `every operator got and gave the same records in another order: '${id}' reads from ${from}, and nothing is said of the order between those; ${remedy}`,
+  };
+}
+
+/** Several subtasks of one vertex write to a subtask of the other. */
+function mergesOrders(planned: PlannedJob, edge: JobEdge): boolean {
+  const source = planned.graph.vertices.find(({ id }) => id === edge.sourceVertex);
+  const target = planned.graph.vertices.find(({ id }) => id === edge.targetVertex);
+  if (source === undefined || source.operators[0]?.kind === 'source-planner') return false;
+  const spreads = edge.partitioner === 'rebalance' || edge.partitioner === 'shuffle' || edge.partitioner === 'rescale';
+  return edge.partitioner !== 'forward' && (source.parallelism > 1 || (spreads && (target?.parallelism ?? 1) > 1));
 }
 
 /** A crash repeats records: then only which ones there were is compared. */

@@ -77,7 +77,17 @@ export function outputDifference(
 type Pair = readonly [readonly CapturedRecord[], readonly CapturedRecord[]];
 type Found = Omit<OutputDifference, 'sink' | 'guarantee'>;
 
-const identityOf = ({ value, rowKind }: CapturedRecord): string => `${rowKind} ${textOf(value)}`;
+/** Texts of records that were compared: those of the undisturbed run are compared with every other. */
+const identities = new WeakMap<CapturedRecord, string>();
+
+function identityOf(record: CapturedRecord): string {
+  let identity = identities.get(record);
+  if (identity === undefined) {
+    identity = `${record.rowKind} ${textOf(record.value)}`;
+    identities.set(record, identity);
+  }
+  return identity;
+}
 
 function asTable(records: Pair, { changes }: SinkComparison): boolean {
   if (changes !== undefined) return changes === 'table';

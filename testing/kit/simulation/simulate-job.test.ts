@@ -5,9 +5,11 @@ import {
   count,
   defineJob,
   emits,
+  type FailedRecord,
   type JobEnvironment,
   milliseconds,
   outputTag,
+  sideOutput,
   type Stream,
   sum,
   tumbling,
@@ -278,9 +280,61 @@ describe('simulateJob', () => {
     const ordered = { out: { orderedBy: ({ sensor }: Reading) => sensor } };
     const result = await simulateJob(job, { inputs, seeds, sinks: ordered });
     expect(result.violations[0]?.difference).toMatchObject({ sink: 'out', reordered: true, missingCount: 0 });
+    // The records are the same everywhere: where they are spread is where their order is lost.
+    expect(result.violations[0]).toMatchObject({ operator: 'spread', cause: 'order' });
+    expect(result.violations[0]?.explanation).toMatch(/nothing is said of the order.*in place of rebalance/);
     expect(await simulateJob(job, { inputs, seeds, sinks: { out: { ignore: true } } })).toMatchObject({
       deterministic: true,
     });
+  });
+
+  test('names the operator where streams meet when only the order of a key differs', async () => {
+    const job = defineJob('met', (env) => {
+      const [left, right] = ['left', 'right'].map((uid) => source(env, uid)) as [Stream<Reading>, Stream<Reading>];
+      left
+        .union(right)
+        .keyBy(({ sensor }) => sensor)
+        .process(emits<Reading>(), { onRecord: (reading, context) => context.emit(reading) })
+        .uid('met')
+        .map(({ sensor, value }) => ({ sensor, value }))
+        .uid('behind')
+        .collect('out');
+    });
+    const inputs = { left: readings, right: readings.map((reading) => ({ ...reading, value: reading.value + 100 })) };
+    assertDeterministic(await simulateJob(job, { inputs, seeds }));
+    const sinks = { out: { orderedBy: ({ sensor }: Reading) => sensor } };
+    const result = await simulateJob(job, { inputs, seeds, sinks });
+    expect(result.violations).toMatchObject([{ operator: 'met', cause: 'order', difference: { reordered: true } }]);
+  });
+
+  test('does not count the stacks of failed records as a difference, but their messages', async () => {
+    const failed = outputTag<FailedRecord<Reading>>('failed');
+    let calls = 0;
+    const job = (message: () => string) =>
+      jobOf((stream) =>
+        stream
+          .map((_): Reading => {
+            const error = new Error(message());
+            error.stack = `at line ${++calls}`;
+            throw error;
+          })
+          .uid('broken')
+          .onError(sideOutput(failed))
+          .sideOutput(failed)
+          .map((one) => ({ all: [one] }))
+          .uid('wrap'),
+      );
+    assertDeterministic(
+      await simulateJob(
+        job(() => 'oops'),
+        { inputs: { readings }, seeds: 3 },
+      ),
+    );
+    const result = await simulateJob(
+      job(() => `oops ${calls}`),
+      { inputs: { readings }, seeds: 3 },
+    );
+    expect(result.violations).toMatchObject([{ operator: 'broken' }]);
   });
 
   test('gives the same violation when a seed is run again', async () => {

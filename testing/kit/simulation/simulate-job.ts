@@ -193,8 +193,9 @@ class Simulation {
   ): Promise<SimulationViolation> {
     const expected = calm.outcome;
     const shrunk = await this.#shrink(expected, schedule, outcome);
-    const found: Diagnosis = await diagnose(this.#job, calm, shrunk.schedule, this.#horizon);
     const difference = shrunk.outcome.failure === null ? this.#difference(expected, shrunk.outcome) : null;
+    const sink = difference?.sink ?? null;
+    const found: Diagnosis = await diagnose(this.#job, calm, shrunk.schedule, this.#horizon, sink);
     return { seed: schedule.seed, ...found, difference, schedule: shrunk.schedule };
   }
 

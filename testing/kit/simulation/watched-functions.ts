@@ -258,9 +258,29 @@ function isGenerator(value: unknown): value is Iterator<unknown> {
 /** The stack of an error has frames of the engine, which differ with the schedule. */
 const givenText = (value: unknown): string => (value instanceof Error ? String(value) : textOf(value));
 
-/** A value as text: equal texts, equal values. */
+/** A `FailedRecord`, by its members. */
+function isFailedRecord(value: object): value is { readonly record: unknown; readonly stack: string } {
+  return 'stack' in value && 'record' in value && 'message' in value && 'operator' in value;
+}
+
+/** The value with failed records that have no stack: its paths, lines and frames of the engine differ with the schedule. */
+function withoutStacks(value: unknown, depth = 0): unknown {
+  if (typeof value !== 'object' || value === null || depth > depthMax) return value;
+  if (isFailedRecord(value)) return { ...value, record: withoutStacks(value.record, depth + 1), stack: '' };
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (!Array.isArray(value) && prototype !== Object.prototype && prototype !== null) return value;
+  const members = Object.entries(value).map(
+    ([name, member]) => [name, member, withoutStacks(member, depth + 1)] as const,
+  );
+  const changed = members.filter(([, member, seen]) => member !== seen);
+  if (changed.length === 0) return value;
+  const seen = Object.fromEntries(changed.map(([name, , other]) => [name, other]));
+  return Array.isArray(value) ? Object.assign([...value], seen) : { ...value, ...seen };
+}
+
+/** A value as text: equal texts, equal values. Stacks of failed records are left out. */
 export function textOf(value: unknown): string {
-  return inspect(value, {
+  return inspect(withoutStacks(value), {
     depth: 20,
     maxArrayLength: 10_000,
     maxStringLength: 100_000,

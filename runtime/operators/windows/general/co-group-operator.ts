@@ -9,7 +9,8 @@ import { ItemCursor } from '../../item-cursor.ts';
 import type { Operator, OperatorContext } from '../../operator.ts';
 import { windowInfo } from './function-call.ts';
 import { RecordContents } from './window-contents.ts';
-import { type WindowOfKey, WindowOperatorBase } from './window-operator-base.ts';
+import { WindowOperatorBase } from './window-operator-base.ts';
+import type { WindowOfKey } from './window-rows.ts';
 
 type AnyCoGroup = (first: unknown[], second: unknown[], context: WindowInfo<Key>) => Iterable<unknown>;
 type AnyJoin = (first: unknown, second: unknown) => unknown;

@@ -1,9 +1,10 @@
 /** What a window function is given with each call; one object per operator, set before each call. */
-import type { Key, OutputTag } from '../../../../core/operators.ts';
+import type { Key } from '../../../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../../../core/state/declarations.ts';
 import type { WindowBounds, WindowContext, WindowInfo } from '../../../../core/window-functions.ts';
 import type { AnyOperatorContext } from '../../operator.ts';
 import { CallGate } from '../../call-gate.ts';
+import { EmittingCall } from '../../emitting-call.ts';
 import type { ScopedState } from './window-state.ts';
 
 /** What of a window is known when it fires, as an object of its own: a generator may look at it later. */
@@ -16,7 +17,10 @@ export function windowInfo(
   return { key, window, timestamp: context.scope.timestamp, watermark, processingTimeMs: context.nowMs() };
 }
 
-export class FunctionCall implements WindowContext<Key, unknown, StateDeclarations, StateDeclarations> {
+export class FunctionCall
+  extends EmittingCall
+  implements WindowContext<Key, unknown, StateDeclarations, StateDeclarations>
+{
   key: Key = 0;
   window: WindowBounds = { start: 0, end: 0 };
   watermark = Number.NEGATIVE_INFINITY;
@@ -27,8 +31,10 @@ export class FunctionCall implements WindowContext<Key, unknown, StateDeclaratio
   readonly #windowState: ScopedState;
 
   constructor(context: AnyOperatorContext, state: ScopedState, windowState: ScopedState) {
+    const gate = new CallGate(context);
+    super(context, gate);
     this.#context = context;
-    this.#gate = new CallGate(context);
+    this.#gate = gate;
     this.#state = state;
     this.#windowState = windowState;
   }
@@ -57,18 +63,4 @@ export class FunctionCall implements WindowContext<Key, unknown, StateDeclaratio
     this.#gate.check('windowState');
     return this.#windowState.handles;
   }
-
-  get processingTimeMs(): number {
-    return this.#context.nowMs();
-  }
-
-  // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
-  readonly emit = (value: unknown): void => {
-    this.#gate.check('emit');
-    this.#context.output.emit(value);
-  };
-  readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.#gate.check('output');
-    this.#context.sideOutput(tag.tag).emit(value);
-  };
 }

@@ -3,6 +3,10 @@
  * records; whenever it has a chunk's worth they become a row of their own, `[key, start, end, number]`, which nobody looks at
  * until the window fires. So an append costs a bounded row however long the list is, and a checkpoint writes what is new.
  *
+ * `ListTable` cuts lists the same way, but its chunks are parts of a head that an iteration reads one by one as it comes to
+ * them. Here they are keyed rows, so that all chunks of the windows that are due are fetched together; and they keep the time
+ * of each record, and move when sessions merge.
+ *
  * Invariant: a head exists exactly where there are records; no chunk has a number of `chunkCount` or more.
  */
 import type { ByteSink } from '../../../../core/codec/byte-sink.ts';

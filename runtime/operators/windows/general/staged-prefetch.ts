@@ -31,7 +31,7 @@ export class StagedPrefetch {
   }
 
   /** The stretch is used up: the next call plans anew. */
-  forget(): void {
+  forgetStretch(): void {
     this.#first = null;
     this.#prefetch.forgetStretch();
   }

@@ -1,5 +1,4 @@
 /** The config of a general window operator, read back from the graph. */
-import { EngineError } from '../../../../core/errors.ts';
 import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { AnyOperatorContext } from '../../operator.ts';
 
@@ -12,9 +11,4 @@ export function allowedLatenessMs(context: AnyOperatorContext): number {
 /** Whose time moves the windows; null where they never end. */
 export function windowTime(window: WindowDefinition<never>): 'event' | 'processing' | null {
   return window.kind === 'global' || window.kind === 'count' ? null : window.time;
-}
-
-export function timestampMissing(operatorId: string): EngineError {
-  const message = `operator '${operatorId}' puts records into event-time windows, but a record has no timestamp → call withTimestamps(..) on the stream first`;
-  return new EngineError('USER_FUNCTION_FAILED', message, { ids: { operator: operatorId } });
 }

@@ -8,91 +8,50 @@
  * its windows goes to the late output. On time, but with a window that is gone because its split was idle: the same, counted
  * as `lateAfterIdle`.
  *
- * State of a window, by window id: its contents, the trigger's state, the function's window state; `sessions` per key; timers
- * with the window as namespace. A window is removed at `end - 1 + allowedLateness` (event time) or after `end - 1` (clock);
- * global and count windows never.
+ * A window is removed at `end - 1 + allowedLateness` (event time) or after `end - 1` (clock); global and count windows never.
  *
  * @see Flink WindowOperator
  */
 import type { Key, OperatorKind } from '../../../../core/operators.ts';
-import { type Batch, maxWatermark } from '../../../../core/stream/batch.ts';
+import { maxWatermark } from '../../../../core/stream/batch.ts';
 import type { TriggerResult } from '../../../../core/window-functions.ts';
-import type { WindowDefinition } from '../../../../core/windows.ts';
 import type { TimeDomain, Timer, TimerService } from '../../../time/timer-service.ts';
-import { KeyedOperator } from '../../keyed-operator.ts';
+import { DueTimers } from '../../due-timers.ts';
 import { LateRecords } from '../../late-records.ts';
-import type { OperatorContext, RestoredRow } from '../../operator.ts';
-import { WindowAssigner } from './assign-windows.ts';
-import { type Session, SessionSets, stateIdOf } from './session-sets.ts';
-import { StagedPrefetch } from './staged-prefetch.ts';
-import { type AnyTrigger, TriggerRunner } from './trigger-runner.ts';
-import { canHold, outOfTime } from '../window-operator.ts';
-import { allowedLatenessMs, timestampMissing, windowTime } from './window-config.ts';
+import type { OperatorContext } from '../../operator.ts';
+import { canHold, outOfTime, timestampMissing } from '../window-operator.ts';
+import { type Session, type SessionSets, stateIdOf } from './session-sets.ts';
+import type { AnyTrigger } from './trigger-runner.ts';
+import { allowedLatenessMs } from './window-config.ts';
 import type { WindowContents } from './window-contents.ts';
 import type { WindowId } from './window-id.ts';
-import type { ScopedState } from './window-state.ts';
-import { windowOfTimer, WindowTimers } from './window-timers.ts';
-import { decodeKey } from '../../../../core/codec/key-codec.ts';
-import { EngineError } from '../../../../core/errors.ts';
+import { type WindowFunctions, type WindowOfKey, WindowRowsOperator } from './window-rows.ts';
+import { windowOfTimer } from './window-timers.ts';
 
-/** Timers fired before other subtasks of the slot get their turn. */
-const firedPerTurnMax = 1024;
-
-/** A window of a key, and whose state it has. */
-export interface WindowOfKey {
-  readonly key: Key;
-  readonly start: number;
-  readonly end: number;
-  readonly stateId: WindowId;
-}
-
-export interface WindowFunctions {
-  readonly window: WindowDefinition<never>;
-  readonly trigger: unknown;
-  readonly keyOf: (value: never) => Key;
-  readonly keyOfSecond?: (value: never) => Key;
-}
-
-export abstract class WindowOperatorBase<Kind extends OperatorKind> extends KeyedOperator<Kind> {
+export abstract class WindowOperatorBase<Kind extends OperatorKind> extends WindowRowsOperator<Kind> {
   /** Merged watermark, also while it is being handled. */
   protected watermark = Number.NEGATIVE_INFINITY;
   readonly #allowedLatenessMs: number;
   readonly #late: LateRecords;
-  /** Null: windows never end. */
-  readonly #time: TimeDomain | null;
-  readonly #assigner: WindowAssigner;
-  readonly #sessions: SessionSets | null;
-  readonly #timers: WindowTimers;
-  readonly #trigger: TriggerRunner;
-  readonly #staged: StagedPrefetch;
+  readonly #dueEvent: DueTimers;
+  readonly #dueProcessing: DueTimers;
   /** True: a timer of the trigger stands at the time of the removal of every window, so none of our own is needed. */
   readonly #triggerRemoves: boolean;
 
   constructor(context: OperatorContext<Kind>, functions: WindowFunctions) {
-    super(context, functions.keyOf, functions.keyOfSecond ?? functions.keyOf);
-    const trigger = functions.trigger as AnyTrigger;
-    const newCache = () => this.newCache();
+    super(context, functions);
     this.#allowedLatenessMs = allowedLatenessMs(context);
     this.#late = new LateRecords(context);
-    this.#time = windowTime(functions.window);
-    this.#assigner = new WindowAssigner(functions.window);
-    this.#sessions = this.#assigner.merges ? new SessionSets(this.owner, newCache) : null;
-    this.#timers = new WindowTimers(this.owner);
-    this.#trigger = new TriggerRunner(trigger, this.owner, this.#timers, () => context.nowMs(), newCache);
-    this.#staged = new StagedPrefetch(this.prefetch);
-    this.#triggerRemoves = this.#time !== null && trigger.timerAtEnd === this.#time && this.#allowedLatenessMs === 0;
+    this.#dueEvent = this.#dueTimers(this.timers.event, 'event');
+    this.#dueProcessing = this.#dueTimers(this.timers.processing, 'processing');
+    const { timerAtEnd } = functions.trigger as AnyTrigger;
+    this.#triggerRemoves = this.time !== null && timerAtEnd === this.time && this.#allowedLatenessMs === 0;
   }
 
-  /** What windows keep, by input. */
-  protected abstract readonly contents: readonly WindowContents[];
   /** Emits what the window has, which is something; the scope is set. */
   protected abstract fire(window: WindowOfKey): void;
   /** The window is removed; contents and the trigger's state are gone already. */
   protected abstract removed(window: WindowOfKey): void;
-  /** Declared state of the function that `fire` calls. */
-  protected abstract readonly functionStates: readonly ScopedState[];
-  /** Announces the rows of the function's state. */
-  protected abstract needFunctionRows(window: WindowOfKey): void;
   /** False while what a firing emits waits for room. */
   protected get emitted(): boolean {
     return true;
@@ -109,52 +68,37 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   advanceWatermark(watermark: number): boolean {
     if (watermark > this.watermark) {
       this.watermark = watermark;
-      this.#trigger.watermark = watermark;
+      this.trigger.watermark = watermark;
     }
-    if (!this.#fireDue(this.#timers.event, 'event', watermark)) return false;
+    if (!this.#dueEvent.advance(watermark)) return false;
     // At the end of all input the clock will not come to windows that wait for it: their results would be lost.
-    if (watermark < maxWatermark || this.#time !== 'processing') return true;
-    return this.#fireDue(this.#timers.processing, 'processing', Number.POSITIVE_INFINITY);
+    if (watermark < maxWatermark || this.time !== 'processing') return true;
+    return this.#dueProcessing.advance(Number.POSITIVE_INFINITY);
   }
 
   advanceProcessingTime(nowMs: number): boolean {
     // A timer fires when its millisecond is over: records of the same millisecond still belong before it.
-    const done = this.#fireDue(this.#timers.processing, 'processing', nowMs - 1);
+    const done = this.#dueProcessing.advance(nowMs - 1);
     if (done) this.#askToBeWoken();
     return done;
   }
 
   override async open(): Promise<void> {
     await super.open();
-    this.#trigger.state.restored();
-    for (const state of this.functionStates) state.restored();
     this.#askToBeWoken();
-  }
-
-  override prepare(batch: Batch, from: number, input: number): number {
-    if (this.context.backend.resident) return batch.length - from;
-    const need = (index: number, stage: number): void => {
-      this.#needRecord(batch.values[index], batch.timestamps?.[index] ?? Number.NaN, input, stage);
-    };
-    if (this.#sessions === null) return this.prefetch.prepare(batch, from, batch.length, (index) => need(index, 1));
-    return this.#staged.prepare(batch, from, batch.length, need);
-  }
-
-  protected override needRows(): void {
-    // Which rows a record needs depends on the record itself: see `prepare`.
   }
 
   #take(value: unknown, input: number): void {
     const { timestamp } = this.context.scope;
     const { nowMs, node } = this.context;
-    if (this.#time === 'event' && timestamp !== timestamp) return this.context.fail(timestampMissing(node.id));
-    if (this.#time === 'event' && !canHold(timestamp)) return this.userFailed(value, outOfTime(timestamp));
+    if (this.time === 'event' && timestamp !== timestamp) return this.context.fail(timestampMissing(node.id));
+    if (this.time === 'event' && !canHold(timestamp)) return this.userFailed(value, outOfTime(timestamp));
     let key: Key;
     try {
       key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
-      this.#assigner.assign(this.#time === 'processing' ? nowMs() : timestamp, value);
-      if (this.#sessions === null) this.#takeInto(key, value, input);
-      else this.#takeIntoSession(this.#sessions, key, value, input);
+      this.assigner.assign(this.time === 'processing' ? nowMs() : timestamp, value);
+      if (this.sessions === null) this.#takeInto(key, value, input);
+      else this.#takeIntoSession(this.sessions, key, value, input);
     } catch (error) {
       this.userFailed(value, error);
     }
@@ -162,7 +106,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   }
 
   #takeInto(key: Key, value: unknown, input: number): void {
-    const { starts, ends, count } = this.#assigner;
+    const { starts, ends, count } = this.assigner;
     let lateness: Lateness = 'late';
     for (let index = 0; index < count; index++) {
       const start = starts[index] as number;
@@ -179,8 +123,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   }
 
   #takeIntoSession(sessions: SessionSets, key: Key, value: unknown, input: number): void {
-    const start = this.#assigner.starts[0] as number;
-    const end = this.#assigner.ends[0] as number;
+    const start = this.assigner.starts[0] as number;
+    const end = this.assigner.ends[0] as number;
     const lateness = this.#latenessOf(end);
     if (lateness !== 'on-time') return this.#late.take(value, input, lateness === 'late-after-idle');
     const { session, merged } = sessions.add(key, start, end);
@@ -194,12 +138,12 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     const gone = merged.filter((session) => session.start !== window.start || session.end !== window.end);
     if (!this.#triggerRemoves) this.#setRemoval(window);
     this.#enter(window);
-    this.#trigger.onMerge(gone);
+    this.trigger.onMerge(gone);
     for (const session of gone) {
-      this.#trigger.enter(key, session.start, session.end, this.context.scope.timestamp);
-      this.#trigger.clear();
-      if (!this.#triggerRemoves && this.#time !== null)
-        this.#timers.deleteRemoval(this.#time, this.#removalTime(session.end), key, session.start, session.end);
+      this.trigger.enter(key, session.start, session.end, this.context.scope.timestamp);
+      this.trigger.clear();
+      if (!this.#triggerRemoves && this.time !== null)
+        this.timers.deleteRemoval(this.time, this.#removalTime(session.end), key, session.start, session.end);
     }
     for (const session of merged.slice(1))
       for (const contents of this.contents) this.#move(contents, stateIdOf(key, session), stateId);
@@ -223,7 +167,7 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     try {
       contents.add(window.stateId, value, this.context.scope.timestamp);
       this.#enter(window);
-      result = this.#trigger.onElement(value);
+      result = this.trigger.onElement(value);
     } catch (error) {
       // Nobody has asked the trigger, which would have set the timer that removes the window.
       if (this.#triggerRemoves && !this.#hasContents(window.stateId)) this.#setRemoval(window);
@@ -242,8 +186,8 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   #fire(window: WindowOfKey): void {
     const { scope } = this.context;
     const { timestamp, splitWatermark, rowKind } = scope;
-    if (this.#time !== null) {
-      scope.timestamp = this.#time === 'event' ? window.end - 1 : Number.NaN;
+    if (this.time !== null) {
+      scope.timestamp = this.time === 'event' ? window.end - 1 : Number.NaN;
       scope.splitWatermark = Number.NaN;
     }
     scope.rowKind = 0;
@@ -257,10 +201,10 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     for (const contents of this.contents) contents.clear(window.stateId);
     this.#enter(window);
     try {
-      this.#trigger.clear();
+      this.trigger.clear();
       this.removed(window);
     } finally {
-      this.#sessions?.remove(window.key, {
+      this.sessions?.remove(window.key, {
         start: window.start,
         end: window.end,
         stateStart: window.stateId[1],
@@ -269,24 +213,12 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     }
   }
 
-  #fireDue(timers: TimerService, domain: TimeDomain, target: number): boolean {
-    let budget = firedPerTurnMax;
-    for (;;) {
-      if (!this.emitted) return false;
-      const prepared = this.#prepareTimers(timers, target, budget);
-      if (prepared === 0) return false;
-      for (let fired = 0; fired < prepared; fired++) {
-        if (!this.emitted || !this.context.hasRoom()) return false;
-        const timer = timers.takeDue(target);
-        if (timer === null) return true;
-        this.#fireTimer(timer, domain);
-      }
-      budget -= prepared;
-      if (budget <= 0) {
-        this.context.wake();
-        return false;
-      }
-    }
+  #dueTimers(timers: TimerService, domain: TimeDomain): DueTimers {
+    return new DueTimers(this.context, this.staged, timers, {
+      needRowsOfTimer: (_key, timer, stage) => this.needTimer(timer, stage),
+      fire: (timer) => this.#fireTimer(timer, domain),
+      emitted: () => this.emitted,
+    });
   }
 
   #fireTimer(timer: Timer, domain: TimeDomain): void {
@@ -297,11 +229,11 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
     const { start, end, isRemoval } = windowOfTimer(timer);
     const window = this.#windowOf(timer.key, start, end);
     if (window === null) return;
-    const removes = isRemoval || (this.#triggerRemoves && domain === this.#time && timer.time === end - 1);
+    const removes = isRemoval || (this.#triggerRemoves && domain === this.time && timer.time === end - 1);
     try {
       if (!isRemoval && !this.#isOver(timer.time, domain, end)) {
         this.#enter(window);
-        this.#act(this.#trigger.onTimer(timer.time, domain), window);
+        this.#act(this.trigger.onTimer(timer.time, domain), window);
       }
       if (removes) this.#remove(window);
     } catch (error) {
@@ -312,28 +244,28 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
 
   /** Null when the session of the timer has become part of another. */
   #windowOf(key: Key, start: number, end: number): WindowOfKey | null {
-    if (this.#sessions === null) return { key, start, end, stateId: [key, start, end] };
-    const session = this.#sessions.find(key, start, end);
+    if (this.sessions === null) return { key, start, end, stateId: [key, start, end] };
+    const session = this.sessions.find(key, start, end);
     return session === undefined ? null : { key, start, end, stateId: stateIdOf(key, session) };
   }
 
   /** A timer that a trigger has left behind: its window has been removed. */
   #isOver(timeMs: number, domain: TimeDomain, end: number): boolean {
-    if (this.#time === null) return false;
+    if (this.time === null) return false;
     const removal = this.#removalTime(end);
-    if (domain === this.#time) return timeMs > removal;
-    return removal <= (this.#time === 'event' ? this.watermark : this.context.nowMs() - 1);
+    if (domain === this.time) return timeMs > removal;
+    return removal <= (this.time === 'event' ? this.watermark : this.context.nowMs() - 1);
   }
 
   #latenessOf(end: number): Lateness {
-    if (this.#time !== 'event') return 'on-time';
+    if (this.time !== 'event') return 'on-time';
     const removal = this.#removalTime(end);
     if (removal <= this.context.scope.splitWatermark) return 'late';
     return removal <= this.watermark ? 'late-after-idle' : 'on-time';
   }
 
   #enter(window: WindowOfKey): void {
-    this.#trigger.enter(window.key, window.start, window.end, this.context.scope.timestamp);
+    this.trigger.enter(window.key, window.start, window.end, this.context.scope.timestamp);
   }
 
   #hasContents(id: WindowId): boolean {
@@ -346,101 +278,20 @@ export abstract class WindowOperatorBase<Kind extends OperatorKind> extends Keye
   }
 
   #setRemoval({ key, start, end }: WindowOfKey): void {
-    if (this.#time !== null) this.#timers.setRemoval(this.#time, this.#removalTime(end), key, start, end);
+    if (this.time !== null) this.timers.setRemoval(this.time, this.#removalTime(end), key, start, end);
   }
 
   #afterCall(): void {
-    if (this.#timers.processingChanged) this.#askToBeWoken();
+    if (this.timers.processingChanged) this.#askToBeWoken();
     this.shrinkCaches();
   }
 
   #askToBeWoken(): void {
-    this.#timers.processingChanged = false;
-    const { earliest } = this.#timers.processing;
+    this.timers.processingChanged = false;
+    const { earliest } = this.timers.processing;
     if (earliest < Number.POSITIVE_INFINITY) this.context.wakeAt(earliest + 1);
-  }
-
-  /** How many due timers have their rows in the slot; 0 while they are being fetched. */
-  #prepareTimers(timers: TimerService, target: number, budget: number): number {
-    const { backend } = this.context;
-    if (backend.resident) return budget;
-    if (timers.earliest > target) return 1;
-    const due = timers.dueTimers(target, Math.min(budget, backend.cachedRowsMax));
-    if (due.length === 0) return 1;
-    const count = this.#staged.prepare(timers, 0, due.length, (index, stage) =>
-      this.#needTimer(due[index] as Timer, stage),
-    );
-    // What is resident now is used up at once: the next stretch is planned anew.
-    if (count > 0) this.#staged.forget();
-    return count;
-  }
-
-  #needTimer(timer: Timer, stage: number): void {
-    const { key } = timer;
-    const { start, end } = windowOfTimer(timer);
-    this.#sessions?.need(this.prefetch, key);
-    const session = this.#sessions?.findKnown(key, start, end);
-    if (this.#sessions !== null && session === undefined) return;
-    const stateId = session === undefined ? ([key, start, end] as const) : stateIdOf(key, session);
-    this.#trigger.state.need(this.prefetch, [key, start, end]);
-    for (const contents of this.contents) contents.need(this.prefetch, stateId, stage === 1);
-    this.needFunctionRows({ key, start, end, stateId });
-  }
-
-  #needRecord(value: unknown, timestamp: number, input: number, stage: number): void {
-    const key = input === 0 ? this.keyOf(value) : this.keyOfSecond(value);
-    this.#sessions?.need(this.prefetch, key);
-    if (stage === 0 || (this.#time === 'event' && !canHold(timestamp))) return;
-    this.#assigner.assign(this.#time === 'processing' ? this.context.nowMs() : timestamp, value);
-    const { starts, ends, count } = this.#assigner;
-    for (let index = 0; index < count; index++) {
-      const start = starts[index] as number;
-      const end = ends[index] as number;
-      if (this.#sessions === null) this.#needWindow({ key, start, end, stateId: [key, start, end] });
-      else
-        for (const session of this.#sessions.knownTouching(key, start, end))
-          this.#needWindow({ key, start: session.start, end: session.end, stateId: stateIdOf(key, session) });
-    }
-  }
-
-  #needWindow(window: WindowOfKey): void {
-    for (const contents of this.contents) contents.need(this.prefetch, window.stateId, this.#time === null);
-    this.#trigger.state.need(this.prefetch, [window.key, window.start, window.end]);
-    if (this.#time === null) this.needFunctionRows(window);
-  }
-
-  override restore(row: RestoredRow): void {
-    // Timers are in the slot in every backend.
-    for (const timers of [this.#timers.event, this.#timers.processing])
-      if (row.stateName === timers.stateName) return timers.restoreRow(row.key, row.keyGroup, row.value);
-    if (!this.#knowsState(row.stateName)) throw unknownState(this.context.node.id, row.stateName);
-    super.restore(row);
-  }
-
-  protected override restoreResident({ stateName, key, keyGroup, value }: RestoredRow): void {
-    if (stateName === this.#sessions?.stateName) return this.#sessions.restoreRow(key, keyGroup, value);
-    const contents = this.contents.find((candidate) => candidate.stateNames.includes(stateName));
-    if (contents !== undefined) return contents.restoreRow(stateName, key, keyGroup, value);
-    const state = [this.#trigger.state, ...this.functionStates].find((candidate) => candidate.has(stateName));
-    state?.restoreRow(stateName, key, keyGroup, value);
-  }
-
-  protected override noteRestored(row: RestoredRow): void {
-    // Rows are addressed by key first; a damaged address is noticed now, not at a read much later.
-    decodeKey(row.key);
-  }
-
-  #knowsState(stateName: string): boolean {
-    if (stateName === this.#sessions?.stateName) return true;
-    if (this.contents.some((contents) => contents.stateNames.includes(stateName))) return true;
-    return [this.#trigger.state, ...this.functionStates].some((state) => state.has(stateName));
   }
 }
 
 /** What a record is for a window. */
 type Lateness = 'on-time' | 'late' | 'late-after-idle';
-
-function unknownState(operatorId: string, stateName: string): EngineError {
-  const message = `the checkpoint has state '${stateName}' of operator '${operatorId}', but the job no longer declares it: declare it again, or start the job fresh`;
-  return new EngineError('GRAPH_CHANGED', message, { ids: { operator: operatorId, state: stateName } });
-}

@@ -16,7 +16,8 @@ import { FunctionCall } from './function-call.ts';
 import { TransientAggregate } from './transient-aggregate.ts';
 import { AggregateContents, RecordContents, ReduceContents, type WindowContents } from './window-contents.ts';
 import { windowOwner } from './window-id.ts';
-import { type WindowOfKey, WindowOperatorBase } from './window-operator-base.ts';
+import { WindowOperatorBase } from './window-operator-base.ts';
+import type { WindowOfKey } from './window-rows.ts';
 import { ScopedState, statePrefix } from './window-state.ts';
 
 type AnyFunction = WindowFunction<unknown, unknown, unknown, StateDeclarations, StateDeclarations>;

@@ -5,7 +5,7 @@
  */
 import type { Key, TimerRegistry } from '../../../../core/operators.ts';
 import type { TableOwner } from '../../../state/row-table.ts';
-import { type TimeDomain, type Timer, TimerService } from '../../../time/timer-service.ts';
+import { checkTimerTime, type TimeDomain, type Timer, TimerService } from '../../../time/timer-service.ts';
 
 /** The third part of the namespace of a removal. */
 const removalMark = 1;
@@ -52,6 +52,7 @@ export class TriggerTimers implements TimerRegistry {
   }
 
   registerEventTime(timestampMs: number): void {
+    checkTimerTime(timestampMs, this.key, this.namespace[1]);
     this.#timers.event.register(timestampMs, this.key, this.namespace);
   }
 
@@ -60,6 +61,7 @@ export class TriggerTimers implements TimerRegistry {
   }
 
   registerProcessingTime(timestampMs: number): void {
+    checkTimerTime(timestampMs, this.key, this.namespace[1]);
     this.#timers.processingChanged = true;
     this.#timers.processing.register(timestampMs, this.key, this.namespace);
   }

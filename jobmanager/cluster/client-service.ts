@@ -1,0 +1,289 @@
+/**
+ * What clients ask of the leader: objects, submissions, status, wishes. A thin shell; which submission is accepted is decided
+ * in `catalogue.ts`, what becomes of a job by its job master.
+ */
+import { randomBytes } from 'node:crypto';
+import { EngineError, isEngineError } from '../../core/errors.ts';
+import { graphHash } from '../../core/graph/graph-hash.ts';
+import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
+import type {
+  CancelJobRequest,
+  ClusterStatus,
+  GetJobRequest,
+  JobStatus,
+  JobTotals,
+  ListJobsResponse,
+  LogLine,
+  ObjectHeader,
+  RescaleJobRequest,
+  RescaleJobResponse,
+  StopJobRequest,
+  StopJobResponse,
+  SubmitJobRequest,
+  SubmitJobResponse,
+  TailLogsRequest,
+  TriggerSavepointRequest,
+  TriggerSavepointResponse,
+} from '../../proto/client-messages.ts';
+import type { Acknowledgement, ObjectRef } from '../../proto/messages.ts';
+import type { ClientGateway } from '../../proto/services.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
+import type { Clock } from '../clock.ts';
+import type { JobStore } from '../store/job-store.ts';
+import { checkJobName, decideSubmission, findJob } from './catalogue.ts';
+import type { ClusterJob, LeaderTerm } from './leader-term.ts';
+
+export interface ClientServiceOptions {
+  readonly term: LeaderTerm;
+  readonly store: JobStore;
+  readonly objects: ObjectStore;
+  readonly clock: Clock;
+  readonly clusterId: string;
+  readonly leaderAddress: string;
+  readonly engineVersion: string;
+}
+
+/** Largest graph or artifact that is stored. */
+export const objectBytesMax = 64 * 1024 * 1024;
+const acknowledged: Acknowledgement = {};
+const noTotals: JobTotals = {
+  recordsIn: 0,
+  recordsOut: 0,
+  lateRecords: 0,
+  watermarkMs: Number.NEGATIVE_INFINITY,
+  counters: {},
+};
+
+export class ClientService implements ClientGateway {
+  readonly #options: ClientServiceOptions;
+  /** Objects that are being stored, by name. */
+  readonly #storing = new Map<string, Promise<ObjectRef>>();
+  /** Submissions are decided one after the other: two of one name must see each other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ClientServiceOptions) {
+    this.#options = options;
+  }
+
+  async putObject(header: ObjectHeader, chunks: AsyncIterable<Uint8Array>): Promise<ObjectRef> {
+    const { kind, sha256, bytes } = header;
+    if (bytes > objectBytesMax) {
+      const message = `the ${kind} of ${bytes} bytes is refused: at most ${objectBytesMax} are taken → bundle less into the job, or read large data from files`;
+      throw new EngineError('RECORD_TOO_LARGE', message, { ids: { sha256, bytes } });
+    }
+    const name = `submissions/${sha256}.${kind === 'graph' ? 'json' : 'mjs'}`;
+    const stored = this.#storing.get(name) ?? (await this.#present(name, header));
+    if (stored !== null) return stored;
+    const storing = this.#store(name, header, chunks);
+    this.#storing.set(name, storing);
+    try {
+      return await storing;
+    } finally {
+      this.#storing.delete(name);
+    }
+  }
+
+  async #present(name: string, { sha256, bytes }: ObjectHeader): Promise<ObjectRef | null> {
+    for await (const found of this.#options.objects.list(name)) {
+      if (found.name === name && found.bytes === bytes) return { name, sha256, bytes };
+    }
+    return null;
+  }
+
+  async #store(name: string, header: ObjectHeader, chunks: AsyncIterable<Uint8Array>): Promise<ObjectRef> {
+    const { objects } = this.#options;
+    const object = await objects.put(name, chunks);
+    if (object.sha256 === header.sha256) return object;
+    await objects.delete(name);
+    const message = `what arrived of the ${header.kind} has sha256 ${object.sha256}, not ${header.sha256} as was said; send it again`;
+    throw new EngineError('PROTOCOL', message, {
+      domain: 'external',
+      retry: 'backoff',
+      ids: { sha256: header.sha256 },
+    });
+  }
+
+  submitJob(request: SubmitJobRequest): Promise<SubmitJobResponse> {
+    const submitted = this.#turn.then(() => this.#submit(request));
+    this.#turn = submitted.catch(() => undefined);
+    return submitted;
+  }
+
+  async #submit(request: SubmitJobRequest): Promise<SubmitJobResponse> {
+    const { term, store, clock } = this.#options;
+    checkJobName(request.name);
+    this.#checkVersion(request);
+    if (request.restoreSavepoint !== null)
+      throw new EngineError('NOT_SUPPORTED', 'a job cannot be started from a savepoint yet → submit it without --from');
+    const decision = decideSubmission(term.jobs, request);
+    if (decision.kind === 'known') return { jobId: decision.jobId };
+    await this.#checkGraph(request);
+    const record = {
+      jobId: `${request.name}-${randomBytes(4).toString('hex')}`,
+      name: request.name,
+      graphRef: request.graph,
+      artifactRef: request.artifact,
+      graphHash: request.graphHash,
+      restorableGraphHashes: request.restorableGraphHashes,
+      workingDirectory: request.workingDirectory,
+      engineVersion: request.engineVersion,
+      submittedAtMs: clock.nowMs(),
+      idempotencyKey: request.idempotencyKey,
+      restoreFrom: null,
+    };
+    if ((await store.createJob(record)) === 'conflict') {
+      const message = `the id ${record.jobId} is taken; submit the job again`;
+      throw new EngineError('JOB_EXISTS', message, {
+        domain: 'internal',
+        retry: 'backoff',
+        ids: { jobId: record.jobId },
+      });
+    }
+    term.add(record);
+    return { jobId: record.jobId };
+  }
+
+  /** Artifacts name the engine they were built with; another one may plan, encode or restore differently. */
+  #checkVersion({ name, engineVersion }: SubmitJobRequest): void {
+    if (engineVersion === this.#options.engineVersion) return;
+    const message = `job "${name}" was built by millrace ${engineVersion}, this cluster runs ${this.#options.engineVersion} → install that version beside the job, or upgrade the cluster`;
+    throw new EngineError('JOB_INVALID', message, { ids: { jobName: name, engineVersion } });
+  }
+
+  /** What was uploaded must be what was said, before it is recorded that it is to be run. */
+  async #checkGraph({ name, graph: ref, graphHash: told, artifact }: SubmitJobRequest): Promise<void> {
+    const { objects } = this.#options;
+    const graph = await readGraph(objects, ref);
+    const found = graphHash(graph);
+    if (graph.name !== name || found !== told) {
+      const message = `the graph that was uploaded is of job "${graph.name}" with hash ${found.slice(0, 12)}, but job "${name}" with ${told.slice(0, 12)} was submitted; plan and submit it again`;
+      throw new EngineError('JOB_INVALID', message, { ids: { jobName: name } });
+    }
+    if ((await this.#present(artifact.name, { kind: 'artifact', ...artifact })) === null) {
+      const message = `the artifact ${artifact.name} of job "${name}" is not there; submit the job again`;
+      throw new EngineError('JOB_INVALID', message, { ids: { jobName: name, object: artifact.name } });
+    }
+  }
+
+  async listJobs(): Promise<ListJobsResponse> {
+    const jobs = [...this.#options.term.jobs].reverse();
+    return { jobs: jobs.map((job) => this.#status(job)) };
+  }
+
+  async getJob({ job }: GetJobRequest): Promise<JobStatus> {
+    return this.#status(this.#find(job));
+  }
+
+  async cancelJob({ job }: CancelJobRequest): Promise<Acknowledgement> {
+    const found = this.#find(job);
+    this.#running(found).cancel();
+    return acknowledged;
+  }
+
+  async stopJob({ job, savepoint, drain }: StopJobRequest): Promise<StopJobResponse> {
+    if (drain)
+      throw new EngineError(
+        'NOT_SUPPORTED',
+        'a job cannot be drained yet → stop it without --drain, or let its input end',
+      );
+    const found = this.#find(job);
+    const runner = this.#running(found);
+    runner.stop();
+    const { state, error, progress } = await runner.outcome;
+    if (state === 'failed' && error !== null) throw error;
+    const checkpointId = progress.lastCheckpoint?.id ?? null;
+    return { checkpointId, savepointPath: savepoint ? (runner.newestManifest?.name ?? null) : null };
+  }
+
+  triggerSavepoint(_request: TriggerSavepointRequest): Promise<TriggerSavepointResponse> {
+    return Promise.reject(
+      new EngineError('NOT_SUPPORTED', 'savepoints of a running job cannot be taken yet → stop it with --savepoint'),
+    );
+  }
+
+  rescaleJob(_request: RescaleJobRequest): Promise<RescaleJobResponse> {
+    return Promise.reject(new EngineError('NOT_SUPPORTED', 'a running job cannot be rescaled yet'));
+  }
+
+  async getCluster(): Promise<ClusterStatus> {
+    const { term, clusterId, leaderAddress, engineVersion, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const taskManagers = term.jobManager.slotPool.taskManagers.map((one) => {
+      const registration = term.registration(one.taskManagerId);
+      return {
+        id: one.taskManagerId,
+        host: registration?.host ?? '',
+        slots: one.slotCount,
+        freeSlots: one.freeSlots,
+        lastHeardMs: Math.max(0, nowMs - one.lastHeardMs),
+        engineVersion: registration?.engineVersion ?? '',
+      };
+    });
+    return { clusterId, leaderEpoch: term.epoch, leaderAddress, engineVersion, taskManagers };
+  }
+
+  tailLogs(_request: TailLogsRequest): AsyncIterable<LogLine> {
+    throw new EngineError(
+      'NOT_SUPPORTED',
+      'logs are not collected by the job manager yet → look at the output of the task managers',
+    );
+  }
+
+  #find(job: string): ClusterJob {
+    return findJob(this.#options.term.jobs, job);
+  }
+
+  #running(job: ClusterJob): NonNullable<ClusterJob['runner']> {
+    const { jobId } = job.record;
+    if (job.terminal !== null) {
+      throw new EngineError('USAGE', `job ${jobId} is ${job.terminal} already`, { ids: { jobId } });
+    }
+    if (job.runner !== null) return job.runner;
+    const why = job.error === null ? 'it is being read' : job.error.message;
+    const message = `job ${jobId} is not run yet: ${why}; try again`;
+    throw new EngineError('CLUSTER_UNAVAILABLE', message, { domain: 'external', retry: 'backoff', ids: { jobId } });
+  }
+
+  #status(job: ClusterJob): JobStatus {
+    const { record, runner } = job;
+    const progress = runner?.progress() ?? null;
+    const graph = runner?.job.graph ?? null;
+    const { supply } = this.#options.term.jobManager.slotPool;
+    const state = job.terminal ?? progress?.state ?? 'created';
+    const needed = graph === null ? 0 : slotsNeeded(graph);
+    const waits = state === 'created' || (state === 'restarting' && runner?.waitsForSlots === true);
+    return {
+      jobId: record.jobId,
+      name: record.name,
+      state,
+      attempt: progress?.attempt ?? 0,
+      restarts: progress?.restarts ?? 0,
+      submittedAtMs: record.submittedAtMs,
+      endedAtMs: job.endedAtMs,
+      error: job.error ?? runner?.lastFailure ?? null,
+      parallelism: graph?.options.parallelism ?? 0,
+      maxParallelism: graph?.options.maxParallelism ?? 0,
+      slotsNeeded: needed,
+      slotsMissing: waits ? Math.max(0, needed - supply.freeSlots) : 0,
+      progress: progress === null ? noTotals : totalsOf(progress),
+      lastCheckpoint: progress?.lastCheckpoint ?? null,
+      vertices: runner?.vertices() ?? [],
+    };
+  }
+}
+
+function totalsOf({ recordsIn, recordsOut, lateRecords, watermarkMs, counters }: JobTotals): JobTotals {
+  return { recordsIn, recordsOut, lateRecords, watermarkMs, counters };
+}
+
+/** @throws EngineError JOB_INVALID when it is not a graph */
+async function readGraph(objects: ObjectStore, ref: ObjectRef): Promise<JobGraph> {
+  try {
+    return JSON.parse(new TextDecoder().decode(await objects.get(ref))) as JobGraph;
+  } catch (cause) {
+    if (isEngineError(cause)) throw cause;
+    const message = `the object ${ref.name} is not a job graph; plan and submit the job again`;
+    throw new EngineError('JOB_INVALID', message, { cause, ids: { object: ref.name } });
+  }
+}

@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import type { JobGraph, OperatorNode } from '../../core/graph/job-graph.ts';
+import type { Manifest, RunningAttempt, SubtaskRef, SubtaskState } from '../../proto/messages.ts';
+import { Adoption } from './adoption.ts';
+
+const operator = (kind: string) => ({ id: kind, kind, name: kind, config: {} }) as unknown as OperatorNode;
+const vertex = (id: string, kind: string, parallelism: number) => ({
+  id,
+  name: id,
+  operators: [operator(kind)],
+  parallelism,
+});
+const graph = {
+  name: 'job',
+  vertices: [vertex('source', 'source-reader', 2), vertex('committer', 'sink-committer', 1)],
+  edges: [],
+} as unknown as JobGraph;
+
+const subtask = (vertexId: string, subtaskIndex: number): SubtaskRef => ({ vertexId, subtaskIndex });
+const source0 = subtask('source', 0);
+const source1 = subtask('source', 1);
+const committer = subtask('committer', 0);
+
+/** What a task manager tells of one slot. */
+function running(
+  slotIndex: number,
+  subtasks: readonly SubtaskRef[],
+  more: Partial<RunningAttempt> = {},
+): RunningAttempt {
+  return {
+    attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 3 },
+    graphHash: 'hash',
+    slices: [{ slotIndex, subtasks }],
+    subtasks: subtasks.map((one) => ({
+      subtask: one,
+      state: 'running' as SubtaskState,
+      inputEnded: false,
+      error: null,
+    })),
+    pendingCheckpointIds: [],
+    endedSlots: [],
+    ...more,
+  };
+}
+
+const adoption = (finished: readonly SubtaskRef[] = []): Adoption =>
+  new Adoption(3, graph, 'hash', finished.length === 0 ? null : ({ finished } as unknown as Manifest));
+
+test('an attempt is complete when every subtask was told of, and adopted when every task manager has acknowledged', () => {
+  const one = adoption();
+  expect(one.reported('a', running(0, [source0, committer]))).toBeNull();
+  expect(one.becameComplete()).toBe(false);
+  expect(one.missing).toEqual([source1]);
+  expect(one.reported('b', running(1, [source1]))).toBeNull();
+  expect(one.becameComplete()).toBe(true);
+  expect(one.becameComplete()).toBe(false);
+  expect(one.acknowledged('a')).toBe(false);
+  expect(one.acknowledged('b')).toBe(true);
+  const execution = one.execution();
+  expect(execution?.taskManagerIds).toEqual(['a', 'b']);
+  expect(execution?.allRunning).toBe(true);
+  expect(one.gone).toEqual([]);
+});
+
+test('a subtask that had ended before the newest checkpoint may be gone, a committer may not', () => {
+  const one = adoption([source1, committer]);
+  one.reported('a', running(0, [source0]));
+  expect(one.missing).toEqual([committer]);
+  expect(one.becameComplete()).toBe(false);
+  one.reported('b', running(1, [committer]));
+  expect(one.becameComplete()).toBe(true);
+  expect(one.gone).toEqual([source1]);
+});
+
+test.each([
+  ['of another number', { attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 2 } }, /attempt 2, the newest is 3/],
+  ['of another graph', { graphHash: 'other' }, /another graph/],
+  [
+    'with a subtask that is not running yet',
+    { subtasks: [{ subtask: source0, state: 'deploying' as const, inputEnded: false, error: null }] },
+    /is deploying/,
+  ],
+])('an attempt %s is not adopted', (_what, more, why) => {
+  expect(adoption().reported('a', running(0, [source0], more))).toMatch(why);
+});
+
+test('a failure, the end of a slot and the loss of a task manager end the adoption, a regular end does not', () => {
+  const one = adoption();
+  one.reported('a', running(0, [source0]));
+  const base = { attempt: { leaderEpoch: 2, jobId: 'job-1', attempt: 3 }, taskManagerId: 'a', error: null };
+  expect(one.slotEnded({ ...base, slotIndex: 0 })).toMatch(/slot 0 .* has ended/);
+  expect(one.subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toMatch(/failed/);
+  expect(one.subtaskState({ ...base, subtask: source0, state: 'finished', inputEnded: true })).toBeNull();
+  expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
+  expect(one.execution()?.finishedSubtasks).toEqual([source0]);
+  expect(one.taskManagerLost('b')).toBeNull();
+  expect(one.taskManagerLost('a')).toMatch(/lost/);
+});
+
+test('checkpoints under way are collected from all task managers', () => {
+  const one = adoption();
+  one.reported('a', running(0, [source0], { pendingCheckpointIds: [8, 7] }));
+  one.reported('b', running(1, [source1], { pendingCheckpointIds: [8] }));
+  expect(one.pendingCheckpointIds).toEqual([7, 8]);
+});

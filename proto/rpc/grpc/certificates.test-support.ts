@@ -1,0 +1,69 @@
+/** A certificate authority for tests. */
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  PemConverter,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+import type { TlsMaterial } from '../../../core/tls-material.ts';
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const hourMs = 3_600_000;
+const crypto = webcrypto as unknown as NonNullable<Parameters<typeof X509CertificateGenerator.create>[1]>;
+
+export interface Authority {
+  /** A certificate for 127.0.0.1 and localhost that says it is one of these roles. */
+  issue(...roles: readonly string[]): Promise<TlsMaterial>;
+}
+
+type PrivateKey = Parameters<typeof crypto.subtle.exportKey>[1];
+
+async function pemOfKey(key: PrivateKey): Promise<Buffer> {
+  return Buffer.from(PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY'));
+}
+
+export async function makeAuthority(cluster: string): Promise<Authority> {
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const validity = { notBefore: new Date(Date.now() - hourMs), notAfter: new Date(Date.now() + hourMs) };
+  const root = await X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: '01',
+      name: `CN=${cluster}`,
+      ...validity,
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [new BasicConstraintsExtension(true, 1, true)],
+    },
+    crypto,
+  );
+  const issue = async (...roles: readonly string[]): Promise<TlsMaterial> => {
+    const own = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+    const certificate = await X509CertificateGenerator.create(
+      {
+        serialNumber: Date.now().toString(16).padStart(16, '0'),
+        subject: 'CN=leaf',
+        issuer: root.subject,
+        ...validity,
+        signingKey: keys.privateKey,
+        publicKey: own.publicKey,
+        signingAlgorithm: algorithm,
+        extensions: [
+          new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+          new SubjectAlternativeNameExtension([
+            { type: 'dns', value: 'localhost' },
+            { type: 'ip', value: '127.0.0.1' },
+            ...roles.map((role) => ({ type: 'url', value: `spiffe://${cluster}/${role}` }) as const),
+          ]),
+        ],
+      },
+      crypto,
+    );
+    const pem = Buffer.from(certificate.toString('pem'));
+    return { ca: Buffer.from(root.toString('pem')), cert: pem, key: await pemOfKey(own.privateKey) };
+  };
+  return { issue };
+}
