@@ -143,7 +143,7 @@ describeWithEtcd('the model of etcd beside a real one', () => {
     }
     const middle = Math.floor((revision + model.revision) / 2);
     model.compact(middle);
-    server.control('compaction', String(middle));
+    await server.administer('kv/compaction', { revision: middle });
     for (const from of [middle - 1, middle, middle + 1]) {
       const expected = await watched(sides[0], '/m/a', from, 0);
       expect(await watched(sides[1], '/m/a', from, expected.length), `changes from ${from}`).toEqual(expected);

@@ -93,9 +93,13 @@ describeWithEtcd('a real etcd with something wrong', () => {
     await expect(refused).rejects.toThrowError(/etcdctl alarm disarm/);
     const renewals = leader.news.length;
     expect(leader.leads).toBe(true);
-    server.control('compaction', String((await readKey(etcd, '/filler')).revision));
-    server.control('defrag');
-    server.control('alarm', 'disarm');
+    const { revision } = await readKey(etcd, '/filler');
+    await server.administer('kv/compaction', { revision, physical: true });
+    await server.administer('maintenance/defragment', {});
+    const { alarms } = await server.administer('maintenance/alarm', { action: 'GET' });
+    for (const alarm of alarms as object[]) {
+      await server.administer('maintenance/alarm', { ...alarm, action: 'DEACTIVATE' });
+    }
     expect(await term.store().createJob(recordOf(jobId))).toBe('done');
     expect(leader.leads).toBe(true);
     expect(leader.news).toHaveLength(renewals);
@@ -103,12 +107,16 @@ describeWithEtcd('a real etcd with something wrong', () => {
 
   test('wrong, missing and too weak credentials are told apart', async () => {
     const server = await start();
-    for (const user of ['root:secret', 'millrace:word']) server.control('user', 'add', user);
-    server.control('user', 'grant-role', 'root', 'root');
-    server.control('role', 'add', 'jobs');
-    server.control('role', 'grant-permission', 'jobs', '--prefix=true', 'readwrite', '/millrace/');
-    server.control('user', 'grant-role', 'millrace', 'jobs');
-    server.control('auth', 'enable');
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const below = { permType: 'READWRITE', key: base64('/millrace/'), range_end: base64('/millrace0') };
+    await server.administer('auth/user/add', { name: 'root', password: 'secret' });
+    await server.administer('auth/user/add', { name: 'millrace', password: 'word' });
+    await server.administer('auth/role/add', { name: 'root' });
+    await server.administer('auth/user/grant', { user: 'root', role: 'root' });
+    await server.administer('auth/role/add', { name: 'jobs' });
+    await server.administer('auth/role/grant', { name: 'jobs', perm: below });
+    await server.administer('auth/user/grant', { user: 'millrace', role: 'jobs' });
+    await server.administer('auth/enable', {});
     const { endpoint } = server;
     const as = (name: string, password: string): EtcdClient =>
       connect({ endpoints: [endpoint], user: { name, password } });

@@ -4,7 +4,7 @@ import type { EtcdClient } from '../../jobmanager/etcd/etcd-client.ts';
 import { leaderKeyOf } from '../../jobmanager/etcd/etcd-keys.ts';
 import { readKey } from '../../jobmanager/etcd/etcd-api.ts';
 import { describeWithEtcd, EtcdServer, waitUntil } from '../support/etcd.ts';
-import { Contender } from './contender.ts';
+import { Contender, shortLeaseMs } from './contender.ts';
 
 const leaderKey = leaderKeyOf('/millrace');
 const endings: (() => Promise<void> | void)[] = [];
@@ -21,8 +21,9 @@ async function startEtcd(): Promise<{ server: EtcdServer; client: EtcdClient }> 
   return { server, client };
 }
 
-async function startContenders(client: EtcdClient, count: number): Promise<Contender[]> {
-  const contenders = Array.from({ length: count }, (_, index) => new Contender(client, `manager-${index}:6123`));
+async function startContenders(client: EtcdClient, count: number, leaseTtlMs?: number): Promise<Contender[]> {
+  const make = (_: unknown, index: number): Contender => new Contender(client, `manager-${index}:6123`, leaseTtlMs);
+  const contenders = Array.from({ length: count }, make);
   for (const contender of contenders) {
     await contender.start();
     endings.push(() => contender.leadership.resign());
@@ -80,17 +81,17 @@ describeWithEtcd('leadership on a real etcd', () => {
 
   test('a leader stops by itself before its lease ends when etcd hangs, and leads again afterwards', async () => {
     const { server, client } = await startEtcd();
-    const [contender] = await startContenders(client, 1);
+    const [contender] = await startContenders(client, 1, shortLeaseMs);
     const leader = await firstLeader([contender as Contender]);
     server.pause();
     try {
-      await waitUntil('it has stepped down', () => leader.lost.length === 1);
+      await waitUntil('it has stepped down', () => leader.lost.length > 0);
       expect(leader.lost[0]).toMatch(/not renewed in time|not be read in time/);
       expect(leader.leads).toBe(false);
     } finally {
       server.resume();
     }
-    await waitUntil('it leads again', () => leader.epochs.length === 2);
+    await waitUntil('it leads again', () => leader.epochs.length > 1);
     expect(leader.epochs[1]).toBeGreaterThan(leader.epochs[0] as number);
   });
 
@@ -117,7 +118,7 @@ describeWithEtcd('leadership on a real etcd', () => {
       await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
-    server.control('compaction', String(revision));
+    await server.administer('kv/compaction', { revision: revision });
     await first.leadership.resign();
     await firstLeader(contenders.filter((contender) => contender !== first));
   });
@@ -128,7 +129,7 @@ describeWithEtcd('leadership on a real etcd', () => {
       await client.transact({ when: [], apply: [{ kind: 'put', key: '/other', value: `${round}` }], otherwise: [] });
     }
     const { revision } = await readKey(client, leaderKey);
-    server.control('compaction', String(revision));
+    await server.administer('kv/compaction', { revision: revision });
     const reason = await new Promise<string>((resolve) => {
       client.watch(leaderKey, 2, { onChange: () => undefined, onEnd: resolve });
     });
