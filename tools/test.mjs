@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureInstalled } from './install.mjs';
+import { ensureEtcd } from './install-etcd.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const failures = [];
@@ -53,6 +54,7 @@ function runTests() {
 }
 
 ensureInstalled();
+ensureEtcd();
 const built = step('build', 'tools/build.mjs');
 step('lint', 'tools/lint.mjs');
 step('types of tools and examples', 'node_modules/typescript/bin/tsc', ['-p', 'tsconfig.tools.json']);
