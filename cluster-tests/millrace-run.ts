@@ -5,7 +5,8 @@ import type { Readable } from 'node:stream';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const repositoryRoot = fileURLToPath(new URL('..', import.meta.url));
+/** Also when it is run from dist/. */
+export const repositoryRoot = fileURLToPath(new URL('..', import.meta.url)).replace(/\/dist\/$/, '/');
 
 export interface MillraceRunOptions {
   /** Path of the job file. */

@@ -1,0 +1,173 @@
+/**
+ * Chaos on a cluster: while a job with keyed counts, windows and exactly-once sinks runs, members are killed, put to sleep and cut
+ * off at random, one fault a round; when the job is over, its results are compared with what they must be, and another one starts.
+ */
+import { join } from 'node:path';
+import { setTimeout as elapse } from 'node:timers/promises';
+import { type ChaosResults, expectedResults } from '../chaos/chaos-records.ts';
+import {
+  type ChaosInput,
+  type ChaosPlace,
+  chaosPlace,
+  committedResults,
+  leftovers,
+  writeChaosInput,
+} from '../chaos/chaos-run.ts';
+import { seededRandom } from '../kill-rounds.ts';
+import { type ClusterDriver, memberAt } from './cluster-driver.ts';
+import { ClusterJob } from './cluster-job.ts';
+
+export interface ChaosOptions {
+  readonly cluster: ClusterDriver;
+  /** For inputs and results; the caller removes it. */
+  readonly directory: string;
+  readonly rounds: number;
+  readonly seed: number;
+  readonly report: (line: string) => void;
+}
+
+export interface ChaosSummary {
+  readonly rounds: number;
+  readonly jobs: number;
+  /** Records of all jobs together. */
+  readonly records: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  /** From the fault to the next complete checkpoint. */
+  readonly recoveryMs: { readonly p50: number; readonly max: number };
+}
+
+type FaultKind = 'kill' | 'pause' | 'kill-two' | 'kill-all-task-managers' | 'kill-during-recovery';
+
+interface Fault {
+  readonly kind: FaultKind;
+  readonly members: readonly string[];
+  readonly forMs: number;
+}
+
+const checkpointIntervalMs = 200;
+const counts = [30_000, 30_000, 60_000, 60_000] as const;
+const ratePerSecond = 6_000;
+/** Longer than leases and heartbeats, so that who sleeps is given up. */
+const pauseMsMin = 1_000;
+const pauseMsMax = 7_000;
+const recoveryLimitMs = 120_000;
+
+export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> {
+  const { cluster, directory, rounds, seed, report } = options;
+  const random = seededRandom(seed);
+  const input: ChaosInput = { directory: join(directory, 'in'), counts, ratePerSecond };
+  writeChaosInput(input);
+  const expected = expectedResults(counts);
+  const recoveries: number[] = [];
+  let jobs = 0;
+  let lost = 0;
+  let duplicated = 0;
+  let round = 0;
+  while (round < rounds) {
+    const place = chaosPlace({ directory: join(directory, `job-${++jobs}`), input, checkpointIntervalMs });
+    const job = await ClusterJob.submit({
+      jobManagers: cluster.jobManagers,
+      job: place.run.job,
+      parallelism: 2,
+      checkpointIntervalMs,
+      parameters: place.run.parameters,
+    });
+    while (round < rounds) {
+      await elapse(random() * 1_500);
+      const before = await job.until('the job to run', ({ state }) => state === 'running', recoveryLimitMs);
+      if (before.state !== 'running') break;
+      const fault = await drawFault(cluster, job, random);
+      round++;
+      const started = performance.now();
+      await inject(cluster, fault, random);
+      const checkpoint = before.lastCheckpoint?.id ?? 0;
+      await job.until(
+        'a checkpoint after the fault',
+        (status) => (status.lastCheckpoint?.id ?? 0) > checkpoint,
+        recoveryLimitMs,
+      );
+      const recoveryMs = Math.round(performance.now() - started);
+      recoveries.push(recoveryMs);
+      report(`round ${round}: ${fault.kind} ${fault.members.join(', ')}, next checkpoint after ${recoveryMs} ms`);
+    }
+    const { state, error } = await job.end();
+    job.close();
+    if (state !== 'finished') throw new Error(`job ${jobs} is ${state}: ${error?.message}`);
+    const found = compare(await committedResults(place), expected);
+    lost += found.lost;
+    duplicated += found.duplicated;
+    const left = leftovers(place);
+    if (left.length > 0) throw new Error(`uncommitted files are left: ${left.join(', ')}`);
+    report(`job ${jobs} is right: ${found.lost} lost, ${found.duplicated} duplicated`);
+  }
+  const records = jobs * counts.reduce((sum, count) => sum + count, 0);
+  return { rounds: round, jobs, records, lost, duplicated, recoveryMs: quantiles(recoveries) };
+}
+
+async function drawFault(cluster: ClusterDriver, job: ClusterJob, random: () => number): Promise<Fault> {
+  const leader = memberAt(cluster, await job.leaderAddress());
+  const taskManagers = cluster.members.filter((name) => name.startsWith('task-manager'));
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+  const forMs = pauseMsMin + random() * (pauseMsMax - pauseMsMin);
+  const kind = pick<FaultKind>([
+    'kill',
+    'kill',
+    'kill',
+    'pause',
+    'pause',
+    'kill-two',
+    'kill-all-task-managers',
+    'kill-during-recovery',
+  ]);
+  switch (kind) {
+    case 'kill':
+    case 'pause':
+      // The leader and a task manager matter most; the others are tried as well.
+      return { kind, members: [pick([leader, leader, ...taskManagers, ...cluster.members])], forMs };
+    case 'kill-two':
+      return { kind, members: [leader, pick(taskManagers)], forMs };
+    case 'kill-all-task-managers':
+      return { kind, members: taskManagers, forMs };
+    case 'kill-during-recovery':
+      return { kind, members: [pick(taskManagers), leader], forMs };
+  }
+}
+
+async function inject(cluster: ClusterDriver, { kind, members, forMs }: Fault, random: () => number): Promise<void> {
+  if (kind === 'pause') {
+    for (const member of members) cluster.pause(member);
+    await elapse(forMs);
+    for (const member of members) cluster.resume(member);
+    return;
+  }
+  for (const member of members) {
+    await cluster.kill(member);
+    if (kind === 'kill-during-recovery') await elapse(random() * 1_500);
+  }
+  // Sometimes at once, sometimes others have to do without for a while.
+  await elapse(random() < 0.5 ? 0 : random() * 4_000);
+  await Promise.all(members.map((member) => cluster.restart(member)));
+}
+
+function compare(results: ChaosResults, wanted: ChaosResults): { lost: number; duplicated: number } {
+  let lost = 0;
+  let duplicated = 0;
+  for (const name of ['named', 'minutes', 'windows', 'late'] as const) {
+    const left = new Map<string, number>();
+    for (const line of wanted[name]) left.set(line, (left.get(line) ?? 0) + 1);
+    for (const line of results[name]) left.set(line, (left.get(line) ?? 0) - 1);
+    for (const times of left.values()) {
+      if (times > 0) lost += times;
+      else duplicated -= times;
+    }
+  }
+  return { lost, duplicated };
+}
+
+function quantiles(values: readonly number[]): { p50: number; max: number } {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { p50: sorted[Math.floor(sorted.length / 2)] ?? 0, max: sorted.at(-1) ?? 0 };
+}
+
+export type { ChaosPlace };
