@@ -88,6 +88,10 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const { statusCommand } = await import('./cluster/client-commands.ts');
       await statusCommand(job, options, plainTerminal());
     },
+    rescale: async (job, parallelism, options) => {
+      const { rescaleCommand } = await import('./cluster/client-commands.ts');
+      await rescaleCommand(job, parallelism, options, plainTerminal());
+    },
     cancel: async (job, options) => {
       const { cancelCommand } = await import('./cluster/client-commands.ts');
       await cancelCommand(job, options, plainTerminal());

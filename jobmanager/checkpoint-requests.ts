@@ -50,6 +50,7 @@ export class CheckpointRequests {
         // What was asked for before may never have been triggered: the attempt was not running yet, or failed first.
         return notice.to === 'running' && this.#waiting.length > 0;
       case 'adopted':
+      case 'rescaled':
       case 'attempt-failed':
       case 'warning':
         return false;

@@ -84,6 +84,11 @@ export class JobManager {
     if (heartbeatTimeoutMs !== null) this.#checkHeartbeats();
   }
 
+  /** Knows its epoch. @throws EngineError when the counter of epochs cannot be read or advanced: nobody could register */
+  async ready(): Promise<void> {
+    await this.#leaderEpoch();
+  }
+
   get slotPool(): Pick<SlotPool, 'taskManagers' | 'supply'> {
     return this.#pool;
   }

@@ -77,7 +77,12 @@ export class JobRunner {
   readonly outcome: Promise<JobOutcome>;
   readonly #environment: JobEnvironment;
   readonly #master: JobMaster;
-  readonly #board: MetricsBoard;
+  #board: MetricsBoard;
+  #graph: JobGraph;
+  readonly #rescales: {
+    readonly resolve: (checkpointId: number) => void;
+    readonly reject: (error: EngineError) => void;
+  }[] = [];
   readonly #alignment = new WatermarkAlignment();
   readonly #restored: RestoredPointer | null;
   readonly #requests: CheckpointRequests;
@@ -103,6 +108,7 @@ export class JobRunner {
     this.#environment = environment;
     this.#restored = restored;
     this.#leftovers = leftovers;
+    this.#graph = job.graph;
     this.#board = new MetricsBoard(job.graph);
     this.#requests = new CheckpointRequests(job.graph.name);
     const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef, workingDirectory = '' } = job;
@@ -183,6 +189,37 @@ export class JobRunner {
   /** Ends the job at once. */
   cancel(): void {
     this.tell({ kind: 'cancel-requested' });
+  }
+
+  /** As it runs now, or will next. */
+  get graph(): JobGraph {
+    return this.#graph;
+  }
+
+  /**
+   * Lets the job go on with another parallelism, from a checkpoint that is taken for it.
+   * @param graph the job planned for it, and where it is stored
+   * @returns the checkpoint it goes on from; 0: from the beginning
+   * @throws EngineError CANCELED when the job ended before
+   */
+  rescale(graph: JobGraph, graphRef: ObjectRef): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#rescales.push({ resolve, reject });
+      this.tell({ kind: 'rescale-requested', graph, graphRef });
+      if (this.#ended) this.#rejectRescales();
+    });
+  }
+
+  #rescaled(graph: JobGraph, checkpointId: number): void {
+    this.#graph = graph;
+    this.#board = new MetricsBoard(graph);
+    for (const { resolve } of this.#rescales.splice(0)) resolve(checkpointId);
+  }
+
+  #rejectRescales(): void {
+    const message = `job "${this.#graph.name}" ended before its parallelism was changed`;
+    const error = new EngineError('CANCELED', message, { domain: 'external', ids: { jobId: this.jobId } });
+    for (const { reject } of this.#rescales.splice(0)) reject(error);
   }
 
   heard(attempt: number, metrics: readonly SubtaskMetrics[]): void {
@@ -389,6 +426,7 @@ export class JobRunner {
     const { logger } = this.#environment;
     if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying'))
       this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'rescaled') this.#rescaled(notice.graph, notice.checkpointId);
     if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
     // The failure that ends the job is its outcome, told once by whoever submitted it.
@@ -412,6 +450,7 @@ export class JobRunner {
     this.#ended = true;
     this.#queue.length = 0;
     this.#requests.jobEnded();
+    this.#rejectRescales();
     for (const clear of this.#timers.values()) clear();
     this.#timers.clear();
   }
@@ -476,6 +515,8 @@ function noticeText(jobName: string, notice: JobNotice): string {
   switch (notice.kind) {
     case 'adopted':
       return `attempt ${notice.attempt} of job "${jobName}" was found running and goes on`;
+    case 'rescaled':
+      return `job "${jobName}" goes on with parallelism ${notice.graph.options.parallelism} from checkpoint ${notice.checkpointId}`;
     case 'state-changed':
       return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
     case 'attempt-failed':

@@ -156,7 +156,22 @@ export interface TriggerSavepointResponse {
 
 export interface RescaleJobRequest {
   readonly job: string;
-  readonly parallelism: number;
+  /** The job planned for another parallelism, by who has its code; an object that was stored. */
+  readonly graph: ObjectRef;
+}
+
+/** Asks for a part of what a job was submitted with. */
+export interface ReadObjectRequest {
+  readonly job: string;
+  readonly kind: ObjectKind;
+  readonly offset: number;
+}
+
+export interface ReadObjectResponse {
+  /** The whole. */
+  readonly object: ObjectRef;
+  /** From the offset on, at most 1 MiB; empty at the end. */
+  readonly data: Uint8Array;
 }
 
 export interface RescaleJobResponse {

@@ -13,6 +13,8 @@ import type {
   ListJobsResponse,
   LogLine,
   ObjectHeader,
+  ReadObjectRequest,
+  ReadObjectResponse,
   RescaleJobRequest,
   RescaleJobResponse,
   StopJobRequest,
@@ -84,6 +86,8 @@ export interface ClientRequests {
   triggerSavepoint(request: TriggerSavepointRequest): Promise<TriggerSavepointResponse>;
   /** Answers when the job was stopped with a checkpoint and its successor is recorded. */
   rescaleJob(request: RescaleJobRequest): Promise<RescaleJobResponse>;
+  /** A part of the graph or the artifact of a job. */
+  readObject(request: ReadObjectRequest): Promise<ReadObjectResponse>;
   getCluster(request: GetClusterRequest): Promise<ClusterStatus>;
 }
 

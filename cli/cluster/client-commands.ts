@@ -2,7 +2,7 @@
 import { ClusterClient } from '../../client/submission/cluster-client.ts';
 import { EngineError, fromWireError } from '../../core/errors.ts';
 import type { ClusterStatus, JobStatus } from '../../proto/client-messages.ts';
-import { prepareJob } from '../job/prepare-job.ts';
+import { prepareJob, replanJob } from '../job/prepare-job.ts';
 import { recordsText } from '../output/number-text.ts';
 import type { Terminal } from '../output/terminal.ts';
 
@@ -120,6 +120,24 @@ export function statusCommand(job: string | null, options: ClientOptions, termin
       );
     }
     if (status.error !== null) terminal.line(`  last failure: ${status.error.message}`);
+  });
+}
+
+/**
+ * Plans the job anew from its own artifact, here: job managers never run a job's code.
+ * @throws EngineError USAGE for a parallelism the job cannot have
+ */
+export function rescaleCommand(
+  job: string,
+  parallelism: number,
+  options: ClientOptions,
+  terminal: Terminal,
+): Promise<void> {
+  return withClient(options, async (client) => {
+    const { graph, artifact } = await client.download(job);
+    const { checkpointId } = await client.rescale(job, await replanJob(graph, artifact, parallelism));
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, checkpointId, parallelism }));
+    terminal.line(`${job} goes on with parallelism ${parallelism} from checkpoint ${checkpointId}`);
   });
 }
 

@@ -24,6 +24,7 @@ export interface ClusterActions {
   submit(options: SubmitCommandOptions): Promise<void>;
   list(options: ClientOptions): Promise<void>;
   status(job: string | null, options: ClientOptions): Promise<void>;
+  rescale(job: string, parallelism: number, options: ClientOptions): Promise<void>;
   cancel(job: string, options: ClientOptions): Promise<void>;
   stop(
     job: string,
@@ -221,6 +222,12 @@ function addQueries(program: Command, actions: ClusterActions): void {
   clientCommand(program.command('status [job]'))
     .description('what a job does; without one, the cluster')
     .action((job: string | undefined, flags: ClientFlags) => actions.status(job ?? null, clientOptions(flags)));
+  clientCommand(program.command('rescale <job>'))
+    .description('let a job go on with another parallelism, from a checkpoint taken for it')
+    .requiredOption('-p, --parallelism <n>', 'parallelism to go on with', parseParallelism)
+    .action((job: string, flags: ClientFlags & { parallelism: number }) =>
+      actions.rescale(job, flags.parallelism, clientOptions(flags)),
+    );
   clientCommand(program.command('cancel <job>'))
     .description('end a job at once')
     .action((job: string, flags: ClientFlags) => actions.cancel(job, clientOptions(flags)));

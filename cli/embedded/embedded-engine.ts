@@ -137,6 +137,7 @@ export class EmbeddedEngine {
 
   /** Task managers offer their slots. */
   async register(): Promise<void> {
+    await this.jobManager.ready();
     for (const taskManager of this.#taskManagers) await taskManager.register();
   }
 

@@ -66,6 +66,16 @@ async function planArtifact(path: string, options: PrepareOptions): Promise<Plan
   }
 }
 
+/** A submitted job with another parallelism, from its own code. @throws EngineError USAGE, JOB_INVALID */
+export function replanJob(graph: JobGraph, artifact: Uint8Array, parallelism: number): Promise<JobGraph> {
+  return withTemporaryFile(artifact, 'job.mjs', async (path) => {
+    const { loadJobDefinition } = await import('../../taskmanager/artifact/load-artifact.ts');
+    const definition = await loadJobDefinition(path);
+    const { parameters: resolvedParameters, options } = graph;
+    return definition.plan({ resolvedParameters, parallelism, options: { ...options, parallelism } }).graph;
+  });
+}
+
 /** The file is needed only while it is loaded; its source map is kept by the process. */
 async function withTemporaryFile<T>(bytes: Uint8Array, name: string, use: (path: string) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'millrace-job-'));

@@ -81,7 +81,9 @@ test('a client asks everything else', async () => {
   expect(await client.stop('a', { savepoint: true })).toEqual({ checkpointId: 9, savepointPath: 's/9' });
   expect(await client.stop('a', { drain: true })).toEqual({ checkpointId: null, savepointPath: null });
   expect(await client.savepoint('a')).toEqual({ checkpointId: 8, savepointPath: 's/8' });
-  expect(await client.rescale('a', 4)).toEqual({ checkpointId: 10 });
+  expect(await client.rescale('a', { name: 'a' } as JobGraph)).toEqual({ checkpointId: 10 });
+  const { graph, artifact } = await client.download('a');
+  expect([graph, Buffer.from(artifact).toString()]).toEqual([{ name: 'read' }, 'code']);
   expect(await client.cluster()).toMatchObject({ leaderEpoch: 4 });
   const lines: LogLine[] = [];
   for await (const line of client.logs({ job: 'a' })) lines.push(line);
@@ -94,7 +96,11 @@ test('a client asks everything else', async () => {
     'stop a as it is',
     'stop a drained',
     'savepoint a',
-    'rescale a 4',
+    'put graph 12',
+    'rescale a 12',
+    'read graph of a from 0',
+    'read graph of a from 8',
+    'read artifact of a from 0',
     'cluster',
     'logs a',
   ]);

@@ -148,9 +148,37 @@ export class ClusterClient {
     return this.#ask((gateway) => gateway.triggerSavepoint({ job }));
   }
 
-  /** Stops a job with a checkpoint and lets it go on from there with another parallelism. */
-  rescale(job: string, parallelism: number): Promise<{ readonly checkpointId: number }> {
-    return this.#ask((gateway) => gateway.rescaleJob({ job, parallelism }));
+  /**
+   * Stops a job with a checkpoint and lets it go on from there with another parallelism.
+   * @param graph the job, planned anew for that parallelism from its artifact; `download` has both
+   */
+  async rescale(job: string, graph: JobGraph): Promise<{ readonly checkpointId: number }> {
+    const stored = await this.#put('graph', Buffer.from(JSON.stringify(graph)));
+    return await this.#ask((gateway) => gateway.rescaleJob({ job, graph: stored }));
+  }
+
+  /**
+   * What a job was submitted with.
+   * @throws EngineError JOB_NOT_FOUND; PROTOCOL when what arrived is not what was said
+   */
+  async download(job: string): Promise<{ readonly graph: JobGraph; readonly artifact: Uint8Array }> {
+    const graph = new TextDecoder().decode(await this.#read(job, 'graph'));
+    return { graph: JSON.parse(graph) as JobGraph, artifact: await this.#read(job, 'artifact') };
+  }
+
+  async #read(job: string, kind: ObjectKind): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    let offset = 0;
+    for (;;) {
+      const { object, data } = await this.#ask((gateway) => gateway.readObject({ job, kind, offset }));
+      parts.push(data);
+      offset += data.byteLength;
+      if (offset < object.bytes && data.byteLength > 0) continue;
+      const whole = Buffer.concat(parts);
+      if (createHash('sha256').update(whole).digest('hex') === object.sha256) return whole;
+      const message = `the ${kind} of job ${job} that arrived is not the one that is stored; try again`;
+      throw new EngineError('PROTOCOL', message, { domain: 'external', retry: 'backoff', ids: { job } });
+    }
   }
 
   /** Who leads, and which task managers there are. */

@@ -1,6 +1,6 @@
 /** Jobs on a cluster under test: submitted through the client, watched, and ended. */
 import { ClusterClient, type JobStatus } from 'millrace/cluster';
-import { prepareJob } from '../../cli/job/prepare-job.ts';
+import { prepareJob, replanJob } from '../../cli/job/prepare-job.ts';
 import { enginePackage } from '../../taskmanager/artifact/engine-package.ts';
 import { repositoryRoot } from '../millrace-run.ts';
 import { waitUntil } from '../support/etcd.ts';
@@ -72,6 +72,13 @@ export class ClusterJob {
 
   async end(limitMs = 300_000): Promise<JobStatus> {
     return this.until('the end of the job', () => false, limitMs);
+  }
+
+  /** Another parallelism, as `millrace rescale` does it. */
+  async rescale(parallelism: number): Promise<number> {
+    const { graph, artifact } = await this.#client.download(this.jobId);
+    const { checkpointId } = await this.#client.rescale(this.jobId, await replanJob(graph, artifact, parallelism));
+    return checkpointId;
   }
 
   async isOver(): Promise<boolean> {

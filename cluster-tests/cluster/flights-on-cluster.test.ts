@@ -126,6 +126,22 @@ describeWithEtcd('the flights job on a cluster of processes', () => {
   );
 
   test(
+    'a job is rescaled up and down in the middle',
+    async () => {
+      const job = await run(async (running) => {
+        expect(await running.rescale(4)).toBeGreaterThan(0);
+        const up = await running.until('parallelism 4', ({ state }) => state === 'running');
+        expect({ parallelism: up.parallelism, attempt: up.attempt }).toEqual({ parallelism: 4, attempt: 2 });
+        expect(await running.rescale(1)).toBeGreaterThan(0);
+        expect((await running.status()).parallelism).toBe(1);
+      });
+      expect((await job.status()).restarts).toBe(0);
+      job.close();
+    },
+    timeoutMs,
+  );
+
+  test(
     'etcd may be away while the job runs',
     async () => {
       const job = await run(async () => {

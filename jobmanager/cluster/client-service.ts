@@ -16,6 +16,8 @@ import type {
   ListJobsResponse,
   LogLine,
   ObjectHeader,
+  ReadObjectRequest,
+  ReadObjectResponse,
   RescaleJobRequest,
   RescaleJobResponse,
   StopJobRequest,
@@ -46,6 +48,8 @@ export interface ClientServiceOptions {
 
 /** Largest graph or artifact that is stored. */
 export const objectBytesMax = 64 * 1024 * 1024;
+/** One part of an object that is read. */
+const readBytesMax = 1024 * 1024;
 const acknowledged: Acknowledgement = {};
 const noTotals: JobTotals = {
   recordsIn: 0,
@@ -202,8 +206,40 @@ export class ClientService implements ClientGateway {
     );
   }
 
-  rescaleJob(_request: RescaleJobRequest): Promise<RescaleJobResponse> {
-    return Promise.reject(new EngineError('NOT_SUPPORTED', 'a running job cannot be rescaled yet'));
+  /** The graph is recorded before the job is told, so a leader that comes after goes on with it. */
+  async rescaleJob({ job, graph: graphRef }: RescaleJobRequest): Promise<RescaleJobResponse> {
+    const { store, objects } = this.#options;
+    const found = this.#find(job);
+    const runner = this.#running(found);
+    const { record } = found;
+    const graph = await readGraph(objects, graphRef);
+    const { parallelism, maxParallelism } = graph.options;
+    if (graph.name !== record.name || graphHash(graph) !== record.graphHash) {
+      const message = `the graph that was uploaded is not the one of job ${record.jobId} with another parallelism; plan it from the artifact of the job`;
+      throw new EngineError('GRAPH_CHANGED', message, { ids: { jobId: record.jobId } });
+    }
+    const widest = Math.max(...graph.vertices.map((vertex) => vertex.parallelism));
+    if (parallelism > maxParallelism || widest > maxParallelism) {
+      const message = `job ${record.jobId} cannot run with parallelism ${Math.max(parallelism, widest)}: its maxParallelism is ${maxParallelism}, which cannot change while there is state`;
+      throw new EngineError('USAGE', message, { ids: { jobId: record.jobId, maxParallelism } });
+    }
+    // Asked again, or what is so already.
+    if (isSameParallelism(runner.graph, graph)) return { checkpointId: runner.progress().lastCheckpoint?.id ?? 0 };
+    await store.writeGraph(record.jobId, graphRef);
+    return { checkpointId: await runner.rescale(graph, graphRef) };
+  }
+
+  async readObject({ job, kind, offset }: ReadObjectRequest): Promise<ReadObjectResponse> {
+    const { store, objects } = this.#options;
+    const { record } = this.#find(job);
+    const ref = kind === 'artifact' ? record.artifactRef : ((await store.readGraph(record.jobId)) ?? record.graphRef);
+    const opened = await objects.openRead(ref);
+    try {
+      const length = Math.max(0, Math.min(readBytesMax, ref.bytes - offset));
+      return { object: ref, data: length === 0 ? new Uint8Array() : await opened.read(offset, length) };
+    } finally {
+      await opened.close();
+    }
   }
 
   async getCluster(): Promise<ClusterStatus> {
@@ -248,7 +284,7 @@ export class ClientService implements ClientGateway {
   #status(job: ClusterJob): JobStatus {
     const { record, runner } = job;
     const progress = runner?.progress() ?? null;
-    const graph = runner?.job.graph ?? null;
+    const graph = runner?.graph ?? null;
     const { supply } = this.#options.term.jobManager.slotPool;
     const state = job.terminal ?? progress?.state ?? 'created';
     const needed = graph === null ? 0 : slotsNeeded(graph);
@@ -271,6 +307,12 @@ export class ClientService implements ClientGateway {
       vertices: runner?.vertices() ?? [],
     };
   }
+}
+
+function isSameParallelism(one: JobGraph, other: JobGraph): boolean {
+  const of = ({ vertices }: JobGraph): string =>
+    JSON.stringify(vertices.map(({ id, parallelism }) => [id, parallelism]));
+  return of(one) === of(other);
 }
 
 function totalsOf({ recordsIn, recordsOut, lateRecords, watermarkMs, counters }: JobTotals): JobTotals {

@@ -205,6 +205,7 @@ function clientGate(current: () => ClientGateway): ClientGateway {
     stopJob: async (request) => current().stopJob(request),
     triggerSavepoint: async (request) => current().triggerSavepoint(request),
     rescaleJob: async (request) => current().rescaleJob(request),
+    readObject: async (request) => current().readObject(request),
     getCluster: async (request) => current().getCluster(request),
     tailLogs: (request, signal) => current().tailLogs(request, signal),
   };

@@ -129,9 +129,11 @@ export class LeaderTerm {
   async #load(job: ClusterJob, adopt: boolean): Promise<void> {
     const { record } = job;
     try {
-      const bytes = await this.#options.objects.get(record.graphRef);
+      const { store, objects } = this.#options;
+      const graphRef = (await store.readGraph(record.jobId)) ?? record.graphRef;
+      const bytes = await objects.get(graphRef);
       const graph = JSON.parse(new TextDecoder().decode(bytes)) as JobGraph;
-      const { jobId, graphHash, restorableGraphHashes, graphRef, artifactRef, workingDirectory } = record;
+      const { jobId, graphHash, restorableGraphHashes, artifactRef, workingDirectory } = record;
       job.runner = await this.jobManager.start({
         jobId,
         graph,

@@ -22,6 +22,7 @@ import {
   type EtcdOperation,
   type EtcdTransactionResult,
   foundKey,
+  readKey,
 } from './etcd-api.ts';
 import { jobKeyOf, jobPrefixOf, leaderKeyOf, ledIn, recordKeyOf, recordsPrefixOf } from './etcd-keys.ts';
 import { staleEpoch } from './open-cluster.ts';
@@ -111,6 +112,15 @@ export class EtcdJobStore implements JobStore {
       { kind: 'delete-all' as const, prefix: jobPrefixOf(prefix, jobId) },
     ];
     await this.#mustChange({ when: [], apply, readBack: [] });
+  }
+
+  async writeGraph(jobId: string, graph: ObjectRef): Promise<void> {
+    const key = jobKeyOf(this.#options.prefix, jobId, 'graph');
+    await this.#mustChange({ when: [], apply: [{ kind: 'put', key, value: JSON.stringify(graph) }], readBack: [] });
+  }
+
+  async readGraph(jobId: string): Promise<ObjectRef | null> {
+    return parse<ObjectRef>((await readKey(this.#options.etcd, jobKeyOf(this.#options.prefix, jobId, 'graph'))).key);
   }
 
   async readPointer(jobId: string): Promise<CheckpointPointer | null> {

@@ -4,7 +4,8 @@
  *     <prefix>/leader                   {address, id} of the leader, with its lease; its create revision is the epoch
  *     <prefix>/cluster                  id of the cluster, made once
  *     <prefix>/records/<job>            what was submitted
- *     <prefix>/jobs/<job>/pointer       newest complete checkpoint
+ *     <prefix>/jobs/<job>/graph         the graph it runs since its parallelism was changed
+ *                        /pointer       newest complete checkpoint
  *                        /counters      attempt, checkpoint, and whether there ever was a pointer
  *                        /terminal      how it ended
  */
@@ -12,7 +13,7 @@ import { EngineError } from '../../core/errors.ts';
 import { jobDirectoryName } from '../../core/job-directory.ts';
 import type { EtcdCompare } from './etcd-api.ts';
 
-export type JobKeyName = 'pointer' | 'counters' | 'terminal';
+export type JobKeyName = 'graph' | 'pointer' | 'counters' | 'terminal';
 
 /** @throws EngineError CONFIG_INVALID when it is none */
 export function checkPrefix(prefix: string): void {

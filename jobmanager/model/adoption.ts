@@ -55,12 +55,19 @@ export class Adoption {
     if (report.attempt.attempt !== this.attempt)
       return `task manager ${taskManagerId} runs attempt ${report.attempt.attempt}, the newest is ${this.attempt}`;
     if (report.graphHash !== this.#graphHash) return `task manager ${taskManagerId} runs another graph`;
+    const unknown = report.subtasks.find(({ subtask }) => !this.#isOfGraph(subtask));
+    if (unknown !== undefined) return `subtask ${subtaskKey(unknown.subtask)} is not part of the graph any more`;
     const subtasks = new Map(report.subtasks.map((one) => [subtaskKey(one.subtask), { ...one }]));
     this.#reports.set(taskManagerId, { report, subtasks, endedSlots: new Set(report.endedSlots) });
     for (const { subtask, state } of report.subtasks) {
       if (state !== 'running' && state !== 'finished') return `subtask ${subtaskKey(subtask)} is ${state}`;
     }
     return null;
+  }
+
+  #isOfGraph({ vertexId, subtaskIndex }: SubtaskRef): boolean {
+    const vertex = this.#graph.vertices.find((one) => one.id === vertexId);
+    return vertex !== undefined && subtaskIndex < vertex.parallelism;
   }
 
   /** What is heard while reports are collected. Returns why the attempt can no longer be adopted, or null. */

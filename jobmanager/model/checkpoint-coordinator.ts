@@ -99,7 +99,7 @@ const finalRetryMs = 1_000;
 export class CheckpointCoordinator {
   readonly #jobId: string;
   readonly #jobName: string;
-  readonly #graph: JobGraph;
+  #graph: JobGraph;
   readonly #graphHash: string;
   readonly #leaderEpoch: number;
   readonly #minPauseMs: number;
@@ -204,6 +204,12 @@ export class CheckpointCoordinator {
   requestNow(env: StepEnvironment): CoordinatorOutcome {
     this.#nextDueMs = Math.min(this.#nextDueMs, env.nowMs);
     return { actions: this.#schedule(env) };
+  }
+
+  /** The next attempt has another parallelism. To be told between attempts. */
+  rescaled(graph: JobGraph): void {
+    assert(this.#attempt === null, 'no attempt runs while the parallelism changes');
+    this.#graph = graph;
   }
 
   /** One last checkpoint before the job stops. */

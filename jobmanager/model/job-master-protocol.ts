@@ -123,6 +123,8 @@ export type JobMasterEvent =
   | { readonly kind: 'stop-requested' }
   /** Somebody wants a checkpoint now; dropped while the job does not run. */
   | { readonly kind: 'checkpoint-requested' }
+  /** The job planned for another parallelism, durable under its name. */
+  | { readonly kind: 'rescale-requested'; readonly graph: JobGraph; readonly graphRef: ObjectRef }
   | { readonly kind: 'cancel-requested' }
   | { readonly kind: 'timer-fired'; readonly timer: TimerName; readonly generation: number }
   /** The slots that were asked for, all of them. */
@@ -204,6 +206,8 @@ export type JobMasterAction =
 export type JobNotice =
   /** An attempt of an earlier leader goes on under this one. */
   | { readonly kind: 'adopted'; readonly attempt: number }
+  /** The next attempt has another parallelism and goes on from this checkpoint; 0: from the beginning. */
+  | { readonly kind: 'rescaled'; readonly graph: JobGraph; readonly checkpointId: number }
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
   /** `restarts`: another attempt follows; else the job ends with this error. */
   | {

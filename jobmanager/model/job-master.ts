@@ -13,9 +13,11 @@
  * - Whatever an older attempt or an older epoch says changes nothing (FLINK-5197); its files are garbage.
  * - The terminal state is recorded before anybody is told (rule 8). A job master that was fenced records nothing.
  */
+import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { assert, assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type {
   AttemptRef,
+  ObjectRef,
   RunningAttempt,
   SlotEndedReport,
   SlotListeningReport,
@@ -75,6 +77,10 @@ export class JobMaster {
   readonly #timers = new Timers();
   readonly #coordinator: CheckpointCoordinator;
   readonly #restarts: RestartPolicy;
+  #graph: JobGraph;
+  #graphRef: ObjectRef;
+  /** What the next attempt runs instead. */
+  #rescaled: { readonly graph: JobGraph; readonly graphRef: ObjectRef } | null = null;
   #state: JobState = 'created';
   #phase: Phase = { step: 'new' };
   #attempt = 0;
@@ -90,6 +96,8 @@ export class JobMaster {
   constructor(options: JobMasterOptions) {
     this.#options = options;
     this.#jobName = options.graph.name;
+    this.#graph = options.graph;
+    this.#graphRef = options.graphRef;
     this.#coordinator = new CheckpointCoordinator(options, this.#timers);
     this.#restarts = new RestartPolicy(options.graph.options.restart);
   }
@@ -134,6 +142,8 @@ export class JobMaster {
         return this.#stop();
       case 'checkpoint-requested':
         return this.#take(this.#coordinator.requestNow(this.#env));
+      case 'rescale-requested':
+        return this.#rescale(event.graph, event.graphRef);
       case 'cancel-requested':
         return this.#endJob('canceled', null);
       case 'timer-fired':
@@ -310,6 +320,7 @@ export class JobMaster {
   }
 
   #waitForSlots(): void {
+    this.#takeRescaled();
     this.#phase = { step: 'waiting-for-slots' };
     this.#setTimer('slot-wait', this.#options.settings.slotWaitMs);
     this.#do({ kind: 'request-slots', count: this.#neededSlices().length });
@@ -317,11 +328,11 @@ export class JobMaster {
 
   /** The slices of the next attempt: vertices that had finished in the newest checkpoint are not started again. */
   #neededSlices(): SlotSlice[] {
-    return slicesOf(this.#options.graph, this.#finishedVertices());
+    return slicesOf(this.#graph, this.#finishedVertices());
   }
 
   #finishedVertices(): Set<string> {
-    return finishedVertices(this.#options.graph, this.#coordinator.newest?.manifest ?? null);
+    return finishedVertices(this.#graph, this.#coordinator.newest?.manifest ?? null);
   }
 
   #slotsGranted(offers: readonly SlotOffer[]): void {
@@ -345,13 +356,14 @@ export class JobMaster {
     const placed = placeSlices(this.#neededSlices(), this.#phase.offers);
     assert(placed !== null, 'all slots of an attempt are granted together');
     this.#attempt = value;
-    this.#finished = finishedSubtasks(this.#options.graph, this.#finishedVertices());
+    this.#finished = finishedSubtasks(this.#graph, this.#finishedVertices());
     const execution = new AttemptExecution(value, placed);
     this.#phase = { step: 'deployed', execution, connected: false };
     this.#move('deploying');
     const newest = this.#coordinator.newest;
     const restoreManifest = newest?.pointer.retained[newest.pointer.retained.length - 1]?.manifest ?? null;
-    const { graphRef: graph, artifactRef: artifact } = this.#options;
+    const graph = this.#graphRef;
+    const { artifactRef: artifact } = this.#options;
     for (const taskManagerId of execution.taskManagerIds) {
       const slices = execution.slices(taskManagerId);
       const request = {
@@ -429,12 +441,33 @@ export class JobMaster {
     this.#restarts.running(this.#env.nowMs);
     const { attempt, taskManagerIds, subtasks } = execution;
     this.#take(this.#coordinator.attemptRunning({ attempt, taskManagerIds, subtasks }, this.#finished, this.#env));
+    if (this.#rescaled !== null) this.#take(this.#coordinator.requestNow(this.#env));
   }
 
   /** Input has ended everywhere: the final checkpoint; everybody has left: the job is finished. */
   #checkEnd(execution: AttemptExecution): void {
     if (execution.allFinished) return this.#beginEnding(execution, { kind: 'end', state: 'finished', error: null });
     if (execution.allInputEnded) this.#take(this.#coordinator.requestFinal(this.#env));
+  }
+
+  // ---- another parallelism -----------------------------------------------------------------------------------------------
+
+  /** The graph is durable already: whatever attempt comes next runs it, from a checkpoint that is taken now where one can be. */
+  #rescale(graph: JobGraph, graphRef: ObjectRef): void {
+    this.#rescaled = { graph, graphRef };
+    if (this.#phase.step === 'waiting-for-slots') return this.#waitForSlots();
+    if (this.#phase.step === 'running') this.#take(this.#coordinator.requestNow(this.#env));
+  }
+
+  #takeRescaled(): void {
+    if (this.#rescaled === null) return;
+    const { graph, graphRef } = this.#rescaled;
+    this.#rescaled = null;
+    this.#graph = graph;
+    this.#graphRef = graphRef;
+    this.#coordinator.rescaled(graph);
+    const checkpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
+    this.#notice({ kind: 'rescaled', graph, checkpointId });
   }
 
   // ---- ends of attempts ------------------------------------------------------------------------------------------------
@@ -544,7 +577,7 @@ export class JobMaster {
       this.#do({ kind: 'release-slots' });
       return this.#record();
     }
-    this.#restartCount++;
+    if (this.#rescaled === null) this.#restartCount++;
     this.#phase = { step: 'restart-delay' };
     this.#setTimer('restart-delay', aim.delayMs);
   }
@@ -626,9 +659,16 @@ export class JobMaster {
     this.#actions.push(...outcome.actions);
     if (outcome.fenced !== undefined) return this.#stepDown(outcome.fenced);
     if (outcome.completed?.reason === 'stop') this.#stopCheckpointCompleted();
+    else if (outcome.completed !== undefined) this.#restartRescaled();
     const { failed } = outcome;
     if (failed !== undefined && (failed.fatal || failed.reason === 'stop')) this.#attemptFailed(failed.error);
     if (this.#phase.step === 'ending') this.#checkEnded();
+  }
+
+  /** A job that is to end anyway is not started again for another parallelism. */
+  #restartRescaled(): void {
+    if (this.#rescaled === null || this.#phase.step !== 'running' || this.#state !== 'running') return;
+    this.#beginEnding(this.#phase.execution, { kind: 'restart', delayMs: 0 });
   }
 
   #stopCheckpointCompleted(): void {

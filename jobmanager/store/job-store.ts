@@ -55,6 +55,13 @@ export interface JobStore {
   /** All jobs that were stored and not removed, in the order of their submission. */
   readJobs(): Promise<JobRecord[]>;
   /**
+   * Replaces the graph a job runs by the same one with another parallelism. @throws EngineError STALE_EPOCH when another leader has
+   * taken over; anything else: perhaps replaced
+   */
+  writeGraph(jobId: string, graph: ObjectRef): Promise<void>;
+  /** The graph that replaced the one of the record; null when none did. */
+  readGraph(jobId: string): Promise<ObjectRef | null>;
+  /**
    * Forgets a job that has ended: its record, pointer, counters and how it ended. Its objects stay; who removes them does so before.
    * One that is not there is no error. @throws EngineError STALE_EPOCH
    */

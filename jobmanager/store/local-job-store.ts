@@ -80,8 +80,16 @@ export class LocalJobStore implements JobStore {
   /** The record goes first: without it the rest is junk; with it and without its end the job would be run again. */
   removeJob(jobId: string): Promise<void> {
     return this.#inOrder(async () => {
-      for (const file of ['record', 'pointer', 'counters', 'terminal']) await this.#remove(jobId, file);
+      for (const file of ['record', 'graph', 'pointer', 'counters', 'terminal']) await this.#remove(jobId, file);
     });
+  }
+
+  writeGraph(jobId: string, graph: ObjectRef): Promise<void> {
+    return this.#inOrder(() => this.#replace(jobId, 'graph', graph));
+  }
+
+  readGraph(jobId: string): Promise<ObjectRef | null> {
+    return this.#inOrder(() => this.#read<ObjectRef>(jobId, 'graph'));
   }
 
   readPointer(jobName: string): Promise<CheckpointPointer | null> {

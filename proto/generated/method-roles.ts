@@ -25,6 +25,7 @@ export const methodRoles = {
   '/millrace.v1.ClientService/StopJob': 'operator',
   '/millrace.v1.ClientService/TriggerSavepoint': 'operator',
   '/millrace.v1.ClientService/RescaleJob': 'operator',
+  '/millrace.v1.ClientService/ReadObject': 'operator',
   '/millrace.v1.ClientService/GetCluster': 'viewer',
   '/millrace.v1.ClientService/TailLogs': 'viewer',
 } as const;

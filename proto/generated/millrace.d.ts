@@ -3818,8 +3818,8 @@ export namespace millrace {
             /** RescaleJobRequest job. */
             job: string;
 
-            /** RescaleJobRequest parallelism. */
-            parallelism: number;
+            /** RescaleJobRequest graph. */
+            graph?: (millrace.v1.ObjectRef.$Properties|null);
 
             /**
              * Encodes the specified RescaleJobRequest message. Does not implicitly {@link millrace.v1.RescaleJobRequest.verify|verify} messages.
@@ -3848,8 +3848,8 @@ export namespace millrace {
                 /** RescaleJobRequest job */
                 job?: (string|null);
 
-                /** RescaleJobRequest parallelism */
-                parallelism?: (number|null);
+                /** RescaleJobRequest graph */
+                graph?: (millrace.v1.ObjectRef.$Properties|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3857,6 +3857,138 @@ export namespace millrace {
 
             /** Shape of a RescaleJobRequest. */
             type $Shape = millrace.v1.RescaleJobRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ReadObjectRequest.
+         * @deprecated Use millrace.v1.ReadObjectRequest.$Properties instead.
+         */
+        interface IReadObjectRequest extends millrace.v1.ReadObjectRequest.$Properties {
+        }
+
+        /** Represents a ReadObjectRequest. */
+        class ReadObjectRequest {
+
+            /**
+             * Constructs a new ReadObjectRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.ReadObjectRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ReadObjectRequest job. */
+            job: string;
+
+            /** ReadObjectRequest kind. */
+            kind: millrace.v1.ObjectKind;
+
+            /** ReadObjectRequest offset. */
+            offset: number;
+
+            /**
+             * Encodes the specified ReadObjectRequest message. Does not implicitly {@link millrace.v1.ReadObjectRequest.verify|verify} messages.
+             * @param message ReadObjectRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.ReadObjectRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ReadObjectRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.ReadObjectRequest & millrace.v1.ReadObjectRequest.$Shape} ReadObjectRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.ReadObjectRequest & millrace.v1.ReadObjectRequest.$Shape;
+        }
+
+        namespace ReadObjectRequest {
+
+            /** Properties of a ReadObjectRequest. */
+            interface $Properties {
+
+                /** ReadObjectRequest job */
+                job?: (string|null);
+
+                /** ReadObjectRequest kind */
+                kind?: (millrace.v1.ObjectKind|null);
+
+                /** ReadObjectRequest offset */
+                offset?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ReadObjectRequest. */
+            type $Shape = millrace.v1.ReadObjectRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ReadObjectResponse.
+         * @deprecated Use millrace.v1.ReadObjectResponse.$Properties instead.
+         */
+        interface IReadObjectResponse extends millrace.v1.ReadObjectResponse.$Properties {
+        }
+
+        /** Represents a ReadObjectResponse. */
+        class ReadObjectResponse {
+
+            /**
+             * Constructs a new ReadObjectResponse.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.ReadObjectResponse.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ReadObjectResponse object. */
+            object?: (millrace.v1.ObjectRef.$Properties|null);
+
+            /** ReadObjectResponse data. */
+            data: Uint8Array;
+
+            /**
+             * Encodes the specified ReadObjectResponse message. Does not implicitly {@link millrace.v1.ReadObjectResponse.verify|verify} messages.
+             * @param message ReadObjectResponse message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.ReadObjectResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ReadObjectResponse message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.ReadObjectResponse & millrace.v1.ReadObjectResponse.$Shape} ReadObjectResponse
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.ReadObjectResponse & millrace.v1.ReadObjectResponse.$Shape;
+        }
+
+        namespace ReadObjectResponse {
+
+            /** Properties of a ReadObjectResponse. */
+            interface $Properties {
+
+                /** ReadObjectResponse object */
+                object?: (millrace.v1.ObjectRef.$Properties|null);
+
+                /** ReadObjectResponse data */
+                data?: (Uint8Array|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ReadObjectResponse. */
+            type $Shape = millrace.v1.ReadObjectResponse.$Properties;
         }
 
         /**

@@ -115,7 +115,16 @@ export const triggerSavepointResponse = message<messages.TriggerSavepointRespons
 );
 export const rescaleJobRequest = message<messages.RescaleJobRequest>('RescaleJobRequest', wire.RescaleJobRequest, {
   job: nonEmptyText,
-  parallelism: uint32,
+  graph: objectRef,
+});
+export const readObjectRequest = message<messages.ReadObjectRequest>('ReadObjectRequest', wire.ReadObjectRequest, {
+  job: nonEmptyText,
+  kind: enumeration(objectKinds, 1),
+  offset: count,
+});
+export const readObjectResponse = message<messages.ReadObjectResponse>('ReadObjectResponse', wire.ReadObjectResponse, {
+  object: objectRef,
+  data: bytes,
 });
 export const rescaleJobResponse = message<messages.RescaleJobResponse>('RescaleJobResponse', wire.RescaleJobResponse, {
   checkpointId: count,

@@ -248,7 +248,7 @@ describe('timestamps', () => {
         defineJob('far', (env) => {
           env
             .from(source.source, { uid: 'source' })
-            .withTimestamps((at) => at, { outOfOrderness: 2 * farthest })
+            .withTimestamps((at) => at, { outOfOrderness: 2 * farthest, maxTimestamp: farthest })
             .keyBy(() => 'all')
             .window(tumbling(hours(1)))
             .aggregate({ records: count() })

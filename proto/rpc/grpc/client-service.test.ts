@@ -88,7 +88,9 @@ describe.each(Object.entries(transports))('a cluster reached %s', (_name, reach)
       savepointPath: null,
     });
     expect(await gateway.triggerSavepoint({ job: 'a' })).toEqual({ checkpointId: 8, savepointPath: 's/8' });
-    expect(await gateway.rescaleJob({ job: 'a', parallelism: 4 })).toEqual({ checkpointId: 10 });
+    expect(await gateway.rescaleJob({ job: 'a', graph: { name: 'g', sha256: 'cd', bytes: 4 } })).toEqual({
+      checkpointId: 10,
+    });
     expect(await gateway.getCluster({})).toMatchObject({ clusterId: 'c', taskManagers: [{ id: 'tm', freeSlots: 1 }] });
     expect(cluster.calls).toEqual([
       'submit flights g a',

@@ -1,4 +1,5 @@
 /** Gateways for tests of transports: they note what they are asked and answer what they are told. */
+import { createHash } from 'node:crypto';
 import type {
   CancelJobRequest,
   ClusterStatus,
@@ -7,6 +8,8 @@ import type {
   ListJobsResponse,
   LogLine,
   ObjectHeader,
+  ReadObjectRequest,
+  ReadObjectResponse,
   RescaleJobRequest,
   RescaleJobResponse,
   StopJobRequest,
@@ -135,8 +138,14 @@ export class NotingCluster implements ClientGateway {
     return this.#note(`savepoint ${job}`, { checkpointId: 8, savepointPath: 's/8' });
   }
 
-  rescaleJob({ job, parallelism }: RescaleJobRequest): Promise<RescaleJobResponse> {
-    return this.#note(`rescale ${job} ${parallelism}`, { checkpointId: 10 });
+  rescaleJob({ job, graph }: RescaleJobRequest): Promise<RescaleJobResponse> {
+    return this.#note(`rescale ${job} ${graph.bytes}`, { checkpointId: 10 });
+  }
+
+  readObject({ job, kind, offset }: ReadObjectRequest): Promise<ReadObjectResponse> {
+    const whole = Buffer.from(kind === 'graph' ? '{"name":"read"}' : 'code');
+    const object = { name: `objects/${kind}`, sha256: sha256Of(whole), bytes: whole.byteLength };
+    return this.#note(`read ${kind} of ${job} from ${offset}`, { object, data: whole.subarray(offset, offset + 8) });
   }
 
   getCluster(): Promise<ClusterStatus> {
@@ -159,3 +168,5 @@ export const logLines: readonly LogLine[] = [
 async function* twoLines(): AsyncIterable<LogLine> {
   yield* logLines;
 }
+
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
