@@ -124,7 +124,8 @@ export interface RegisterTaskManagerRequest {
 export interface RunningAttempt {
   /** With the epoch the task manager knows. */
   readonly attempt: AttemptRef;
-  readonly graphHash: string;
+  /** Of the graph object it was deployed with, which says its parallelism too. */
+  readonly graphSha256: string;
   /** Those of this task manager. */
   readonly slices: readonly SlotSlice[];
   readonly subtasks: readonly RunningSubtask[];

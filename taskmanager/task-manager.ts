@@ -616,7 +616,7 @@ function runningAttempt({ ref, request, slots, states, pending, stopping }: Runn
     });
   return {
     attempt: ref,
-    graphHash: request.graphHash,
+    graphSha256: request.graph.sha256,
     slices: [...slots.values()].map((slot) => ({ slotIndex: slot.slice.slotIndex, subtasks: slot.subtasks })),
     subtasks,
     pendingCheckpointIds: [...pending],

@@ -29,7 +29,7 @@ function running(
 ): RunningAttempt {
   return {
     attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 3 },
-    graphHash: 'hash',
+    graphSha256: 'hash',
     slices: [{ slotIndex, subtasks }],
     subtasks: subtasks.map((one) => ({
       subtask: one,
@@ -74,14 +74,23 @@ test('a subtask that had ended before the newest checkpoint may be gone, a commi
 
 test.each([
   ['of another number', { attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 2 } }, /attempt 2, the newest is 3/],
-  ['of another graph', { graphHash: 'other' }, /another graph/],
+  ['of another graph', { graphSha256: 'other' }, /another graph/],
   [
     'with a subtask that is not running yet',
     { subtasks: [{ subtask: source0, state: 'deploying' as const, inputEnded: false, error: null }] },
     /is deploying/,
   ],
 ])('an attempt %s is not adopted', (_what, more, why) => {
-  expect(adoption().reported('a', running(0, [source0], more))).toMatch(why);
+  const one = adoption();
+  expect(one.reported('a', running(0, [source0], more))).toMatch(why);
+  // What is of the newest attempt is ended with it.
+  expect(one.execution()?.openSlots.length ?? 0).toBe(/the newest is/.test(why.source) ? 0 : 1);
+});
+
+test('an attempt with subtasks that the graph no longer has is not adopted, and is ended', () => {
+  const one = adoption();
+  expect(one.reported('a', running(2, [subtask('source', 2)]))).toMatch(/not part of the graph/);
+  expect(one.execution()?.taskManagerIds).toEqual(['a']);
 });
 
 test('a failure, the end of a slot and the loss of a task manager end the adoption, a regular end does not', () => {

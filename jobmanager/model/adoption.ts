@@ -28,18 +28,21 @@ interface ReportedTaskManager {
 export class Adoption {
   readonly attempt: number;
   readonly #graph: JobGraph;
-  readonly #graphHash: string;
+  readonly #graphSha256: string;
   readonly #reports = new Map<string, ReportedTaskManager>();
   /** Subtasks that had ended before the newest checkpoint, and may be gone. */
   readonly #ended: ReadonlySet<string>;
   /** Task managers that have not acknowledged the new epoch; null while reports are collected. */
   #unacknowledged: Set<string> | null = null;
 
-  /** @param attempt the newest attempt number that was given out */
-  constructor(attempt: number, graph: JobGraph, graphHash: string, newest: Manifest | null) {
+  /**
+   * @param attempt the newest attempt number that was given out
+   * @param graphSha256 of the graph object that the job is to run
+   */
+  constructor(attempt: number, graph: JobGraph, graphSha256: string, newest: Manifest | null) {
     this.attempt = attempt;
     this.#graph = graph;
-    this.#graphHash = graphHash;
+    this.#graphSha256 = graphSha256;
     const committers = new Set(
       graph.vertices.filter((vertex) => vertex.operators.some((one) => one.kind === 'sink-committer')).map((v) => v.id),
     );
@@ -54,11 +57,13 @@ export class Adoption {
   reported(taskManagerId: string, report: RunningAttempt): string | null {
     if (report.attempt.attempt !== this.attempt)
       return `task manager ${taskManagerId} runs attempt ${report.attempt.attempt}, the newest is ${this.attempt}`;
-    if (report.graphHash !== this.#graphHash) return `task manager ${taskManagerId} runs another graph`;
-    const unknown = report.subtasks.find(({ subtask }) => !this.#isOfGraph(subtask));
-    if (unknown !== undefined) return `subtask ${subtaskKey(unknown.subtask)} is not part of the graph any more`;
+    // Also what cannot go on is part of the attempt: it has to be ended.
     const subtasks = new Map(report.subtasks.map((one) => [subtaskKey(one.subtask), { ...one }]));
     this.#reports.set(taskManagerId, { report, subtasks, endedSlots: new Set(report.endedSlots) });
+    // Another parallelism is another graph, even where all subtasks of this one are there.
+    if (report.graphSha256 !== this.#graphSha256) return `task manager ${taskManagerId} runs another graph`;
+    const unknown = report.subtasks.find(({ subtask }) => !this.#isOfGraph(subtask));
+    if (unknown !== undefined) return `subtask ${subtaskKey(unknown.subtask)} is not part of the graph any more`;
     for (const { subtask, state } of report.subtasks) {
       if (state !== 'running' && state !== 'finished') return `subtask ${subtaskKey(subtask)} is ${state}`;
     }

@@ -238,7 +238,7 @@ export class JobMaster {
     if (problem !== null) return this.#beginEnding(null, { kind: 'end', state: 'failed', error: toWireError(problem) });
     this.#attempt = Math.max(manifest?.attempt ?? 0, this.#options.newestAttempt);
     if (this.#options.newestAttempt === 0) return this.#waitForSlots();
-    this.#phase = { step: 'adopting', adoption: new Adoption(this.#attempt, graph, graphHash, manifest) };
+    this.#phase = { step: 'adopting', adoption: new Adoption(this.#attempt, graph, this.#graphRef.sha256, manifest) };
     this.#setTimer('adoption-deadline', this.#options.settings.adoptionTimeoutMs);
   }
 

@@ -1100,8 +1100,8 @@ export namespace millrace {
             /** RunningAttempt attempt. */
             attempt?: (millrace.v1.AttemptRef.$Properties|null);
 
-            /** RunningAttempt graphHash. */
-            graphHash: string;
+            /** RunningAttempt graphSha256. */
+            graphSha256: string;
 
             /** RunningAttempt slices. */
             slices: millrace.v1.SlotSlice.$Properties[];
@@ -1142,8 +1142,8 @@ export namespace millrace {
                 /** RunningAttempt attempt */
                 attempt?: (millrace.v1.AttemptRef.$Properties|null);
 
-                /** RunningAttempt graphHash */
-                graphHash?: (string|null);
+                /** RunningAttempt graphSha256 */
+                graphSha256?: (string|null);
 
                 /** RunningAttempt slices */
                 slices?: (millrace.v1.SlotSlice.$Properties[]|null);

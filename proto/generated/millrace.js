@@ -1690,7 +1690,7 @@ export const millrace = $root.millrace = (() => {
             };
 
             RunningAttempt.prototype.attempt = null;
-            RunningAttempt.prototype.graphHash = "";
+            RunningAttempt.prototype.graphSha256 = "";
             RunningAttempt.prototype.slices = $util.emptyArray;
             RunningAttempt.prototype.subtasks = $util.emptyArray;
             RunningAttempt.prototype.pendingCheckpointIds = $util.emptyArray;
@@ -1705,8 +1705,8 @@ export const millrace = $root.millrace = (() => {
                     throw $Error("max depth exceeded");
                 if (message.attempt != null && $Object.hasOwnProperty.call(message, "attempt"))
                     $root.millrace.v1.AttemptRef.encode(message.attempt, writer.uint32(10).fork(), _depth + 1).ldelim();
-                if (message.graphHash != null && $Object.hasOwnProperty.call(message, "graphHash") && message.graphHash !== "")
-                    writer.uint32(18).string(message.graphHash);
+                if (message.graphSha256 != null && $Object.hasOwnProperty.call(message, "graphSha256") && message.graphSha256 !== "")
+                    writer.uint32(18).string(message.graphSha256);
                 if (message.slices != null && message.slices.length)
                     for (let i = 0; i < message.slices.length; ++i)
                         $root.millrace.v1.SlotSlice.encode(message.slices[i], writer.uint32(26).fork(), _depth + 1).ldelim();
@@ -1760,9 +1760,9 @@ export const millrace = $root.millrace = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.graphHash = value;
+                                message.graphSha256 = value;
                             else
-                                delete message.graphHash;
+                                delete message.graphSha256;
                             continue;
                         }
                     case 3: {

@@ -144,7 +144,7 @@ test('the remaining messages survive the wire', () => {
     running: [
       {
         attempt: attemptRef,
-        graphHash: 'cd',
+        graphSha256: 'cd',
         slices: [slice],
         subtasks: [
           { subtask, state: 'running', inputEnded: true, error: null },

@@ -118,7 +118,7 @@ const runningSubtask = message<messages.RunningSubtask>('RunningSubtask', wire.R
 });
 const runningAttempt = message<messages.RunningAttempt>('RunningAttempt', wire.RunningAttempt, {
   attempt: attemptRef,
-  graphHash: nonEmptyText,
+  graphSha256: nonEmptyText,
   slices: list(slotSlice),
   subtasks: list(runningSubtask),
   pendingCheckpointIds: list(count),

@@ -15,6 +15,7 @@ export type Fault =
   | { readonly kind: 'fail-subtask'; readonly atMs: number; readonly target: number }
   | { readonly kind: 'store-down'; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'store-full'; readonly atMs: number; readonly forMs: number }
+  | { readonly kind: 'rescale'; readonly atMs: number; readonly parallelism: number }
   | { readonly kind: 'stop-and-resume'; readonly atMs: number; readonly parallelism: number }
   | { readonly kind: 'flip-byte'; readonly atMs: number }
   /** No fault, but as unexpected: somebody asks for a checkpoint now. */
@@ -69,6 +70,7 @@ const faultKinds = [
   'store-down',
   'store-full',
   'stop-and-resume',
+  'rescale',
 ] as const;
 
 export function drawConfiguration(seed: number): SimulationConfiguration {
@@ -161,6 +163,7 @@ function makeFault(
       return { kind, atMs, forMs: shortMs };
     case 'fail-subtask':
       return { kind, atMs, target };
+    case 'rescale':
     case 'stop-and-resume':
       return { kind, atMs, parallelism };
   }

@@ -15,13 +15,16 @@ import {
 } from '../../jobmanager/model/job-master-protocol.ts';
 import { SlotPool, type SlotPoolOutcome } from '../../jobmanager/model/slot-pool.ts';
 import { isLegalJobMove, isTerminal, type JobState } from '../../jobmanager/model/job-state.ts';
-import type { RunningAttempt } from '../../proto/messages.ts';
+import type { ObjectRef, RunningAttempt } from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import { makeGraph } from './simulated-job.ts';
 import type { Simulation } from './simulation.ts';
 import type { Process, World } from './world.ts';
 
 const graphHash = 'hash';
+/** Where the graph of a parallelism is stored. */
+export const graphRefOf = (parallelism: number): ObjectRef => ({ name: 'graph', sha256: `p${parallelism}`, bytes: 1 });
+
 /** What task managers say to the job manager itself. */
 export type TaskManagerEvent =
   | JobMasterEvent
@@ -68,13 +71,14 @@ export class SimulatedJobManager {
     this.process = simulation.world.newProcess(`jm${epoch}`);
     this.#random = simulation.world.random(`job manager ${epoch}`);
     const ref = { name: 'x', sha256: 'x', bytes: 1 };
+    const graphRef = graphRefOf(simulation.parallelism);
     const graph = makeGraph(simulation.world.configuration, simulation.parallelism);
     this.master = new JobMaster({
       jobId,
       graph,
       graphHash,
       restorableGraphHashes: [],
-      graphRef: ref,
+      graphRef,
       artifactRef: ref,
       workingDirectory: '',
       newestAttempt,
@@ -313,6 +317,7 @@ export class SimulatedJobManager {
       );
       this.#state = notice.to;
     } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
+    else if (notice.kind === 'rescaled') world.saw('rescaled');
     else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))
       world.saw('attempt_not_adopted');
     else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))

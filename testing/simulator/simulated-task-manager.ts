@@ -173,7 +173,7 @@ export class SimulatedTaskManager {
   // ---- attempts --------------------------------------------------------------------------------------------------------
 
   #deploy(request: DeploySlotsRequest): void {
-    this.#kill();
+    if (this.#attempt !== null) this.#end(this.#attempt);
     this.#newestAttempt = request.attempt.attempt;
     const attempt = {
       ref: request.attempt,
@@ -523,7 +523,7 @@ export class SimulatedTaskManager {
     return [
       {
         attempt: ref,
-        graphHash: request.graphHash,
+        graphSha256: request.graph.sha256,
         slices: request.slices,
         subtasks,
         pendingCheckpointIds: [...pending],

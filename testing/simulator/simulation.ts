@@ -9,8 +9,8 @@ import { subtaskKey } from '../../jobmanager/model/slot-assignment.ts';
 import type { SubtaskRef } from '../../proto/messages.ts';
 import type { Fault, SimulationConfiguration } from './configuration.ts';
 import { SimulatedChannel } from './simulated-channel.ts';
-import { makeInput, oracle } from './simulated-job.ts';
-import { SimulatedJobManager, type TaskManagerEvent } from './simulated-job-manager.ts';
+import { makeGraph, makeInput, oracle } from './simulated-job.ts';
+import { graphRefOf, SimulatedJobManager, type TaskManagerEvent } from './simulated-job-manager.ts';
 import { SimulatedSink } from './simulated-sink.ts';
 import { SimulatedStore } from './simulated-store.ts';
 import { SimulatedTaskManager } from './simulated-task-manager.ts';
@@ -210,6 +210,8 @@ export class Simulation {
   }
 
   jobEnded(by: SimulatedJobManager | null, state: TerminalJobState, error: WireError | null): void {
+    // It had stopped the job while it led, and hears so only now that another one goes on with it.
+    if (by !== this.#leader && state === 'stopped') return;
     this.world.check(by === this.#leader, () => `${by?.process.name} ended the job, but is not the leader`);
     if (state === 'stopped' && this.#resumeWith !== null) return this.#resume(this.#resumeWith);
     if (state === 'failed') {
@@ -312,6 +314,8 @@ export class Simulation {
       case 'store-full':
         this.store.fullUntilMs = nowMs + fault.forMs;
         return;
+      case 'rescale':
+        return this.#rescale(fault.parallelism);
       case 'stop-and-resume':
         this.#resumeWith = fault.parallelism;
         return this.#leader?.tell({ kind: 'stop-requested' });
@@ -320,6 +324,15 @@ export class Simulation {
       case 'request-checkpoint':
         return this.#leader?.requestCheckpoint();
     }
+  }
+
+  /** The graph is recorded, and the leader is told; it may die in between, or later. */
+  #rescale(parallelism: number): void {
+    if (this.#leader === null || this.#resumeWith !== null) return;
+    this.parallelism = parallelism;
+    if (this.#random.chance(0.2)) return this.#crashJobManager(100);
+    const graph = makeGraph(this.world.configuration, parallelism);
+    this.#leader.tell({ kind: 'rescale-requested', graph, graphRef: graphRefOf(parallelism) });
   }
 
   #withTaskManager(index: number, act: (taskManager: SimulatedTaskManager) => void): void {

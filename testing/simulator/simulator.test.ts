@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { runSchedule, sometimesNames } from './run-schedule.ts';
 
-const seeds = Array.from({ length: 300 }, (_, index) => index + 1);
+const seeds = Array.from({ length: 400 }, (_, index) => index + 1);
 
-test('300 schedules under faults violate nothing and hit every situation that matters', () => {
+test('400 schedules under faults violate nothing and hit every situation that matters', () => {
   const seen = new Map<string, number>();
   for (const seed of seeds) {
     const result = runSchedule(seed);

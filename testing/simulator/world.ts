@@ -30,6 +30,7 @@ export const sometimesNames = [
   'requested_checkpoint_completed',
   'requested_checkpoint_given_up',
   'resumed_with_other_parallelism',
+  'rescaled',
   'restored_from_checkpoint',
   'stale_leader_refused_by_task_manager',
   'stopped_with_last_checkpoint',
