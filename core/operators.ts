@@ -63,8 +63,9 @@ export type SideFlatMapFunction = (value: never, side: never) => Iterable<unknow
 /** Timers of the current key. */
 export interface TimerRegistry {
   /**
-   * Fires `onTimer` when the watermark reaches `timestampMs`: a number at most 8.64e15 from the epoch, anything else throws.
-   * Registering twice is one timer; a time already passed fires when the watermark next moves.
+   * Fires `onTimer` when the watermark reaches `timestampMs`: a number at most 8.64e15 from the epoch. An infinite time is
+   * taken as that bound, NaN and what is beyond throw. Registering twice is one timer; a time already passed fires when the
+   * watermark next moves.
    */
   registerEventTime(timestampMs: number): void;
   /** Takes an event-time timer back; nothing happens when there is none. */

@@ -12,7 +12,14 @@ import type { StateDeclarations, StateHandles } from '../../core/state/declarati
 import { createStateHandles, type StateTables } from '../state/state-handles.ts';
 import type { RowCache } from '../state/row-cache.ts';
 import { StateClock } from '../state/ttl.ts';
-import { checkTimerTime, type TimeDomain, type Timer, TimerService, timerStateName } from '../time/timer-service.ts';
+import {
+  boundedTimerTime,
+  timerTimeOf,
+  type TimeDomain,
+  type Timer,
+  TimerService,
+  timerStateName,
+} from '../time/timer-service.ts';
 import { CallGate, GatedKeyScope, refusePromise } from './call-gate.ts';
 import { DueTimers } from './due-timers.ts';
 import { RecordCall } from './emitting-call.ts';
@@ -200,17 +207,17 @@ export class CallContext extends RecordCall implements TimerContext<Key, unknown
     this.timers = {
       registerEventTime: (timestampMs) => {
         const { key } = scope;
-        checkTimerTime(timestampMs, key);
-        eventTimers.register(timestampMs, key);
+        const time = timerTimeOf(timestampMs, key);
+        eventTimers.register(time, key);
       },
-      deleteEventTime: (timestampMs) => eventTimers.delete(timestampMs, scope.key),
+      deleteEventTime: (timestampMs) => eventTimers.delete(boundedTimerTime(timestampMs), scope.key),
       registerProcessingTime: (timestampMs) => {
         const { key } = scope;
-        checkTimerTime(timestampMs, key);
+        const time = timerTimeOf(timestampMs, key);
         this.processingTimersChanged = true;
-        processingTimers.register(timestampMs, key);
+        processingTimers.register(time, key);
       },
-      deleteProcessingTime: (timestampMs) => processingTimers.delete(timestampMs, scope.key),
+      deleteProcessingTime: (timestampMs) => processingTimers.delete(boundedTimerTime(timestampMs), scope.key),
     };
   }
 

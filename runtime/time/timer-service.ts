@@ -40,16 +40,26 @@ export function timerStateName(domain: TimeDomain): string {
 const scratch = new ByteWriter(256);
 
 /**
- * Checks a time that user code registers a timer for. @param windowEnd the exclusive end of the window it belongs to: the last
- * moment of a window is always allowed, also where there is none (global windows) @throws RangeError
+ * The time a timer of user code is kept under. An infinite time becomes the nearest bound, since `context.watermark + n` is
+ * infinite before the first watermark and after the last: such a timer fires when the watermark next moves, or at the end. The
+ * last moment of a window stays as it is, also where there is none (global windows).
+ *
+ * @param windowEnd the exclusive end of the window the timer belongs to @throws RangeError
  */
-export function checkTimerTime(timestampMs: number, key: Key, windowEnd = Number.NaN): void {
-  if (typeof timestampMs === 'number' && (Math.abs(timestampMs) <= timestampMax || timestampMs === windowEnd - 1))
-    return;
+export function timerTimeOf(timestampMs: number, key: Key, windowEnd = Number.NaN): number {
+  const time = boundedTimerTime(timestampMs, windowEnd);
+  if (typeof time === 'number' && (Math.abs(time) <= timestampMax || time === windowEnd - 1)) return time;
   throw new RangeError(
-    `a timer needs a time in ms at most ${timestampMax} from the epoch, got ${String(timestampMs)} for key ${describeKey(key)}; ` +
-      'the watermark is -Infinity before the first record and Infinity after the last, so count from context.timestamp or the clock',
+    `a timer needs a time in ms at most ${timestampMax} from the epoch, or an infinite one, got ${String(timestampMs)} ` +
+      `for key ${describeKey(key)}; count from context.timestamp (NaN where a record has none), the watermark or the clock`,
   );
+}
+
+/** The same for a timer that is taken back: what could not be registered is not there, so nothing is refused. */
+export function boundedTimerTime(timestampMs: number, windowEnd = Number.NaN): number {
+  if (timestampMs === windowEnd - 1) return timestampMs;
+  if (timestampMs === Number.POSITIVE_INFINITY) return timestampMax;
+  return timestampMs === Number.NEGATIVE_INFINITY ? -timestampMax : timestampMs;
 }
 
 /** Address of a timer: encoded time, key and namespace, one character a byte. @throws EngineError KEY_NOT_SUPPORTED */

@@ -218,6 +218,25 @@ describe.each(['memory', 'cold'] as const)('on the %s backend', (backend) => {
     expect(outputsOf(continuous)).toEqual([]);
   });
 
+  test('a trigger may count a timer from the watermark before the first one, and take it back', async () => {
+    const fired: string[] = [];
+    const trigger: WindowTrigger<Reading> = {
+      onElement(value, { timers, watermark }) {
+        timers.registerEventTime(watermark + 5);
+        if (value.n === 0) timers.deleteEventTime(watermark + 5);
+        return 'continue';
+      },
+      onEventTime(timeMs, { key }) {
+        fired.push(`${String(key)} ${timeMs}`);
+        return 'continue';
+      },
+    };
+    const harness = await open({ window: tumbling(10), trigger });
+    await harness.process(at(1, 1), at(1, 0, 'b'));
+    await harness.watermark(-100);
+    expect(fired).toEqual(['a -8640000000000000']);
+  });
+
   test('a trigger of the user has state per key and window, timers, and is not asked for a window that is gone', async () => {
     const calls: string[] = [];
     const state = { seen: valueState<number>(), by: mapState<string, number>() };

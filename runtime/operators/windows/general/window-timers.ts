@@ -5,7 +5,13 @@
  */
 import type { Key, TimerRegistry } from '../../../../core/operators.ts';
 import type { TableOwner } from '../../../state/row-table.ts';
-import { checkTimerTime, type TimeDomain, type Timer, TimerService } from '../../../time/timer-service.ts';
+import {
+  boundedTimerTime,
+  timerTimeOf,
+  type TimeDomain,
+  type Timer,
+  TimerService,
+} from '../../../time/timer-service.ts';
 
 /** The third part of the namespace of a removal. */
 const removalMark = 1;
@@ -52,21 +58,21 @@ export class TriggerTimers implements TimerRegistry {
   }
 
   registerEventTime(timestampMs: number): void {
-    checkTimerTime(timestampMs, this.key, this.namespace[1]);
-    this.#timers.event.register(timestampMs, this.key, this.namespace);
+    const time = timerTimeOf(timestampMs, this.key, this.namespace[1]);
+    this.#timers.event.register(time, this.key, this.namespace);
   }
 
   deleteEventTime(timestampMs: number): void {
-    this.#timers.event.delete(timestampMs, this.key, this.namespace);
+    this.#timers.event.delete(boundedTimerTime(timestampMs, this.namespace[1]), this.key, this.namespace);
   }
 
   registerProcessingTime(timestampMs: number): void {
-    checkTimerTime(timestampMs, this.key, this.namespace[1]);
+    const time = timerTimeOf(timestampMs, this.key, this.namespace[1]);
     this.#timers.processingChanged = true;
-    this.#timers.processing.register(timestampMs, this.key, this.namespace);
+    this.#timers.processing.register(time, this.key, this.namespace);
   }
 
   deleteProcessingTime(timestampMs: number): void {
-    this.#timers.processing.delete(timestampMs, this.key, this.namespace);
+    this.#timers.processing.delete(boundedTimerTime(timestampMs, this.namespace[1]), this.key, this.namespace);
   }
 }
