@@ -46,6 +46,7 @@ export class OutboundChannel implements ChannelWriter {
   readonly #credit = new SenderCredit();
   /** Encoded batches, and other elements, that wait for credit. */
   readonly #pending = new SizedQueue<Uint8Array | ControlElement>();
+  #bytesSent = 0;
   #connected = false;
   #hadRoom = false;
   #ended = false;
@@ -56,6 +57,11 @@ export class OutboundChannel implements ChannelWriter {
     this.#options = options;
     if (options.creditBytes > 0) this.#open(options.creditBytes);
     this.#hadRoom = this.hasRoom;
+  }
+
+  /** Bytes of batches sent, with their frames. */
+  get bytesSent(): number {
+    return this.#bytesSent;
   }
 
   /** Encoded bytes that wait for credit. */
@@ -169,7 +175,9 @@ export class OutboundChannel implements ChannelWriter {
       cost += frames.frame(channelId, frameKind.batchPart, payload.subarray(position, position + limits.frameMaxBytes));
       position += limits.frameMaxBytes;
     }
-    return cost + frames.frame(channelId, frameKind.batch, payload.subarray(position));
+    cost += frames.frame(channelId, frameKind.batch, payload.subarray(position));
+    this.#bytesSent += cost;
+    return cost;
   }
 
   #checkRecordSizes(batch: Batch, payloadBytes: number): void {
