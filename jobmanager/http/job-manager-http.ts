@@ -4,7 +4,7 @@
  */
 import type { TlsMaterialSource } from '../../core/tls-material.ts';
 import { HttpServer } from '../../operations/http/http-server.ts';
-import type { AuthorizeRoute } from '../../operations/http/http-types.ts';
+import type { AuthorizeRoute, Route } from '../../operations/http/http-types.ts';
 import { MetricsRegistry } from '../../operations/metrics/metrics-registry.ts';
 import type { ClientGateway } from '../../proto/services.ts';
 import type { JobManager } from '../job-manager.ts';
@@ -40,6 +40,7 @@ export interface JobManagerHttpOptions {
 export class JobManagerHttp {
   /** `host:port` it listens on. */
   readonly address: string;
+  readonly routes: readonly Route[];
   readonly #server: HttpServer;
   readonly #registry: MetricsRegistry;
   readonly #history: JobHistory;
@@ -47,6 +48,7 @@ export class JobManagerHttp {
 
   private constructor(server: HttpServer, registry: MetricsRegistry, history: JobHistory, term: () => ObservedTerm) {
     this.address = server.address;
+    this.routes = server.routes;
     this.#server = server;
     this.#registry = registry;
     this.#history = history;
