@@ -140,7 +140,7 @@ test('what is too long or of another method is refused and the listener goes on'
   const { address } = world.http;
   expect((await world.get(`${apiPrefix}/jobs/${'x'.repeat(2_000)}`)).status).toBeGreaterThanOrEqual(400);
   expect((await fetch(`http://${address}${apiPrefix}/jobs`, { method: 'POST', body: 'x'.repeat(5_000) })).status).toBe(
-    404,
+    413,
   );
   expect((await world.get(`${apiPrefix}/jobs/%zz`)).status).toBe(400);
   expect((await world.get('/health')).status).toBe(200);

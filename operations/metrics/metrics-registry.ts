@@ -42,7 +42,7 @@ export class MetricsRegistry {
       const config = { name, help: `${help} Unit: ${unit}.`, labelNames: [...labels], registers: [registry] };
       metrics.set(name, kind === 'gauge' ? new Gauge(config) : new Counter(config));
       // Without labels a metric would be there with 0 before anybody has told it.
-      metrics.get(name)?.remove();
+      if (labels.length === 0) metrics.get(name)?.remove();
     }
     const sink: MetricSink = (name, labels, value) => {
       if (Number.isFinite(value)) metrics.get(name)?.inc({ ...labels }, value);
