@@ -205,6 +205,7 @@ export async function httpWorld(options: Partial<HttpServerOptions> = {}): Promi
     tls: null,
     authorize: () => undefined,
     logger,
+    nowMs: () => Date.now(),
     ready: () => leader !== '',
     term: () => {
       if (leader === null) return observed;

@@ -33,6 +33,8 @@ export interface JobManagerHttpOptions {
   readonly logger: { warn(message: string): void };
   /** @throws EngineError NOT_LEADER, with `leaderAddress` among its ids where it is known, when this process does not lead */
   readonly term: () => ObservedTerm;
+  /** Wall clock, ms since the epoch. */
+  readonly nowMs: () => number;
   /** Whether this process leads, or knows who does. */
   readonly ready: () => boolean;
 }
@@ -57,8 +59,8 @@ export class JobManagerHttp {
 
   /** @throws EngineError PORT_IN_USE, CONFIG_INVALID */
   static async start(options: JobManagerHttpOptions): Promise<JobManagerHttp> {
-    const { term, ready } = options;
-    const history = new JobHistory(() => Date.now());
+    const { term, ready, nowMs } = options;
+    const history = new JobHistory(nowMs);
     const registry = new MetricsRegistry({
       process: 'job manager',
       collect: (sink) => collectJobManager(figuresOf(term), history, sink),

@@ -102,9 +102,12 @@ test('a job is found by its name, with its checkpoints and failures, when it has
     restarts: 1,
     newest: [{ attempt: 1, restarts: true, error: { message: 'odd' } }],
   });
-  const checkpoints = await (await world.get(`${apiPrefix}/jobs/numbers/checkpoints`)).json();
+  const checkpoints = (await (await world.get(`${apiPrefix}/jobs/numbers/checkpoints`)).json()) as {
+    completed: number;
+    newest: { status: string }[];
+  };
   expect(checkpoints.completed).toBeGreaterThan(0);
-  const completed = checkpoints.newest.find((entry: { status: string }) => entry.status === 'completed');
+  const completed = checkpoints.newest.find((entry) => entry.status === 'completed');
   expect(completed).toMatchObject({ alignmentMs: 1, stateBytes: 0 });
 });
 
@@ -129,7 +132,7 @@ test('an unknown job, vertex or path is a 404 in the error format', async () => 
     [`${apiPrefix}/nothing`, 'USAGE'],
   ] as const) {
     const response = await world.get(path);
-    const body = await response.json();
+    const body = (await response.json()) as { error: { code: string } };
     expect([path, response.status, body.error.code]).toEqual([path, 404, code]);
     expect(differences(body, restSchemas['Error'] as JsonSchema)).toEqual([]);
   }

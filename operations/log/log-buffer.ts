@@ -3,6 +3,7 @@
  * lines make room for new ones, and a follower that reads too slowly loses lines and is told how many, so that nobody who
  * looks at a log can fill the memory of what is logged.
  */
+import type { LogFields, LogRecord } from '../../core/log-record.ts';
 import type { LogLine } from '../../proto/client-messages.ts';
 
 /** Lines kept of all processes together. */
@@ -11,6 +12,22 @@ export const logLinesMax = 5_000;
 export const logTextMax = 8_192;
 /** Lines that wait for one follower. */
 export const followerLinesMax = 1_000;
+
+/** A record as clients get it. @param taskManagerId null: of the job manager */
+export function toLogLine({ timeMs, level, job, text, ...about }: LogRecord, taskManagerId: string | null): LogLine {
+  return { timeMs, level, taskManagerId, jobId: job ?? null, text: `${aboutText(about)}${text}` };
+}
+
+/** The fields that a log line of the protocol has no place for. */
+function aboutText({ operator, subtask, attempt, traceId }: LogFields): string {
+  const of = subtask === undefined ? '' : `#${subtask}`;
+  const parts = [
+    operator === undefined ? null : `${operator}${of}`,
+    attempt === undefined ? null : `attempt ${attempt}`,
+    traceId ?? null,
+  ].filter((part) => part !== null);
+  return parts.length === 0 ? '' : `[${parts.join(', ')}] `;
+}
 
 export interface LogQuery {
   /** Id of a job; null: of all, and what is of none. */

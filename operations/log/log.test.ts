@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import type { LogRecord } from '../../core/log-record.ts';
 import type { LogLine } from '../../proto/client-messages.ts';
-import { followerLinesMax, LogBuffer, logTextMax } from './log-buffer.ts';
+import { followerLinesMax, LogBuffer, logTextMax, toLogLine } from './log-buffer.ts';
 import { ProcessLog } from './process-log.ts';
 
 const line = (text: string, more: Partial<LogLine> = {}): LogLine => {
@@ -102,6 +103,19 @@ test('a process log writes text without control characters when it is on a termi
   const { lines, log } = written('auto', true);
   log.info('red \u001b[31m', { job: 'flights-1', operator: 'map', subtask: 3 });
   expect(lines).toEqual(['1970-01-01T00:00:00.000Z info [flights-1, map#3] red �[31m\n']);
+});
+
+test('a process log feeds a buffer when it is told to', async () => {
+  const buffer = new LogBuffer();
+  const onRecord = (record: LogRecord): void => buffer.add(toLogLine(record, 'tm-1'));
+  const target = { write: () => undefined };
+  const log = new ProcessLog({ process: 'tm-1', format: 'json', target, nowMs: () => 5, onRecord });
+  log.warn('slow', { job: 'flights-1', operator: 'map', subtask: 3, attempt: 2 });
+  const lines: LogLine[] = [];
+  for await (const found of buffer.tail({ ...all, job: 'flights-1' })) lines.push(found);
+  expect(lines).toEqual([
+    { timeMs: 5, level: 'warn', taskManagerId: 'tm-1', jobId: 'flights-1', text: '[map#3, attempt 2] slow' },
+  ]);
 });
 
 test('a process log leaves out what matters less than its level', () => {

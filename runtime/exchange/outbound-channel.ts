@@ -133,7 +133,7 @@ export class OutboundChannel implements ChannelWriter {
     }
     const fits = frames.payloadBytes <= limits.frameMaxBytes;
     if (fits && this.#credit.hasRoom && this.#pending.length === 0) {
-      this.#credit.spend(frames.finish(this.#options.channelId, frameKind.batch));
+      this.#sent(frames.finish(this.#options.channelId, frameKind.batch));
       return;
     }
     const payload = frames.copyPayload();
@@ -141,6 +141,12 @@ export class OutboundChannel implements ChannelWriter {
     this.#pending.push(payload, payload.length);
     this.#sendPending();
     this.#checkPending();
+  }
+
+  /** One batch is on its way. @param cost its bytes, with their frames */
+  #sent(cost: number): void {
+    this.#bytesSent += cost;
+    this.#credit.spend(cost);
   }
 
   #writeControl(element: ControlElement): void {
@@ -158,7 +164,7 @@ export class OutboundChannel implements ChannelWriter {
     for (let next = this.#pending.peek(); next !== undefined && this.#connected; next = this.#pending.peek()) {
       if (next instanceof Uint8Array) {
         if (!this.#credit.hasRoom) return;
-        this.#credit.spend(this.#sendEncoded(next));
+        this.#sent(this.#sendEncoded(next));
       } else {
         this.#sendControl(next);
       }
@@ -175,9 +181,7 @@ export class OutboundChannel implements ChannelWriter {
       cost += frames.frame(channelId, frameKind.batchPart, payload.subarray(position, position + limits.frameMaxBytes));
       position += limits.frameMaxBytes;
     }
-    cost += frames.frame(channelId, frameKind.batch, payload.subarray(position));
-    this.#bytesSent += cost;
-    return cost;
+    return cost + frames.frame(channelId, frameKind.batch, payload.subarray(position));
   }
 
   #checkRecordSizes(batch: Batch, payloadBytes: number): void {
