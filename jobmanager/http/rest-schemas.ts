@@ -16,7 +16,7 @@ function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
   return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
 }
 
-const watermark = orNull(number('Event time in ms since the epoch; null before the first watermark.'));
+const watermark = orNull(number('Event time in ms since the epoch; null before the first one and after the last one.'));
 const wireError = object({
   code: { type: 'string', enum: errorCodes },
   domain: { type: 'string', enum: ['user', 'external', 'internal'] },

@@ -38,7 +38,10 @@ export const metricDefinitions = {
     millrace_busy_ms_per_second: ['ms per second', 'Time in which the subtask worked.'],
     millrace_idle_ms_per_second: ['ms per second', 'Time in which the subtask had nothing to do.'],
     millrace_back_pressured_ms_per_second: ['ms per second', 'Time in which the subtask waited for room downstream.'],
-    millrace_watermark_ms: ['ms since the epoch', 'Event time of the subtask. Absent before the first watermark.'],
+    millrace_watermark_ms: [
+      'ms since the epoch',
+      'Event time of the subtask. Absent before the first one and after the last one.',
+    ],
     millrace_watermark_lag_ms: ['ms', 'How far the watermark is behind the clock of the task manager.'],
   }),
   ...define('task manager', 'counter', [...subtask, 'counter'], {
