@@ -8,9 +8,10 @@ const layers = {
   core: [],
   proto: ['core'],
   storage: ['core'],
+  operations: ['core', 'proto'],
   runtime: ['core'],
-  jobmanager: ['core', 'proto', 'storage'],
-  taskmanager: ['core', 'proto', 'runtime', 'storage'],
+  jobmanager: ['core', 'proto', 'storage', 'operations'],
+  taskmanager: ['core', 'proto', 'runtime', 'storage', 'operations'],
   client: ['core', 'proto'],
   connectors: [],
 };
@@ -100,7 +101,7 @@ module.exports = {
       comment: 'who installs the package does not get its devDependencies',
       severity: 'error',
       from: {
-        path: '^(core|proto|runtime|storage|jobmanager|taskmanager|client|connectors|cli|testing)/',
+        path: '^(core|proto|runtime|storage|operations|jobmanager|taskmanager|client|connectors|cli|testing)/',
         pathNot: tests,
       },
       to: {
@@ -112,6 +113,9 @@ module.exports = {
     testsOnly,
     confined('rocksdb', 'taskmanager/state-host'),
     confined('etcd3', 'jobmanager/etcd'),
+    confined('fastify', 'operations/http'),
+    confined('prom-client', 'operations/metrics'),
+    confined('pino', 'operations/log'),
     // The simulator is bundled from source, with planted bugs.
     confined('esbuild', 'client/artifact', 'tools/load-simulator.mjs'),
   ],

@@ -14,6 +14,8 @@ export const shellFiles = [
   'cli/**/*.ts',
   'taskmanager/**/*.ts',
   'runtime/slot/**/*.ts',
+  // Listeners, log lines and what is sampled by the second.
+  'operations/**/*.ts',
   // Timers of the job manager; its models are given the time.
   'jobmanager/*.ts',
   'jobmanager/store/**/*.ts',

@@ -88,6 +88,11 @@ export class MetricsBoard {
     for (const one of metrics) this.#metrics.set(subtaskKey(one.subtask), one);
   }
 
+  /** Of each subtask that was heard of. */
+  get subtasks(): readonly SubtaskMetrics[] {
+    return [...this.#metrics.values()];
+  }
+
   /** Each vertex with sums over its subtasks. */
   vertices(states: ReadonlyMap<string, Readonly<Record<string, number>>>): VertexStatus[] {
     return this.#graph.vertices.map(({ id, name, parallelism }) => {

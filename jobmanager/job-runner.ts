@@ -23,6 +23,7 @@ import type {
 import type { TerminalJobState } from './model/job-state.ts';
 import { WatermarkAlignment } from './model/watermark-alignment.ts';
 import type { JobStore } from './store/job-store.ts';
+import { type ObservedSubtask, SubtaskBoard } from './subtask-board.ts';
 
 /** A job as it is handed to a job manager. */
 export interface SubmittedJob {
@@ -83,6 +84,7 @@ export class JobRunner {
     readonly resolve: (checkpointId: number) => void;
     readonly reject: (error: EngineError) => void;
   }[] = [];
+  readonly #subtasks = new SubtaskBoard();
   readonly #alignment = new WatermarkAlignment();
   readonly #restored: RestoredPointer | null;
   readonly #requests: CheckpointRequests;
@@ -265,6 +267,21 @@ export class JobRunner {
     return this.#master.newestCheckpoint?.pointer.retained.at(-1)?.manifest ?? null;
   }
 
+  /** What that manifest says; null before the first. */
+  get newestCheckpoint(): Manifest | null {
+    return this.#master.newestCheckpoint?.manifest ?? null;
+  }
+
+  /** Where the subtasks of the newest attempt are, in no order. */
+  get subtasks(): readonly ObservedSubtask[] {
+    return this.#subtasks.subtasks;
+  }
+
+  /** What the subtasks of this attempt said of themselves last. */
+  get subtaskMetrics(): readonly SubtaskMetrics[] {
+    return this.#board.subtasks;
+  }
+
   get waitsForSlots(): boolean {
     return this.#master.waitsForSlots;
   }
@@ -302,6 +319,7 @@ export class JobRunner {
     this.#stepping = true;
     try {
       const actions = this.#master.step(event, { nowMs: clock.nowMs(), random: random() });
+      this.#subtasks.saw(event);
       for (const action of actions) this.#act(action);
     } catch (error) {
       // A refused message changes nothing. Anything else is a broken invariant: going on could lose data.
@@ -395,6 +413,7 @@ export class JobRunner {
   }
 
   #call(taskManagerId: string, call: TaskManagerCall): void {
+    this.#subtasks.called(taskManagerId, call);
     if (call.method === 'triggerCheckpoint') this.#requests.triggered(call.request.checkpointId);
     const ended = (error: WireError | null): void => this.tell({ kind: 'call-ended', taskManagerId, call, error });
     this.#environment.call(taskManagerId, call).then(

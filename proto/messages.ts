@@ -158,6 +158,10 @@ export interface SubtaskMetrics {
   readonly busyMs: number;
   readonly backPressuredMs: number;
   readonly idleMs: number;
+  /** Received from other slots; within a slot nothing is encoded. */
+  readonly bytesIn: number;
+  /** Sent to other slots. */
+  readonly bytesOut: number;
   readonly counters: Readonly<Record<string, number>>;
 }
 

@@ -1343,6 +1343,12 @@ export namespace millrace {
             /** SubtaskMetrics counters. */
             counters: { [k: string]: number };
 
+            /** SubtaskMetrics bytesIn. */
+            bytesIn: number;
+
+            /** SubtaskMetrics bytesOut. */
+            bytesOut: number;
+
             /**
              * Encodes the specified SubtaskMetrics message. Does not implicitly {@link millrace.v1.SubtaskMetrics.verify|verify} messages.
              * @param message SubtaskMetrics message or plain object to encode
@@ -1393,6 +1399,12 @@ export namespace millrace {
 
                 /** SubtaskMetrics counters */
                 counters?: ({ [k: string]: number }|null);
+
+                /** SubtaskMetrics bytesIn */
+                bytesIn?: (number|null);
+
+                /** SubtaskMetrics bytesOut */
+                bytesOut?: (number|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -2042,6 +2042,8 @@ export const millrace = $root.millrace = (() => {
             SubtaskMetrics.prototype.backPressuredMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             SubtaskMetrics.prototype.idleMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             SubtaskMetrics.prototype.counters = $util.emptyObject;
+            SubtaskMetrics.prototype.bytesIn = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            SubtaskMetrics.prototype.bytesOut = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
             SubtaskMetrics.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2069,6 +2071,10 @@ export const millrace = $root.millrace = (() => {
                 if (message.counters != null && $Object.hasOwnProperty.call(message, "counters"))
                     for (let keys = $Object.keys(message.counters), i = 0; i < keys.length; ++i)
                         writer.uint32(74).fork().uint32(10).string(keys[i]).uint32(16).uint64(message.counters[keys[i]]).ldelim();
+                if (message.bytesIn != null && $Object.hasOwnProperty.call(message, "bytesIn") && (typeof message.bytesIn === "object" ? message.bytesIn.low || message.bytesIn.high : message.bytesIn !== 0))
+                    writer.uint32(80).uint64(message.bytesIn);
+                if (message.bytesOut != null && $Object.hasOwnProperty.call(message, "bytesOut") && (typeof message.bytesOut === "object" ? message.bytesOut.low || message.bytesOut.high : message.bytesOut !== 0))
+                    writer.uint32(88).uint64(message.bytesOut);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2205,6 +2211,24 @@ export const millrace = $root.millrace = (() => {
                             if (key === "__proto__")
                                 $util.makeProp(message.counters, key);
                             message.counters[key] = value;
+                            continue;
+                        }
+                    case 10: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.bytesIn = value;
+                            else
+                                delete message.bytesIn;
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.bytesOut = value;
+                            else
+                                delete message.bytesOut;
                             continue;
                         }
                     }

@@ -113,6 +113,8 @@ test('the remaining messages survive the wire', () => {
     busyMs: 4,
     backPressuredMs: 5,
     idleMs: 6,
+    bytesIn: 7,
+    bytesOut: 8,
     counters: { __proto__x: 1, skipped: 2 },
   };
   const roundTrip = <T>(codec: { encode(value: T): Uint8Array; decode(bytes: Uint8Array): T }, value: T): void => {

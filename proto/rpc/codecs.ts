@@ -151,6 +151,8 @@ const subtaskMetrics = message<messages.SubtaskMetrics>('SubtaskMetrics', wire.S
   busyMs: count,
   backPressuredMs: count,
   idleMs: count,
+  bytesIn: count,
+  bytesOut: count,
   counters: record(count),
 });
 const attemptMetrics = message<messages.AttemptMetrics>('AttemptMetrics', wire.AttemptMetrics, {

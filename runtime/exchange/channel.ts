@@ -12,11 +12,15 @@ export interface ChannelWriter {
   write(element: StreamElement): void;
   /** False while queued bytes exceed the channel's credit. Turning true again calls `onWritable` given at creation. */
   readonly hasRoom: boolean;
+  /** Bytes of batches sent to another slot so far; absent within a slot. */
+  readonly bytesSent?: number;
 }
 
 export interface ChannelReader {
   /** The next element, or null when none has arrived. Taking an element returns its credit. */
   poll(): StreamElement | null;
+  /** Bytes of batches received from another slot so far; absent within a slot. */
+  readonly bytesReceived?: number;
 }
 
 /** Credit of a channel: bytes that may be queued between writer and reader. */

@@ -40,6 +40,7 @@ export class InboundChannel implements ChannelReader {
   readonly #credit: ReceiverCredit;
   readonly #queue = new SizedQueue<StreamElement | Uint8Array>();
   #parts: Uint8Array[] = noParts;
+  #bytesReceived = 0;
   #partBytes = 0;
   #partCost = 0;
   #ended = false;
@@ -83,6 +84,11 @@ export class InboundChannel implements ChannelReader {
     else this.#acceptControl(kind, payload);
   }
 
+  /** Bytes of batches received, with their frames. */
+  get bytesReceived(): number {
+    return this.#bytesReceived;
+  }
+
   poll(): StreamElement | null {
     const item = this.#queue.shift();
     if (item === undefined) return null;
@@ -95,6 +101,7 @@ export class InboundChannel implements ChannelReader {
 
   #acceptBatch(kind: FrameKind, payload: Uint8Array): void {
     const cost = frameHeaderBytes + payload.length;
+    this.#bytesReceived += cost;
     this.#credit.received(cost, this.#partCost > 0);
     if (this.#partBytes + payload.length > this.#limits.batchMaxBytes) {
       throw protocolError(

@@ -46,6 +46,7 @@ export class OutboundChannel implements ChannelWriter {
   readonly #credit = new SenderCredit();
   /** Encoded batches, and other elements, that wait for credit. */
   readonly #pending = new SizedQueue<Uint8Array | ControlElement>();
+  #bytesSent = 0;
   #connected = false;
   #hadRoom = false;
   #ended = false;
@@ -56,6 +57,11 @@ export class OutboundChannel implements ChannelWriter {
     this.#options = options;
     if (options.creditBytes > 0) this.#open(options.creditBytes);
     this.#hadRoom = this.hasRoom;
+  }
+
+  /** Bytes of batches sent, with their frames. */
+  get bytesSent(): number {
+    return this.#bytesSent;
   }
 
   /** Encoded bytes that wait for credit. */
@@ -127,7 +133,7 @@ export class OutboundChannel implements ChannelWriter {
     }
     const fits = frames.payloadBytes <= limits.frameMaxBytes;
     if (fits && this.#credit.hasRoom && this.#pending.length === 0) {
-      this.#credit.spend(frames.finish(this.#options.channelId, frameKind.batch));
+      this.#sent(frames.finish(this.#options.channelId, frameKind.batch));
       return;
     }
     const payload = frames.copyPayload();
@@ -135,6 +141,12 @@ export class OutboundChannel implements ChannelWriter {
     this.#pending.push(payload, payload.length);
     this.#sendPending();
     this.#checkPending();
+  }
+
+  /** One batch is on its way. @param cost its bytes, with their frames */
+  #sent(cost: number): void {
+    this.#bytesSent += cost;
+    this.#credit.spend(cost);
   }
 
   #writeControl(element: ControlElement): void {
@@ -152,7 +164,7 @@ export class OutboundChannel implements ChannelWriter {
     for (let next = this.#pending.peek(); next !== undefined && this.#connected; next = this.#pending.peek()) {
       if (next instanceof Uint8Array) {
         if (!this.#credit.hasRoom) return;
-        this.#credit.spend(this.#sendEncoded(next));
+        this.#sent(this.#sendEncoded(next));
       } else {
         this.#sendControl(next);
       }

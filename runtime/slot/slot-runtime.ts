@@ -16,6 +16,7 @@ import {
   type OperatorMetrics,
   RecordScope,
 } from '../operators/operator.ts';
+import type { ChannelWriter } from '../exchange/channel.ts';
 import type { StateBackend } from '../state/backend.ts';
 import type { InputChannel } from '../subtask/input-gate.ts';
 import {
@@ -92,6 +93,8 @@ export interface SubtaskMetricsSample {
   readonly busyMs: number;
   readonly backPressuredMs: number;
   readonly idleMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
   readonly counters: Readonly<Record<string, number>>;
 }
 
@@ -100,6 +103,8 @@ interface Placed {
   readonly place: number;
   readonly vertex: JobVertex;
   reportedRunning: boolean;
+  readonly inputs: readonly InputChannel[];
+  readonly outputs: readonly ChannelWriter[];
 }
 
 /** Records handed to sinks, among the counters of a subtask. */
@@ -203,7 +208,7 @@ export class SlotRuntime {
   }
 
   metrics(): SubtaskMetricsSample[] {
-    return this.#placed.map(({ subtask, place }) => {
+    return this.#placed.map(({ subtask, place, inputs, outputs }) => {
       const sum = { recordsIn: 0, recordsOut: 0, lateRecords: 0 };
       const counters: Record<string, number> = {};
       const { chain } = subtask;
@@ -215,7 +220,12 @@ export class SlotRuntime {
       }
       sum.recordsIn = subtask.recordsIn;
       sum.recordsOut = chain.reduce((total, link) => total + link.metrics.recordsOut, 0);
-      return { subtask: subtask.id, ...sum, watermarkMs: subtask.watermark, ...this.#loop.times(place), counters };
+      const bytes = {
+        bytesIn: inputs.reduce((total, { reader }) => total + (reader.bytesReceived ?? 0), 0),
+        bytesOut: outputs.reduce((total, writer) => total + (writer.bytesSent ?? 0), 0),
+      };
+      const times = this.#loop.times(place);
+      return { subtask: subtask.id, ...sum, ...bytes, watermarkMs: subtask.watermark, ...times, counters };
     });
   }
 
@@ -253,8 +263,9 @@ export class SlotRuntime {
     const host = this.#host(place);
     const builder = new ChainBuilder(this.#options, vertex, id, host, this.alignment);
     const wake = () => this.#loop.wake(place);
+    const outputs: ChannelWriter[] = [];
     const writers = graph.edges.flatMap((edge, index) =>
-      edge.sourceVertex === vertex.id ? [{ edge, writer: this.#writer(builder, edge, index, id, wake) }] : [],
+      edge.sourceVertex === vertex.id ? [{ edge, writer: this.#writer(builder, edge, index, id, wake, outputs) }] : [],
     );
     const chain = builder.build(writers);
     const inputsByEdge = graph.edges.flatMap((edge, index) =>
@@ -286,7 +297,7 @@ export class SlotRuntime {
       this.#immutability?.watchOutput(writer, kind, operatorId, fail);
     }
     this.#loop.add(subtask);
-    this.#placed.push({ subtask, place, vertex, reportedRunning: false });
+    this.#placed.push({ subtask, place, vertex, reportedRunning: false, inputs: inputsByEdge.flat(), outputs });
   }
 
   #host(place: number) {
@@ -326,7 +337,15 @@ export class SlotRuntime {
     this.#options.events.running(placed.subtask.id);
   }
 
-  #writer(builder: ChainBuilder, edge: JobEdge, edgeIndex: number, id: SubtaskId, wake: () => void): RecordWriter {
+  /** @param outputs takes the channels that are made, too */
+  #writer(
+    builder: ChainBuilder,
+    edge: JobEdge,
+    edgeIndex: number,
+    id: SubtaskId,
+    wake: () => void,
+    outputs: ChannelWriter[],
+  ): RecordWriter {
     const { graph, functions } = this.#options;
     const targets = targetsOf(graph, edgeIndex, id.subtaskIndex).filter(
       (target) => !this.#finishedAtStart.has(idOf({ vertexId: edge.targetVertex, subtaskIndex: target })),
@@ -338,6 +357,7 @@ export class SlotRuntime {
       if (slot === this.#options.slotIndex) return this.#local.writer(channel, wake, localLimitsOf(graph, edgeIndex));
       return this.#options.remote.writer(slot as number, channel, context.node.id, wake);
     });
+    outputs.push(...channels);
     const head = functions.get(edge.targetVertex);
     const keyOf = head === undefined ? null : keySelectorOf(head, edge.targetInput);
     // A sink's records out are those it wrote; its committables are none of them.

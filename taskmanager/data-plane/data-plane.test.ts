@@ -41,6 +41,19 @@ describe('data plane', () => {
     expect(receiver.failures).toEqual([]);
   });
 
+  it('counts the same bytes at both ends when batches in one and in many frames were sent', async () => {
+    const [sender, receiver] = await pair({ limits: { frameMaxBytes: 1_000 } });
+    const reader = receiver.plane.reader(0, 7, ignore);
+    const writer = sender.plane.writer(1, 7, 'map', ignore);
+    expect([writer.bytesSent, reader.bytesReceived]).toEqual([0, 0]);
+    writer.write({ kind: 'batch', batch: batchOf(['short']) });
+    writer.write({ kind: 'batch', batch: batchOf(['x'.repeat(5_000)]) });
+    writer.write({ kind: 'end' });
+    await drain(reader, 'end');
+    expect(writer.bytesSent).toBeGreaterThan(5_005);
+    expect(reader.bytesReceived).toBe(writer.bytesSent);
+  });
+
   it('keeps what arrives before its reader within credit when the reader comes late', async () => {
     const [sender, receiver] = await pair({ limits: { channelCreditBytes: 10_000 } });
     const writer = sender.plane.writer(1, 3, 'map', ignore);
