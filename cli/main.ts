@@ -58,11 +58,19 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
     },
     jobManager: async (options) => {
       const { jobManagerCommand } = await import('./cluster/job-manager-command.ts');
-      await jobManagerCommand(options, processContext(version, process.cwd()));
+      const name = `job-manager ${options.advertised ?? `${options.host}:${options.port}`}`;
+      await jobManagerCommand(
+        options,
+        processContext(version, process.cwd(), { process: name, format: options.logFormat }),
+      );
     },
     taskManager: async (options) => {
       const { taskManagerCommand } = await import('./cluster/task-manager-command.ts');
-      await taskManagerCommand(options, processContext(version, process.cwd()));
+      const name = `task-manager ${options.advertised ?? options.host}`;
+      await taskManagerCommand(
+        options,
+        processContext(version, process.cwd(), { process: name, format: options.logFormat }),
+      );
     },
     clusterStart: async (options) => {
       const { clusterStart } = await import('./cluster/cluster-command.ts');

@@ -13,7 +13,7 @@ function deploy(attempt: number, ...slots: readonly number[]): TaskManagerCall {
   const request = {
     attempt: ref(attempt),
     graph: object,
-    graphHash: 'hash',
+    graphSha256: 'hash',
     artifact: object,
     slices,
     restoreManifest: null,
@@ -70,7 +70,7 @@ test('the board takes over what a task manager tells when an attempt was found r
   const board = new SubtaskBoard();
   const running: RunningAttempt = {
     attempt: ref(4),
-    graphHash: 'hash',
+    graphSha256: 'hash',
     slices: [{ slotIndex: 0, subtasks: [subtask(0)] }],
     subtasks: [{ subtask: subtask(0), state: 'running', inputEnded: false, error: null }],
     pendingCheckpointIds: [],

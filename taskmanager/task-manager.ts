@@ -137,7 +137,7 @@ export class TaskManager implements TaskManagerGateway {
       heartbeatIntervalMs: options.heartbeatIntervalMs,
       orphanTimeoutMs: options.orphanTimeoutMs ?? orphanTimeoutMsDefault,
       registration: () => this.#registration(),
-      metrics: () => this.#attemptMetrics(),
+      metrics: () => this.attemptMetrics,
       onFollow: (epoch) => options.onLog('info', `task manager ${this.id} follows the job manager of epoch ${epoch}`),
       onGivenUp: (why) => this.#abandonEverything(why),
       onLog: options.onLog,
@@ -211,6 +211,11 @@ export class TaskManager implements TaskManagerGateway {
     await this.#pool.destroy();
     await this.#storeThread.stop();
     await this.#stateHost?.stop();
+  }
+
+  /** True while a leading job manager is followed. */
+  get followsLeader(): boolean {
+    return this.#session.gateway !== null;
   }
 
   /** Counters of every subtask that runs, as last sent by the slots. */
@@ -565,7 +570,8 @@ export class TaskManager implements TaskManagerGateway {
     for (const { attempt, slot } of this.#slots()) this.#endSlot(attempt, slot, toWireError(error));
   }
 
-  #attemptMetrics(): AttemptMetrics[] {
+  /** What the subtasks of each attempt said last. */
+  get attemptMetrics(): AttemptMetrics[] {
     return [...this.#attempts.values()].map(({ ref, slots }) => {
       return { attempt: ref, metrics: [...slots.values()].flatMap((slot) => [...slot.metrics]) };
     });

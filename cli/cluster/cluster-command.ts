@@ -15,6 +15,7 @@ export interface ClusterStartOptions {
   /** Of each task manager. */
   readonly slots: number;
   readonly port: number;
+  readonly httpPort: number;
 }
 
 interface ClusterProcess {
@@ -37,13 +38,16 @@ const pollMs = 50;
 
 /** @param entry file of the `millrace` command */
 export async function clusterStart(options: ClusterStartOptions, entry: string, terminal: Terminal): Promise<void> {
-  const { directory, taskManagers, slots, port } = options;
+  const { directory, taskManagers, slots, port, httpPort } = options;
   mkdirSync(join(directory, 'logs'), { recursive: true, mode: 0o700 });
   const before = readCluster(directory)?.processes ?? [];
   const address = `127.0.0.1:${port}`;
   const storage = join(directory, 'storage');
   const wanted = [
-    { name: 'job-manager', words: ['job-manager', '--port', String(port), '--storage', storage] },
+    {
+      name: 'job-manager',
+      words: ['job-manager', '--port', String(port), '--http-port', String(httpPort), '--storage', storage],
+    },
     ...Array.from({ length: taskManagers }, (_, index) => {
       const name = `task-manager-${index + 1}`;
       const local = ['--local-directory', join(directory, name), '--storage', storage];

@@ -38,6 +38,13 @@ export const jobManagerPortDefault = 6123;
 const jobManagerDefault = `127.0.0.1:${jobManagerPortDefault}`;
 const clusterDirectoryDefault = '.millrace/cluster';
 
+type LogFormat = 'auto' | 'text' | 'json';
+
+const logFormatOption = (): Option =>
+  new Option('--log-format <name>', 'auto: text on a terminal, else a line of JSON each')
+    .choices(['auto', 'text', 'json'])
+    .default('auto');
+
 const duration = (option: string) => (text: string) => parseDuration(option, text);
 const port = (option: string) => (text: string) => parseInteger(option, text, { min: 0, max: 65_535 });
 const collected = (text: string, before: readonly string[] = []): readonly string[] => [...before, ...text.split(',')];
@@ -82,6 +89,9 @@ function addJobManager(program: Command, actions: ClusterActions): void {
       10_000,
     )
     .option('--slot-wait <time>', 'how long a job waits for slots before it fails', duration('--slot-wait'), 300_000)
+    .option('--http-port <n>', 'metrics, health and REST; 0: any free one', port('--http-port'), 8081)
+    .option('--no-http', 'neither metrics nor REST')
+    .addOption(logFormatOption())
     .action((flags: JobManagerFlags) =>
       actions.jobManager({
         host: flags.host,
@@ -94,6 +104,8 @@ function addJobManager(program: Command, actions: ClusterActions): void {
         heartbeatTimeoutMs: flags.heartbeatTimeout,
         adoptionTimeoutMs: flags.adoptionTimeout,
         slotWaitMs: flags.slotWait,
+        httpPort: flags.http ? flags.httpPort : null,
+        logFormat: flags.logFormat,
       }),
     );
 }
@@ -109,6 +121,9 @@ interface JobManagerFlags {
   readonly heartbeatTimeout: number;
   readonly adoptionTimeout: number;
   readonly slotWait: number;
+  readonly http: boolean;
+  readonly httpPort: number;
+  readonly logFormat: LogFormat;
 }
 
 function addTaskManager(program: Command, actions: ClusterActions): void {
@@ -135,6 +150,8 @@ function addTaskManager(program: Command, actions: ClusterActions): void {
       600_000,
     )
     .option('--stuck-timeout <time>', 'a function that runs longer ends its slot', duration('--stuck-timeout'), 60_000)
+    .option('--http-port <n>', 'metrics and health; 0: any free one. Default: none', port('--http-port'))
+    .addOption(logFormatOption())
     .action((flags: TaskManagerFlags) =>
       actions.taskManager({
         jobManagers: jobManagersOf(flags),
@@ -148,6 +165,8 @@ function addTaskManager(program: Command, actions: ClusterActions): void {
         heartbeatIntervalMs: flags.heartbeatInterval,
         orphanTimeoutMs: flags.orphanTimeout,
         stuckTimeoutMs: flags.stuckTimeout,
+        httpPort: flags.httpPort ?? null,
+        logFormat: flags.logFormat,
       }),
     );
 }
@@ -163,6 +182,8 @@ interface TaskManagerFlags extends JobManagersFlag {
   readonly heartbeatInterval: number;
   readonly orphanTimeout: number;
   readonly stuckTimeout: number;
+  readonly httpPort?: number;
+  readonly logFormat: LogFormat;
 }
 
 function addCluster(program: Command, actions: ClusterActions): void {
@@ -174,7 +195,8 @@ function addCluster(program: Command, actions: ClusterActions): void {
     .option('--task-managers <n>', 'how many', (text) => parseInteger('--task-managers', text, { min: 0, max: 64 }), 2)
     .option('--slots <n>', 'task slots of each', (text) => parseInteger('--slots', text, { min: 1, max: 1_024 }), 2)
     .option('--port <n>', 'port of the job manager', port('--port'), jobManagerPortDefault)
-    .action((flags: { directory: string; taskManagers: number; slots: number; port: number }) =>
+    .option('--http-port <n>', 'port of its metrics, health and REST', port('--http-port'), 8081)
+    .action((flags: { directory: string; taskManagers: number; slots: number; port: number; httpPort: number }) =>
       actions.clusterStart({ ...flags, directory: resolve(flags.directory) }),
     );
   directory(cluster.command('stop'))

@@ -10,6 +10,7 @@ import { EtcdJobStore } from '../../jobmanager/etcd/etcd-job-store.ts';
 import { EtcdLeadership } from '../../jobmanager/etcd/etcd-election.ts';
 import { openCluster } from '../../jobmanager/etcd/open-cluster.ts';
 import type { Leadership } from '../../jobmanager/leadership.ts';
+import { JobManagerHttp } from '../../jobmanager/http/job-manager-http.ts';
 import { LocalLeadership } from '../../jobmanager/local-leadership.ts';
 import { ClusterMarker } from '../../jobmanager/store/cluster-marker.ts';
 import { LocalJobStore } from '../../jobmanager/store/local-job-store.ts';
@@ -33,6 +34,9 @@ export interface JobManagerCommandOptions {
   readonly heartbeatTimeoutMs: number;
   readonly slotWaitMs: number;
   readonly adoptionTimeoutMs: number;
+  /** Port of metrics, health and the REST interface; null: none. */
+  readonly httpPort: number | null;
+  readonly logFormat: 'auto' | 'text' | 'json';
 }
 
 /** Resolves when it was told to stop, or rejects with what it could not go on with. */
@@ -44,8 +48,9 @@ export async function jobManagerCommand(options: JobManagerCommandOptions, conte
   const coordination =
     options.etcdEndpoints.length > 0 ? withEtcd(options, objects, context) : alone(directory, objects);
   const fatal = context.failure();
+  let http: JobManagerHttp | null = null;
   const { slotWaitMs, adoptionTimeoutMs } = options;
-  const process = await JobManagerProcess.start({
+  const process: JobManagerProcess = await JobManagerProcess.start({
     host: options.host,
     port: options.port,
     advertisedAddress: options.advertised,
@@ -62,14 +67,43 @@ export async function jobManagerCommand(options: JobManagerCommandOptions, conte
     insecure: false,
     authorize: allowEverybody,
     onFatal: (error: EngineError) => fatal.fail(error),
+    logs: context.logs,
+    onEvent: (notice, jobId) => http?.noticed(notice, jobId),
   });
-  context.ready(`job manager listens on ${process.address}`);
+  try {
+    http = await startHttp(options, process, context);
+  } catch (error) {
+    await process.stop();
+    coordination.close();
+    throw error;
+  }
+  const shown = http === null ? '' : `, http on ${http.address}`;
+  context.ready(`job manager listens on ${process.address}${shown}`);
   try {
     await Promise.race([context.stopped, fatal.failed]);
   } finally {
+    await http?.stop();
     await process.stop();
     coordination.close();
   }
+}
+
+async function startHttp(
+  { host, httpPort }: JobManagerCommandOptions,
+  process: JobManagerProcess,
+  { logger }: ProcessContext,
+): Promise<JobManagerHttp | null> {
+  if (httpPort === null) return null;
+  return await JobManagerHttp.start({
+    host,
+    port: httpPort,
+    tls: null,
+    authorize: () => undefined,
+    logger,
+    term: () => process.observed(),
+    ready: () => process.isReady,
+    nowMs: Date.now,
+  });
 }
 
 interface Coordination {

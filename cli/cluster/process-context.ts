@@ -1,15 +1,25 @@
 /** What a process of a cluster gets from the command line it runs under: where it stands, its log, and when to stop. */
 import type { EngineError } from '../../core/errors.ts';
+import { LogBuffer, toLogLine } from '../../operations/log/log-buffer.ts';
+import { ProcessLog } from '../../operations/log/process-log.ts';
 
 export interface ProcessLogger {
   info(message: string): void;
   warn(message: string): void;
 }
 
+export interface ProcessLogOptions {
+  /** Which process the lines are of. */
+  readonly process: string;
+  readonly format: 'auto' | 'text' | 'json';
+}
+
 export interface ProcessContext {
   readonly workingDirectory: string;
   readonly engineVersion: string;
   readonly logger: ProcessLogger;
+  /** The newest lines of the log. */
+  readonly logs: LogBuffer;
   /** Resolves when the process is told to stop. */
   readonly stopped: Promise<void>;
   /** Says that it listens. */
@@ -19,17 +29,27 @@ export interface ProcessContext {
 }
 
 /** The context of this process: Ctrl-C and `kill` stop it, lines go to standard error. */
-export function processContext(engineVersion: string, workingDirectory: string): ProcessContext {
-  const write = (level: string, message: string): void => {
-    process.stderr.write(`${new Date().toISOString()} ${level} ${message}\n`);
-  };
+export function processContext(
+  engineVersion: string,
+  workingDirectory: string,
+  { process: name, format }: ProcessLogOptions,
+): ProcessContext {
+  const logs = new LogBuffer();
+  const log = new ProcessLog({
+    process: name,
+    format,
+    target: process.stderr,
+    nowMs: Date.now,
+    onRecord: (record) => logs.add(toLogLine(record, null)),
+  });
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
   return {
     workingDirectory,
     engineVersion,
-    logger: { info: (message) => write('info', message), warn: (message) => write('warn', message) },
+    logger: { info: (message) => log.info(message), warn: (message) => log.warn(message) },
+    logs,
     stopped,
     // On standard output, so that whoever starts it can wait for this line.
     ready: (message) => process.stdout.write(`${message}\n`),

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { allowEverybody } from '../../proto/rpc/grpc/authorization.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
+import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
 import type { PortRange } from '../embedded/run-types.ts';
 import type { ProcessContext } from './process-context.ts';
@@ -25,6 +26,9 @@ export interface TaskManagerCommandOptions {
   readonly heartbeatIntervalMs: number;
   readonly orphanTimeoutMs: number;
   readonly stuckTimeoutMs: number;
+  /** Port of metrics and health; null: none. */
+  readonly httpPort: number | null;
+  readonly logFormat: 'auto' | 'text' | 'json';
 }
 
 /** Resolves when it was told to stop. */
@@ -54,11 +58,26 @@ export async function taskManagerCommand(options: TaskManagerCommandOptions, con
     insecure: false,
     authorize: allowEverybody,
   });
-  context.ready(`task manager ${process.taskManager.id} with ${options.slots} slots listens on ${process.rpcAddress}`);
+  const { taskManager } = process;
+  const http =
+    options.httpPort === null
+      ? null
+      : await TaskManagerHttp.start({
+          host: options.host,
+          port: options.httpPort,
+          tls: null,
+          authorize: () => undefined,
+          logger,
+          figures: () => ({ attempts: taskManager.attemptMetrics, slotsRunning: taskManager.liveSlots.length }),
+          ready: () => taskManager.followsLeader,
+        });
+  const shown = http === null ? '' : `, http on ${http.address}`;
+  context.ready(`task manager ${taskManager.id} with ${options.slots} slots listens on ${process.rpcAddress}${shown}`);
   try {
     await Promise.race([process.register(), context.stopped]);
     await context.stopped;
   } finally {
+    await http?.stop();
     await process.stop();
   }
 }

@@ -49,7 +49,15 @@ export class ProcessCluster implements ClusterDriver {
     const storage = ['--storage', join(directory, 'storage')];
     const election = etcd === null ? [] : ['--etcd', etcd.endpoint, '--lease-ttl', `${leaseTtlMs}ms`];
     for (const [index, port] of ports.entries()) {
-      const words = ['job-manager', '--port', String(port), '--heartbeat-timeout', `${heartbeatTimeoutMs}ms`];
+      const words = [
+        'job-manager',
+        '--port',
+        String(port),
+        '--http-port',
+        '0',
+        '--heartbeat-timeout',
+        `${heartbeatTimeoutMs}ms`,
+      ];
       cluster.#add(`job-manager-${index + 1}`, [...words, ...storage, ...election]);
     }
     for (let index = 1; index <= options.taskManagers; index++) {

@@ -30,6 +30,7 @@ import type {
 } from '../../proto/client-messages.ts';
 import type { Acknowledgement, ObjectRef } from '../../proto/messages.ts';
 import type { ClientGateway } from '../../proto/services.ts';
+import type { LogBuffer } from '../../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { Clock } from '../clock.ts';
 import type { JobStore } from '../store/job-store.ts';
@@ -44,6 +45,7 @@ export interface ClientServiceOptions {
   readonly clusterId: string;
   readonly leaderAddress: string;
   readonly engineVersion: string;
+  readonly logs: LogBuffer;
 }
 
 /** Largest graph or artifact that is stored. */
@@ -259,11 +261,10 @@ export class ClientService implements ClientGateway {
     return { clusterId, leaderEpoch: term.epoch, leaderAddress, engineVersion, taskManagers };
   }
 
-  tailLogs(_request: TailLogsRequest): AsyncIterable<LogLine> {
-    throw new EngineError(
-      'NOT_SUPPORTED',
-      'logs are not collected by the job manager yet → look at the output of the task managers',
-    );
+  /** Lines of the leader itself; those of task managers are in their own output. */
+  tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine> {
+    const job = request.job === null ? null : this.#find(request.job).record.jobId;
+    return this.#options.logs.tail({ ...request, job, signal });
   }
 
   #find(job: string): ClusterJob {

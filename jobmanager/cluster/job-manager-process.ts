@@ -9,8 +9,10 @@ import { serveClients } from '../../proto/rpc/grpc/client-service.ts';
 import { serveJobManager } from '../../proto/rpc/grpc/control-plane.ts';
 import { GrpcServer } from '../../proto/rpc/grpc/grpc-server.ts';
 import type { ClientGateway, JobManagerGateway } from '../../proto/services.ts';
+import type { LogBuffer } from '../../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { Clock } from '../clock.ts';
+import type { ObservedTerm } from '../http/job-manager-http.ts';
 import type { Leadership } from '../leadership.ts';
 import type { JobMasterSettings, JobNotice } from '../model/job-master-protocol.ts';
 import type { JobStore } from '../store/job-store.ts';
@@ -47,6 +49,8 @@ export interface JobManagerProcessOptions {
   /** The process cannot go on: what it would lead is damaged, or another cluster's. */
   readonly onFatal: (error: EngineError) => void;
   readonly onEvent?: (notice: JobNotice, jobId: string) => void;
+  /** Lines of this process, for clients. */
+  readonly logs: LogBuffer;
 }
 
 interface Term {
@@ -107,6 +111,22 @@ export class JobManagerProcess {
     return this.#term?.term ?? null;
   }
 
+  /** What observers see of the cluster. @throws EngineError NOT_LEADER */
+  observed(): ObservedTerm {
+    const { term, clients } = this.#current();
+    const jobs = () =>
+      term.jobs.map(({ record, terminal, runner }) => {
+        return { jobId: record.jobId, state: terminal ?? runner?.progress().state ?? 'created' };
+      });
+    return { jobManager: term.jobManager, clients, jobs };
+  }
+
+  /** This process leads, or knows who does. */
+  get isReady(): boolean {
+    const leader = this.#leadership.current();
+    return leader !== null && (!leader.isSelf || this.#term !== null);
+  }
+
   /** Where the leader is reached, as far as is known here. */
   get leaderAddress(): string | null {
     return this.#leadership.current()?.address ?? null;
@@ -139,6 +159,7 @@ export class JobManagerProcess {
         clusterId,
         leaderAddress: this.address,
         engineVersion,
+        logs: this.#options.logs,
       });
       this.#term = { epoch, term, clients };
     } catch (error) {

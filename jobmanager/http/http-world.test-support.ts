@@ -1,4 +1,5 @@
 /** A real leader with its HTTP listener on this machine, and a task manager that does at once what it is told. */
+import { LogBuffer } from '../../operations/log/log-buffer.ts';
 import { createHash } from 'node:crypto';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { EngineError, toWireError } from '../../core/errors.ts';
@@ -188,7 +189,13 @@ export async function httpWorld(options: Partial<HttpServerOptions> = {}): Promi
   const common = { store, objects, clock: systemClock, engineVersion: '1' };
   const more = { random: Math.random, logger, settings: {}, heartbeatTimeoutMs: 60_000, tls: null, insecure: false };
   const term = await LeaderTerm.begin({ ...common, ...more, leaderEpoch: 7, onEvent });
-  const clients = new ClientService({ ...common, term, clusterId: 'c', leaderAddress: 'localhost:1' });
+  const clients = new ClientService({
+    ...common,
+    logs: new LogBuffer(),
+    term,
+    clusterId: 'c',
+    leaderAddress: 'localhost:1',
+  });
   const { jobManager } = term;
   const observed: ObservedTerm = {
     jobManager,
