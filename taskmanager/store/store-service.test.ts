@@ -20,6 +20,7 @@ class World {
   #names = 0;
   readonly service = new StoreService({
     store: this.store,
+    openScratch: () => this.store.createScratch(),
     taskManagerId: 'tm',
     post: (message) => this.said.push(message),
     uniqueName: () => String(this.#names++),
