@@ -209,7 +209,7 @@ class World {
 
 test('files hold the state of the barrier whatever is changed, evicted, aborted and completed', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(anyStep, { maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(anyStep, { minLength: 20, maxLength: 60 }), async (steps) => {
       const world = new World();
       for (const next of steps) await world.take(next);
       await world.finish();
