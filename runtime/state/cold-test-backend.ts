@@ -89,9 +89,12 @@ class MapBackend implements ColdTestBackend {
 
 /** Spilled rows in one thread, for tests. Same contract as the files of the store thread. */
 export class MemorySpill implements RowSpill {
-  readonly hasRoom = true;
   #owners = 0;
   #blocks: { owner: number; epoch: number; block: RowBlock }[] = [];
+
+  get hasRoom(): boolean {
+    return true;
+  }
 
   whenRoom(callback: () => void): void {
     callback();
