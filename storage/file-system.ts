@@ -27,7 +27,7 @@ export interface DirectoryEntry {
 export interface FileSystem {
   /** Creates one directory, readable by its owner only; one that exists is no error. */
   makeDirectory(path: string): Promise<void>;
-  /** Creates a file that must not exist, readable by its owner only. */
+  /** Creates a file that must not exist, readable by its owner only. What was appended can be read. */
   create(path: string): Promise<OpenFile>;
   open(path: string): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
@@ -95,7 +95,7 @@ export const nodeFileSystem: FileSystem = {
     }
   },
   async create(path) {
-    return new NodeOpenFile(await open(path, 'wx', 0o600));
+    return new NodeOpenFile(await open(path, 'wx+', 0o600));
   },
   async open(path) {
     return new NodeOpenFile(await open(path, 'r'));

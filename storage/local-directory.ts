@@ -89,6 +89,29 @@ export class LocalDirectoryStore implements ObjectStore {
     }
   }
 
+  /**
+   * A file for bytes that nobody needs after this process: it has no name, so nothing is left of it however the process ends.
+   * @throws EngineError STORAGE_FULL, STORAGE_FAILED
+   */
+  async createScratch(): Promise<OpenFile> {
+    await this.#ensureDirectory(this.#directory);
+    const path = join(this.#directory, temporaryPrefix + randomUUID());
+    try {
+      const file = await this.#files.create(path);
+      try {
+        await this.#files.remove(path);
+      } catch (error) {
+        await closeQuietly(file);
+        throw error;
+      }
+      return file;
+    } catch (error) {
+      // The cause may be a directory that is gone: the next call looks again.
+      this.#directories.clear();
+      throw storageError(error, 'make a temporary file', path);
+    }
+  }
+
   async delete(name: string): Promise<void> {
     checkObjectName(name);
     await this.#removeIfPresent(this.#pathOf(name));

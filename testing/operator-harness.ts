@@ -62,13 +62,20 @@ export interface HarnessOptions<Kind extends OperatorKind> {
 /** Rows of the last checkpoints put together: what a restore reads. */
 export class CheckpointImage {
   readonly #rows = new Map<string, RestoredRow>();
+  readonly #mayRepeat: boolean;
 
-  /** Applies the rows of one more checkpoint. @throws when it has two rows of one address */
+  /** @param options.mayRepeat beside a database: a checkpoint may have spilled rows of an address before the one that counts */
+  constructor(options: { readonly mayRepeat?: boolean } = {}) {
+    this.#mayRepeat = options.mayRepeat ?? false;
+  }
+
+  /** Applies the rows of one more checkpoint. @throws when it has two rows of one address and must not */
   apply(rows: readonly RestoredRow[]): void {
     const seen = new Set<string>();
     for (const row of rows) {
       const id = addressOf(row);
-      if (seen.has(id)) throw new Error(`a checkpoint has two rows of one address in state '${row.stateName}'`);
+      if (seen.has(id) && !this.#mayRepeat)
+        throw new Error(`a checkpoint has two rows of one address in state '${row.stateName}'`);
       seen.add(id);
       if (row.value === null) this.#rows.delete(id);
       else this.#rows.set(id, row);

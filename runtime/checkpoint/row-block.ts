@@ -109,6 +109,12 @@ export class RowBlockWriter {
     this.position += bytes.length;
   }
 
+  /** Counts rows that reach the same place another way. */
+  countElsewhere(rows: number, bytes: number): void {
+    this.rowsWritten += rows;
+    this.bytesWritten += bytes;
+  }
+
   /** Hands on what is there. */
   flush(): void {
     if (this.#rowCount === 0) return;

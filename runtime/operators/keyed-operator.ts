@@ -35,7 +35,7 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
     this.context = context;
     this.#keyOf = keyOf as (value: unknown) => Key;
     this.#keyOfSecond = keyOfSecond as (value: unknown) => Key;
-    this.ledger = new ChangeLedger(context.node.id);
+    this.ledger = new ChangeLedger(context.node.id, context.backend.spill);
     this.owner = {
       operatorId: context.node.id,
       maxParallelism: context.maxParallelism,

@@ -134,7 +134,7 @@ async function run(
   allowedLatenessMs: number,
   createBackend: () => StateBackend,
 ): Promise<void> {
-  const image = new CheckpointImage();
+  const image = new CheckpointImage({ mayRepeat: !createBackend().resident });
   const open = (): Promise<OperatorHarness<'window-aggregate'>> =>
     OperatorHarness.open({
       create: createWindowAggregateOperator,

@@ -8,6 +8,8 @@
  *
  * Writes are ordered before later reads of the same backend.
  */
+import type { RowSpill } from './row-spill.ts';
+
 export interface RowAddress {
   readonly operatorId: string;
   readonly stateName: string;
@@ -21,6 +23,8 @@ export interface StateBackend {
   readonly resident: boolean;
   /** Rows kept in the cache of one table when nothing pins them; Infinity when resident. */
   readonly cachedRowsMax: number;
+  /** Where changed rows wait for a checkpoint when they leave the cache; null when resident: none leave. */
+  readonly spill: RowSpill | null;
   /** The values of rows, in order; undefined where absent. */
   fetch(rows: readonly RowAddress[]): Promise<(Uint8Array | undefined)[]>;
   /** Blocks the slot until the host answered. */
@@ -36,6 +40,7 @@ export interface StateBackend {
 export const memoryBackend: StateBackend = {
   resident: true,
   cachedRowsMax: Number.POSITIVE_INFINITY,
+  spill: null,
   fetch: () => Promise.reject(new Error('the memory backend holds no rows outside the slot')),
   readBlocking: () => undefined,
   scanBlocking: () => [],

@@ -9,10 +9,18 @@
  * Architecture invariant: a frozen set starts after the last checkpoint known to be *complete*. Rows of checkpoints that
  * are undecided or aborted are in every later set, whatever the order in which the news and the barrier arrive. A late
  * "completed" costs bytes, a late "aborted" costs nothing; neither loses a row.
+ *
+ * Beside a database a changed row may be evicted before its change is in a complete checkpoint. It is *spilled* then: kept
+ * outside the slot under the epoch of its eviction (row-spill.ts). A set contains the spilled rows of its interval first and
+ * its own rows after them, and the later of two rows of one address counts. So it ends with the row's value at the barrier:
+ * a change after the eviction is in a later spilled row or in an own row; without one the spilled row is that value, for
+ * sets frozen before the eviction have taken the row themselves. A row that the database does not have needs no tombstone
+ * while it is no more than created and deleted: if anything was spilled of it, the last of that is a tombstone already.
  */
 import { assert } from '../../core/errors.ts';
 import type { SnapshotTask } from '../operators/operator.ts';
 import { forEachRow, type RowBlock, RowBlockWriter } from '../checkpoint/row-block.ts';
+import { type RowSpill, SpilledRows } from './row-spill.ts';
 
 /** What the ledger needs of a table. */
 export interface LedgerTable {
@@ -49,16 +57,6 @@ export class Segment {
   }
 }
 
-/** A changed row that left the cache before its change was in a complete checkpoint. */
-export interface DetachedRow {
-  readonly stateName: string;
-  readonly keyGroup: number;
-  readonly key: Uint8Array;
-  readonly value: Uint8Array | null;
-  readonly touched: number;
-  written: number;
-}
-
 /** A table is swept when one in this many of its slots is listed. */
 const sweepShare = 4;
 /** Rows written between two looks at the clock. */
@@ -72,16 +70,18 @@ export class ChangeLedger {
   openFrom = 0;
   /** Sets not written to the end yet, oldest first. */
   readonly unfinished: FrozenSet[] = [];
-  /** Rows evicted with a change, by table and key. */
-  readonly detached = new Map<string, DetachedRow>();
+  /** Rows evicted with a change. */
+  readonly spilled: SpilledRows;
   readonly #operatorId: string;
   #completedEpoch = 0;
   #segments = new Set<Segment>();
   /** Checkpoints neither complete nor aborted, oldest first. */
   #undecided: FrozenSet[] = [];
 
-  constructor(operatorId: string) {
+  /** @param spill where changed rows go that are evicted; null beside a backend that evicts none */
+  constructor(operatorId: string, spill: RowSpill | null = null) {
     this.#operatorId = operatorId;
+    this.spilled = new SpilledRows(operatorId, spill);
   }
 
   /** Changes up to this epoch are in a complete checkpoint. */
@@ -106,14 +106,6 @@ export class ChangeLedger {
     for (const set of this.unfinished) set.preserve(table, slot);
   }
 
-  /** The detached row, if there is one, is about to be replaced: sets that still need it take it now. True when there was one. */
-  dropDetached(id: string): boolean {
-    const row = this.detached.get(id);
-    if (row === undefined) return false;
-    for (const set of this.unfinished) set.preserveDetached(row);
-    return this.detached.delete(id);
-  }
-
   /** Ends the epoch. Null when there is nothing to write. */
   freeze(checkpointId: number): SnapshotTask | null {
     const last = this.#undecided.at(-1);
@@ -124,10 +116,11 @@ export class ChangeLedger {
     const set = new FrozenSet(this, this.#operatorId, checkpointId, this.#completedEpoch, this.epoch, [
       ...this.#segments,
     ]);
+    this.spilled.closeEpoch();
     this.epoch++;
     this.openFrom = set.epoch;
     this.#undecided.push(set);
-    if (set.segments.length === 0 && this.detached.size === 0) return null;
+    if (set.segments.length === 0 && !this.spilled.hasAfter(this.#completedEpoch)) return null;
     this.unfinished.push(set);
     return set;
   }
@@ -145,7 +138,7 @@ export class ChangeLedger {
       this.#segments.delete(segment);
       segment.table.releaseDeleted(segment, epoch);
     }
-    for (const [id, row] of this.detached) if (row.touched <= epoch) this.detached.delete(id);
+    this.spilled.drop(epoch);
   }
 
   /** The checkpoint will never complete: what it alone had is part of the next one. */
@@ -190,8 +183,7 @@ export class FrozenSet implements SnapshotTask {
   #slotIndex = 0;
   /** Slots to sweep for the present segment; 0: its list is followed; null: not decided. */
   #sweepSlots: number | null = null;
-  readonly #detached: Iterator<DetachedRow>;
-  #detachedDone = false;
+  #spilledIncluded = false;
   /** Rows written before their turn, in blocks of the row layout. */
   readonly #early = new Map<string, RowBlockWriter>();
   readonly #earlyBlocks: RowBlock[] = [];
@@ -210,15 +202,14 @@ export class FrozenSet implements SnapshotTask {
     this.#from = from;
     this.epoch = epoch;
     this.segments = segments;
-    this.#detached = ledger.detached.values();
   }
 
   encode(writer: RowBlockWriter, deadlineMs: number): boolean {
     if (!this.finished) this.#ledger.finishOlderThan(this);
+    this.#includeSpilled(writer);
     if (!this.#writeEarly(writer, deadlineMs)) return false;
     if (!this.finished) {
       if (!this.#writeSegments(writer, deadlineMs)) return false;
-      if (!this.#writeDetached((row) => this.#putDetached(row, writer), deadlineMs)) return false;
       this.#ledger.finish(this);
     }
     // Nobody adds early rows any more: what is left of them is handed on.
@@ -237,7 +228,6 @@ export class FrozenSet implements SnapshotTask {
       this.#slotIndex = 0;
     }
     this.#segmentIndex = this.segments.length;
-    this.#writeDetached((row) => this.preserveDetached(row), Number.POSITIVE_INFINITY);
   }
 
   /** Writes a row into the set's own buffer if the set needs it. */
@@ -245,10 +235,6 @@ export class FrozenSet implements SnapshotTask {
     if (!this.#needs(table.touched[slot] as number, table.written[slot] as number)) return;
     table.written[slot] = this.epoch;
     table.writeRow(slot, this.#earlyWriter(table.stateName));
-  }
-
-  preserveDetached(row: DetachedRow): void {
-    this.#putDetached(row, this.#earlyWriter(row.stateName));
   }
 
   #needs(touched: number, written: number): boolean {
@@ -293,21 +279,11 @@ export class FrozenSet implements SnapshotTask {
     return true;
   }
 
-  #writeDetached(put: (row: DetachedRow) => void, deadlineMs: number): boolean {
-    for (let count = 1; !this.#detachedDone; count++) {
-      const next = this.#detached.next();
-      if (next.done === true) this.#detachedDone = true;
-      else put(next.value);
-      if (count % rowsPerClockCheck === 0 && performance.now() >= deadlineMs) return this.#detachedDone;
-    }
-    return true;
-  }
-
-  #putDetached(row: DetachedRow, writer: RowBlockWriter): void {
-    if (!this.#needs(row.touched, row.written)) return;
-    row.written = this.epoch;
-    writer.startTable(this.#operatorId, row.stateName);
-    writer.writeRow(row.keyGroup, row.key, row.value);
+  /** Before any row of its own: those are newer. */
+  #includeSpilled(writer: RowBlockWriter): void {
+    if (this.#spilledIncluded) return;
+    this.#spilledIncluded = true;
+    this.#ledger.spilled.include(this.checkpointId, this.#from, this.epoch, writer);
   }
 
   #earlyWriter(stateName: string): RowBlockWriter {

@@ -4,6 +4,8 @@
  */
 import { compareBytes } from '../../core/codec/key-codec.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
+import { forEachRow, type RowBlock, type RowBlockWriter } from '../checkpoint/row-block.ts';
+import type { RowSpill, SpillShare } from './row-spill.ts';
 import { bytesOfText, textOfBytes } from './key-index.ts';
 
 export interface ColdTestBackend extends StateBackend {
@@ -21,6 +23,7 @@ export function createColdTestBackend(cachedRowsMax: number = 100): ColdTestBack
 class MapBackend implements ColdTestBackend {
   readonly resident = false;
   readonly cachedRowsMax: number;
+  readonly spill = new MemorySpill();
   blockingReads = 0;
   fetchedRows = 0;
   readonly #tables = new Map<string, Map<string, Uint8Array>>();
@@ -81,5 +84,43 @@ class MapBackend implements ColdTestBackend {
       this.#tables.set(id, table);
     }
     return table;
+  }
+}
+
+/** Spilled rows in one thread, for tests. Same contract as the files of the store thread. */
+export class MemorySpill implements RowSpill {
+  #owners = 0;
+  #blocks: { owner: number; epoch: number; block: RowBlock }[] = [];
+
+  get hasRoom(): boolean {
+    return true;
+  }
+
+  whenRoom(callback: () => void): void {
+    callback();
+  }
+
+  newOwner(): number {
+    return ++this.#owners;
+  }
+
+  put(owner: number, epoch: number, block: RowBlock): void {
+    this.#blocks.push({ owner, epoch, block });
+  }
+
+  include({ owner, from, to }: SpillShare, writer: RowBlockWriter): void {
+    for (const { owner: of, epoch, block } of this.#blocks) {
+      if (of !== owner || epoch <= from || epoch > to) continue;
+      writer.startTable(block.operatorId, block.stateName);
+      forEachRow(block.bytes, (keyGroup, key, value) => writer.writeRow(keyGroup, key, value));
+    }
+  }
+
+  drop(owner: number, epoch: number): void {
+    this.#blocks = this.#blocks.filter((kept) => kept.owner !== owner || kept.epoch > epoch);
+  }
+
+  get blockCount(): number {
+    return this.#blocks.length;
   }
 }

@@ -211,7 +211,7 @@ class ScriptRun {
   #harness: OperatorHarness<'process'>;
   #model = new Model();
   #completedModel = new Model();
-  #image = new CheckpointImage();
+  readonly #image: CheckpointImage;
   #pending: Pending[] = [];
   #nextId = 1;
   #watermark = -1;
@@ -222,6 +222,7 @@ class ScriptRun {
     open: (restore: readonly RestoredRow[]) => Promise<OperatorHarness<'process'>>,
   ) {
     this.#harness = harness;
+    this.#image = new CheckpointImage({ mayRepeat: !harness.backend.resident });
     this.#open = open;
   }
 

@@ -49,6 +49,7 @@ export class Prefetch {
     if (this.#backend.resident) return length - from;
     if (this.#fetching) return 0;
     if (this.#owner === owner && this.#from === from && this.#count > 0) return Math.min(this.#count, length - from);
+    if (!this.#spillHasRoom()) return 0;
     this.#release();
     this.#plan(owner, from, length, want);
     if (this.#absent.size === 0) return this.#count;
@@ -77,6 +78,16 @@ export class Prefetch {
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** A stretch makes the cache evict as many rows as it brings in; it waits while what was evicted before is under way. */
+  #spillHasRoom(): boolean {
+    const { spill } = this.#backend;
+    if (spill === null || spill.hasRoom) return true;
+    spill.whenRoom(() => {
+      if (!this.#closed) this.#wake();
+    });
+    return false;
   }
 
   #plan(owner: object, from: number, length: number, want: (index: number) => void): void {

@@ -16,7 +16,6 @@ import type { RowBlockWriter } from '../checkpoint/row-block.ts';
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
 import type { ChangeLedger, LedgerTable, Segment } from './change-ledger.ts';
-import { textOfBytes } from './key-index.ts';
 
 export const rowFlag = {
   used: 1,
@@ -112,7 +111,7 @@ export abstract class RowTable implements LedgerTable {
   markChanged(slot: number): void {
     const ledger = this.ledger;
     if (ledger.unfinished.length > 0) ledger.preserve(this, slot);
-    if (!this.resident) this.#leaveDatabase(slot);
+    if (!this.resident) this.flags[slot] = (this.flags[slot] as number) & ~rowFlag.stored;
     const listed = this.#listed[slot] as number;
     this.touched[slot] = ledger.epoch;
     this.#listed[slot] = ledger.epoch;
@@ -222,7 +221,7 @@ export abstract class RowTable implements LedgerTable {
     return { operatorId: this.owner.operatorId, stateName: this.stateName, keyGroup, key };
   }
 
-  /** Takes a row out of the table. A change goes to the database and, undecided ones, to the ledger. */
+  /** Takes a row out of the table. A change goes to the database and, an undecided one, to the spill. */
   evictRow(slot: number, writes: RowWrite[]): void {
     const ledger = this.ledger;
     if (ledger.unfinished.length > 0) ledger.preserve(this, slot);
@@ -235,7 +234,7 @@ export abstract class RowTable implements LedgerTable {
     if (undecided || !stored) {
       const key = this.rowKeyBytes(slot);
       const value = deleted ? null : this.#valueBytes(slot);
-      if (undecided) this.#detach(slot, keyGroup, key, value);
+      if (undecided) ledger.spilled.put(ledger.epoch, this.stateName, keyGroup, key, value);
       if (!stored) writes.push({ row: this.addressOf(keyGroup, key), value });
     }
     this.touched[slot] = 0;
@@ -249,27 +248,6 @@ export abstract class RowTable implements LedgerTable {
     if ((flags & rowFlag.used) === 0) this.usedCount++;
     this.flags[slot] = (flags | rowFlag.used) & ~rowFlag.deleted;
     this.keyGroups[slot] = keyGroup;
-  }
-
-  #leaveDatabase(slot: number): void {
-    const flags = this.flags[slot] as number;
-    if ((flags & rowFlag.used) === 0) return;
-    this.flags[slot] = flags & ~rowFlag.stored;
-    if (this.ledger.detached.size === 0) return;
-    // The change that was detached (a tombstone, say) is now this row's to bring into the next checkpoint.
-    if (this.ledger.dropDetached(detachedId(this.stateName, this.rowKeyBytes(slot))))
-      this.flags[slot] = (flags & ~rowFlag.stored) | rowFlag.persisted;
-  }
-
-  #detach(slot: number, keyGroup: number, key: Uint8Array, value: Uint8Array | null): void {
-    this.ledger.detached.set(detachedId(this.stateName, key), {
-      stateName: this.stateName,
-      keyGroup,
-      key,
-      value,
-      touched: this.touched[slot] as number,
-      written: this.written[slot] as number,
-    });
   }
 
   #valueBytes(slot: number): Uint8Array {
@@ -288,10 +266,6 @@ export abstract class RowTable implements LedgerTable {
       throw new EngineError('VALUE_NOT_ENCODABLE', `${place}: ${error.message}`, { cause: error, ids });
     }
   }
-}
-
-function detachedId(stateName: string, key: Uint8Array): string {
-  return `${stateName}\0${textOfBytes(key)}`;
 }
 
 function grownUint32(array: Uint32Array, capacity: number): Uint32Array {

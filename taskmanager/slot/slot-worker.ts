@@ -142,6 +142,7 @@ class SlotThread {
         stateHost === null
           ? memoryBackend
           : hostBackend(stateHost.port, stateHost.shared, {
+              spill: store,
               onFailed: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
             }),
       pulse: new Int32Array(this.#task.pulse),
@@ -159,6 +160,7 @@ class SlotThread {
       nowMs: () => Date.now(),
     });
     store.onCredit = () => runtime.creditArrived();
+    store.onSpillFailed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
     store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
     this.#runtime = runtime;
     if (restore !== null)

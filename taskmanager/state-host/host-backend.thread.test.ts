@@ -2,6 +2,7 @@
 import { afterAll } from 'vitest';
 import { testStateBackend } from '../../runtime/state/contract.test-support.ts';
 import type { StateBackend } from '../../runtime/state/backend.ts';
+import { MemorySpill } from '../../runtime/state/cold-test-backend.ts';
 import { hostBackend } from './host-backend.ts';
 import { startStateHost, type StateHost } from './state-host-client.ts';
 
@@ -17,7 +18,7 @@ async function connect(cachedRowsMax: number): Promise<StateBackend> {
   // A new attempt each time: it starts with an empty database.
   attempt++;
   const { port, shared } = (await host).attachSlot({ jobName: 'contract', attempt, slotIndex: attempt });
-  return hostBackend(port, shared, { cachedRowsMax });
+  return hostBackend(port, shared, { cachedRowsMax, spill: new MemorySpill() });
 }
 
 // Several backends of one script are open at once, and a newer attempt of a slot shuts the older out: a slot each.

@@ -10,6 +10,7 @@ import { performance } from 'node:perf_hooks';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EngineError, fromWireError } from '../../core/errors.ts';
 import type { RowAddress, StateBackend } from '../../runtime/state/backend.ts';
+import type { RowSpill } from '../../runtime/state/row-spill.ts';
 import { packRows, unpackValues, type PackedRows } from './row-packing.ts';
 import { sharedWords, type SlotToStateHost, type StateHostToSlot } from './state-host-messages.ts';
 
@@ -21,6 +22,8 @@ const blockingTimeoutMsDefault = 30_000;
 
 export interface HostBackendOptions {
   readonly cachedRowsMax?: number;
+  /** Where evicted changes wait for a checkpoint; without one none may be evicted. */
+  readonly spill?: RowSpill;
   /** After this a blocking read gives up: the host is stuck. Default 30 s. */
   readonly blockingTimeoutMs?: number;
   /** The host refused a write or is gone: the attempt should fail now, not at its next read. */
@@ -46,6 +49,7 @@ export function hostBackend(
 class HostBackend implements StateBackend {
   readonly resident = false;
   readonly cachedRowsMax: number;
+  readonly spill: RowSpill | null;
   readonly #port: MessagePort;
   readonly #words: Int32Array;
   readonly #blockingTimeoutMs: number;
@@ -59,6 +63,7 @@ class HostBackend implements StateBackend {
 
   constructor(port: MessagePort, shared: SharedArrayBuffer, options: HostBackendOptions) {
     this.cachedRowsMax = options.cachedRowsMax ?? coldCachedRowsMax;
+    this.spill = options.spill ?? null;
     this.#blockingTimeoutMs = options.blockingTimeoutMs ?? blockingTimeoutMsDefault;
     this.#onFailed = options.onFailed ?? (() => undefined);
     this.#port = port;

@@ -1,17 +1,20 @@
 /**
  * Blocks between the messages of slots and the file being written. Bounded by the credits of the slots, which go back when a block
- * is taken.
+ * is taken. Spilled blocks stand in the queue as one item and are read from their files when their turn comes.
  */
 import type { RowBlock } from '../../runtime/checkpoint/row-block.ts';
+import type { SpilledBlocks } from './slot-spill.ts';
 
 interface QueuedBlock {
   readonly block: RowBlock;
   readonly slotIndex: number;
 }
 
+type Queued = QueuedBlock | SpilledBlocks;
+
 export class BlockQueue implements AsyncIterable<RowBlock> {
   readonly #onTaken: (slotIndex: number, bytes: number) => void;
-  #blocks: QueuedBlock[] = [];
+  #items: Queued[] = [];
   #taken = 0;
   #ended = false;
   #failure: Error | null = null;
@@ -23,9 +26,12 @@ export class BlockQueue implements AsyncIterable<RowBlock> {
   }
 
   push(block: RowBlock, slotIndex: number): void {
-    if (this.#failure !== null) return this.#onTaken(slotIndex, block.bytes.length);
-    this.#blocks.push({ block, slotIndex });
-    this.#wake?.();
+    this.#push({ block, slotIndex });
+  }
+
+  /** They are read, or released when the queue fails. */
+  pushSpilled(blocks: SpilledBlocks): void {
+    this.#push(blocks);
   }
 
   /** No more blocks come. */
@@ -38,8 +44,7 @@ export class BlockQueue implements AsyncIterable<RowBlock> {
   fail(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
-    for (const { block, slotIndex } of this.#blocks.splice(0).slice(this.#taken))
-      this.#onTaken(slotIndex, block.bytes.length);
+    for (const item of this.#items.splice(0).slice(this.#taken)) this.#settle(item);
     this.#taken = 0;
     this.#wake?.();
   }
@@ -48,22 +53,43 @@ export class BlockQueue implements AsyncIterable<RowBlock> {
     for (;;) {
       if (this.#failure !== null) throw this.#failure;
       const next = this.#take();
-      if (next !== undefined) yield next;
-      else if (this.#ended) return;
-      else await this.#change();
+      if (next === undefined) {
+        if (this.#ended) return;
+        await this.#change();
+      } else if ('block' in next) yield next.block;
+      else yield* this.#spilled(next);
     }
   }
 
-  #take(): RowBlock | undefined {
-    const next = this.#blocks[this.#taken];
+  async *#spilled(blocks: SpilledBlocks): AsyncGenerator<RowBlock> {
+    for await (const block of blocks.read()) {
+      if (this.#failure !== null) throw this.#failure;
+      yield block;
+    }
+  }
+
+  #push(item: Queued): void {
+    if (this.#failure !== null) return this.#settle(item);
+    this.#items.push(item);
+    this.#wake?.();
+  }
+
+  #take(): Queued | undefined {
+    const next = this.#items[this.#taken];
     if (next === undefined) return undefined;
     this.#taken++;
-    if (this.#taken === this.#blocks.length) {
-      this.#blocks = [];
+    if (this.#taken === this.#items.length) {
+      this.#items = [];
       this.#taken = 0;
     }
-    this.#onTaken(next.slotIndex, next.block.bytes.length);
-    return next.block;
+    if ('block' in next) this.#settle(next);
+    return next;
+  }
+
+  /** Gives back what an item holds. */
+  #settle(item: Queued): void {
+    if ('block' in item) this.#onTaken(item.slotIndex, item.block.bytes.length);
+    else item.release();
   }
 
   #change(): Promise<void> {

@@ -6,6 +6,7 @@
  *   event ↓ / state →   none             collecting          ending              settled
  *   begun               → collecting     slots known         -                   failed (protocol)
  *   block               → collecting     append              failed (protocol)   credit returned, dropped
+ *   spilled             as block; it takes no credit
  *   slotDone            → collecting     last one: → ending  ignored             ignored
  *   slotLeft            -                as slotDone         -                   -
  *   slotGone            -                → failed            -                   -
@@ -22,7 +23,7 @@
 import { EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type { RowBlock } from '../../runtime/checkpoint/row-block.ts';
 import type { StateFile } from './state-file.ts';
-import type { StoreAttempt, StoredSubtaskSnapshot } from './store-messages.ts';
+import type { SpillRange, StoreAttempt, StoredSubtaskSnapshot } from './store-messages.ts';
 
 export interface LedgerCheckpoint extends StoreAttempt {
   readonly checkpointId: number;
@@ -43,6 +44,13 @@ export type LedgerEvent =
       readonly slotIndex: number;
       readonly block: RowBlock;
     }
+  /** As a block: rows the slot has spilled before. */
+  | {
+      readonly kind: 'spilled';
+      readonly checkpoint: LedgerCheckpoint;
+      readonly slotIndex: number;
+      readonly range: SpillRange;
+    }
   | {
       readonly kind: 'slotDone';
       readonly checkpoint: LedgerCheckpoint;
@@ -62,6 +70,13 @@ export type LedgerAction =
       readonly checkpoint: LedgerCheckpoint;
       readonly slotIndex: number;
       readonly block: RowBlock;
+    }
+  /** As append, with rows the slot has spilled before. */
+  | {
+      readonly kind: 'appendSpilled';
+      readonly checkpoint: LedgerCheckpoint;
+      readonly slotIndex: number;
+      readonly range: SpillRange;
     }
   | { readonly kind: 'returnCredit'; readonly slot: LedgerSlot; readonly bytes: number }
   /** No more blocks come: make it durable. */
@@ -114,7 +129,14 @@ export class CheckpointLedger {
       case 'begun':
         return this.#begun(event.checkpoint, event.slotIndexes);
       case 'block':
-        return this.#block(event.checkpoint, event.slotIndex, event.block);
+        return this.#rows(
+          event.checkpoint,
+          event.slotIndex,
+          { ...event, kind: 'append' },
+          { kind: 'returnCredit', slot: slotOf(event), bytes: event.block.bytes.length },
+        );
+      case 'spilled':
+        return this.#rows(event.checkpoint, event.slotIndex, { ...event, kind: 'appendSpilled' }, null);
       case 'slotDone':
         return this.#slotDone(event.checkpoint, event.slotIndex, event.subtasks);
       case 'fileWritten':
@@ -177,19 +199,20 @@ export class CheckpointLedger {
     return [...actions, ...this.#endIfAllDone(pending)];
   }
 
-  #block(checkpoint: LedgerCheckpoint, slotIndex: number, block: RowBlock): LedgerAction[] {
+  /** @param credit what goes back when the rows are not taken; null: they took none */
+  #rows(
+    checkpoint: LedgerCheckpoint,
+    slotIndex: number,
+    append: LedgerAction,
+    credit: LedgerAction | null,
+  ): LedgerAction[] {
     const state = this.#attempt(checkpoint);
-    const credit: LedgerAction = {
-      kind: 'returnCredit',
-      slot: { ...attemptOf(checkpoint), slotIndex },
-      bytes: block.bytes.length,
-    };
-    if (isOver(state, checkpoint.checkpointId)) return [credit];
+    const dropped = credit === null ? [] : [credit];
+    if (isOver(state, checkpoint.checkpointId)) return dropped;
     const pending = this.#pending(state, checkpoint);
-    if (pending.failure !== null) return [credit];
+    if (pending.failure !== null) return dropped;
     if (pending.ending || pending.done.has(slotIndex))
-      return [credit, ...this.#fail(pending, blockAfterDone(checkpoint, slotIndex))];
-    const append: LedgerAction = { kind: 'append', checkpoint, slotIndex, block };
+      return [...dropped, ...this.#fail(pending, blockAfterDone(checkpoint, slotIndex))];
     if (pending.fileOpen) return [append];
     pending.fileOpen = true;
     return [{ kind: 'openFile', checkpoint }, append];
@@ -293,6 +316,10 @@ export class CheckpointLedger {
 }
 
 const attemptOf = ({ jobName, attempt }: StoreAttempt): StoreAttempt => ({ jobName, attempt });
+
+const slotOf = (event: { readonly checkpoint: LedgerCheckpoint; readonly slotIndex: number }): LedgerSlot => {
+  return { ...attemptOf(event.checkpoint), slotIndex: event.slotIndex };
+};
 
 const isOver = (state: AttemptState, checkpointId: number): boolean =>
   checkpointId <= state.settledMax && !state.pending.has(checkpointId);

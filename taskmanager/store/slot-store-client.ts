@@ -1,7 +1,8 @@
 /** The store thread as a slot sees it. */
 import type { MessagePort } from 'node:worker_threads';
 import { assert, EngineError, fromWireError } from '../../core/errors.ts';
-import type { RowBlock } from '../../runtime/checkpoint/row-block.ts';
+import type { RowBlock, RowBlockWriter } from '../../runtime/checkpoint/row-block.ts';
+import type { RowSpill, SpillShare } from '../../runtime/state/row-spill.ts';
 import type { StoredObject } from '../../storage/object-store.ts';
 import type { WantedRows } from './restore-stream.ts';
 import { slotCreditBytes, type SlotToStore, type StoredSubtaskSnapshot, type StoreToSlot } from './store-messages.ts';
@@ -12,15 +13,19 @@ interface PendingRestore {
   reject(error: unknown): void;
 }
 
-export class SlotStoreClient {
+export class SlotStoreClient implements RowSpill {
   /** Called when there is credit again. */
   onCredit: () => void = () => undefined;
   /** Called when the store thread is gone: blocks are lost from now on, the slot should fail. */
   onClosed: (error: EngineError) => void = () => undefined;
+  /** Called when spilled rows could not be kept: the slot should fail. */
+  onSpillFailed: (error: EngineError) => void = () => undefined;
   readonly #port: MessagePort;
   readonly #restores = new Map<number, PendingRestore>();
   #bytesInFlight = 0;
   #nextRestoreId = 1;
+  #owners = 0;
+  #waitingForRoom: (() => void)[] = [];
   #closing = false;
   #closed: EngineError | null = null;
 
@@ -44,6 +49,34 @@ export class SlotStoreClient {
     this.#post({ kind: 'block', checkpointId, block: { operatorId, stateName, rowCount, bytes } }, [
       bytes.buffer as ArrayBuffer,
     ]);
+  }
+
+  get hasRoom(): boolean {
+    return this.hasCredit;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#waitingForRoom.push(callback);
+  }
+
+  newOwner(): number {
+    return ++this.#owners;
+  }
+
+  put(owner: number, epoch: number, { operatorId, stateName, rowCount, bytes }: RowBlock): void {
+    this.#bytesInFlight += bytes.length;
+    this.#post({ kind: 'spill', owner, epoch, block: { operatorId, stateName, rowCount, bytes } }, [
+      bytes.buffer as ArrayBuffer,
+    ]);
+  }
+
+  include({ owner, checkpointId, from, to, rows, bytes }: SpillShare, writer: RowBlockWriter): void {
+    writer.countElsewhere(rows, bytes);
+    this.#post({ kind: 'includeSpilled', checkpointId, range: { owner, from, to } });
+  }
+
+  drop(owner: number, epoch: number): void {
+    this.#post({ kind: 'dropSpilled', owner, epoch });
   }
 
   /** All rows of this slot for this checkpoint were sent. */
@@ -93,6 +126,8 @@ export class SlotStoreClient {
     switch (message.kind) {
       case 'credit':
         return this.#credit(message.bytes);
+      case 'spillFailed':
+        return this.onSpillFailed(fromWireError(message.error));
       case 'restoreBlock':
         return this.#restoreBlock(message.restoreId, message.block, message.fileIndex);
       case 'restored':
@@ -105,7 +140,9 @@ export class SlotStoreClient {
   #credit(bytes: number): void {
     const hadCredit = this.hasCredit;
     this.#bytesInFlight -= bytes;
-    if (!hadCredit && this.hasCredit) this.onCredit();
+    if (hadCredit || !this.hasCredit) return;
+    this.onCredit();
+    for (const callback of this.#waitingForRoom.splice(0)) callback();
   }
 
   #restoreBlock(restoreId: number, block: RowBlock, fileIndex: number): void {

@@ -72,6 +72,12 @@ export type StoreToMain =
 
 export type SlotToStore =
   | { readonly kind: 'block'; readonly checkpointId: number; readonly block: RowBlock }
+  /** Rows evicted in an epoch, for checkpoints to come. */
+  | { readonly kind: 'spill'; readonly owner: number; readonly epoch: number; readonly block: RowBlock }
+  /** Rows spilled before belong to this checkpoint, before the blocks that follow. */
+  | { readonly kind: 'includeSpilled'; readonly checkpointId: number; readonly range: SpillRange }
+  /** Spilled rows of epochs up to this one are in a complete checkpoint. */
+  | { readonly kind: 'dropSpilled'; readonly owner: number; readonly epoch: number }
   | { readonly kind: 'slotDone'; readonly checkpointId: number; readonly subtasks: readonly StoredSubtaskSnapshot[] }
   /** All subtasks of the slot have finished; nothing follows. */
   | { readonly kind: 'left' }
@@ -83,13 +89,22 @@ export type SlotToStore =
     }
   | { readonly kind: 'restoreCredit'; readonly restoreId: number; readonly bytes: number };
 
+/** Rows that an operator of a slot has spilled in the epochs after `from`, up to `to`. */
+export interface SpillRange {
+  readonly owner: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 export type StoreToSlot =
+  /** Rows the slot has given away are lost: its attempt cannot go on. */
+  | { readonly kind: 'spillFailed'; readonly error: WireError }
   | { readonly kind: 'credit'; readonly bytes: number }
   | { readonly kind: 'restoreBlock'; readonly restoreId: number; readonly fileIndex: number; readonly block: RowBlock }
   | { readonly kind: 'restored'; readonly restoreId: number }
   | { readonly kind: 'restoreFailed'; readonly restoreId: number; readonly error: WireError };
 
-/** Bytes of checkpoint blocks a slot may have under way. */
+/** Bytes of checkpoint and spilled blocks a slot may have under way. */
 export const slotCreditBytes = 32 * 1024 * 1024;
 /** Bytes of restored blocks that may be under way to one slot. */
 export const restoreCreditBytes = 16 * 1024 * 1024;

@@ -20,6 +20,7 @@ class World {
   #names = 0;
   readonly service = new StoreService({
     store: this.store,
+    openScratch: () => this.store.createScratch(),
     taskManagerId: 'tm',
     post: (message) => this.said.push(message),
     uniqueName: () => String(this.#names++),
@@ -152,4 +153,43 @@ test('a restore stops sending when the slot gives no credit back, and ends when 
   await world.service.stop();
   expect(world.files.openFileCount).toBe(0);
   expect(restored()).toBe(19);
+});
+
+test('credit of spilled rows comes back when they are in a file, and the slot hears when they are lost', async () => {
+  const world = new World();
+  const slot = { ...attempt, slotIndex: 0 };
+  const row = { operatorId: 'count', stateName: 'rows', keyGroup: 1, key: 'a', value: '1' };
+  const [block] = blocksOf([row]);
+  if (block === undefined) throw new Error('there is a row');
+  const spill = (): void => world.service.onSlotMessage(slot, { kind: 'spill', owner: 1, epoch: 1, block });
+  spill();
+  await turns(20);
+  expect(world.saidToSlots).toEqual([{ kind: 'credit', bytes: block.bytes.length }]);
+  world.files.fault = (operation) => (operation === 'append' ? 'ENOSPC' : null);
+  spill();
+  await turns(20);
+  expect(world.saidToSlots.slice(1)).toMatchObject([{ kind: 'spillFailed', error: { code: 'STORAGE_FULL' } }]);
+  await world.service.stop();
+  expect(world.files.openFileCount).toBe(0);
+  expect(world.files.paths).toEqual([]);
+});
+
+test('a slot that is gone after it was done leaves its spilled rows to the checkpoint', async () => {
+  const world = new World();
+  const slot = { ...attempt, slotIndex: 0 };
+  const row = { operatorId: 'count', stateName: 'rows', keyGroup: 1, key: 'a', value: '1' };
+  for (const block of blocksOf([row])) world.service.onSlotMessage(slot, { kind: 'spill', owner: 1, epoch: 1, block });
+  world.service.onMainMessage({ kind: 'beginCheckpoint', attempt, checkpointId: 1, slotIndexes: [0, 1] });
+  const range = { owner: 1, from: 0, to: 1 };
+  world.service.onSlotMessage(slot, { kind: 'includeSpilled', checkpointId: 1, range });
+  world.send(0, 1, [{ ...row, value: '2' }]);
+  world.done(0, 1);
+  world.service.slotClosed(slot);
+  world.done(1, 1);
+  await turns(100);
+  const file = world.writtenFile(1);
+  if (file === null || file === undefined) throw new Error('the checkpoint was written');
+  expect(await rowsOfFile(world.store, file.object)).toEqual([row, { ...row, value: '2' }]);
+  await world.service.stop();
+  expect(world.files.openFileCount).toBe(0);
 });

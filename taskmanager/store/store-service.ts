@@ -4,6 +4,7 @@
  */
 import { EngineError, toWireError } from '../../core/errors.ts';
 import { jobDirectoryName } from '../../core/job-directory.ts';
+import type { OpenFile } from '../../storage/file-system.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import { BlockQueue } from './block-queue.ts';
 import {
@@ -15,6 +16,7 @@ import {
 } from './checkpoint-ledger.ts';
 import { mergeStateFiles } from './merge-files.ts';
 import { RestoreSession } from './restore-session.ts';
+import { SlotSpill } from './slot-spill.ts';
 import { writeStateFile } from './state-file.ts';
 import type { MainToStore, SlotToStore, StoreAttempt, StoreToMain, StoreToSlot } from './store-messages.ts';
 
@@ -28,6 +30,8 @@ export interface StoreServiceOptions {
   readonly store: ObjectStore;
   readonly taskManagerId: string;
   readonly post: (message: StoreToMain) => void;
+  /** A new file without a name, for spilled rows. */
+  readonly openScratch: () => Promise<OpenFile>;
   /** A part of a name that no other call returns, in any process. */
   readonly uniqueName: () => string;
 }
@@ -35,6 +39,7 @@ export interface StoreServiceOptions {
 interface AttachedSlot {
   readonly slot: LedgerSlot;
   readonly port: SlotPort;
+  readonly spill: SlotSpill;
   readonly restores: Map<number, RestoreSession>;
 }
 
@@ -58,7 +63,8 @@ export class StoreService {
   }
 
   attachSlot(slot: LedgerSlot, port: SlotPort): void {
-    this.#slots.set(slotKey(slot), { slot, port, restores: new Map() });
+    const spill = new SlotSpill(this.#options.openScratch, (closing) => this.#track(closing));
+    this.#slots.set(slotKey(slot), { slot, port, spill, restores: new Map() });
     this.#apply({ kind: 'slotAttached', slot });
   }
 
@@ -68,6 +74,7 @@ export class StoreService {
     if (attached === undefined) return;
     this.#slots.delete(slotKey(slot));
     for (const restore of attached.restores.values()) restore.cancel();
+    attached.spill.close();
     this.#apply({ kind: 'slotGone', slot });
   }
 
@@ -98,6 +105,17 @@ export class StoreService {
           slotIndex,
           block: message.block,
         });
+      case 'spill':
+        return this.#spill(slot, message);
+      case 'includeSpilled':
+        return this.#apply({
+          kind: 'spilled',
+          checkpoint: { jobName, attempt, checkpointId: message.checkpointId },
+          slotIndex,
+          range: message.range,
+        });
+      case 'dropSpilled':
+        return this.#slots.get(slotKey(slot))?.spill.drop(message.owner, message.epoch);
       case 'slotDone':
         return this.#apply({
           kind: 'slotDone',
@@ -134,6 +152,8 @@ export class StoreService {
         return this.#track(this.#writeFile(action.checkpoint));
       case 'append':
         return this.#queues.get(checkpointKey(action.checkpoint))?.push(action.block, action.slotIndex);
+      case 'appendSpilled':
+        return this.#appendSpilled(action);
       case 'returnCredit':
         return this.#returnCredit(action.slot, action.bytes);
       case 'endFile':
@@ -157,6 +177,28 @@ export class StoreService {
         return this.#options.post({ kind: 'failed', attempt, checkpointId, error: action.error });
       }
     }
+  }
+
+  #appendSpilled({ checkpoint, slotIndex, range }: Extract<LedgerAction, { kind: 'appendSpilled' }>): void {
+    const { jobName, attempt } = checkpoint;
+    const spill = this.#slots.get(slotKey({ jobName, attempt, slotIndex }))?.spill;
+    // Chosen now: what comes later, or is dropped later, does not change what the checkpoint contains.
+    const blocks = spill?.select(range.owner, range.from, range.to);
+    if (blocks === undefined) return;
+    const queue = this.#queues.get(checkpointKey(checkpoint));
+    if (queue === undefined) blocks.release();
+    else queue.pushSpilled(blocks);
+  }
+
+  /** The credit of a block goes back when it is in its file. */
+  #spill(slot: LedgerSlot, { owner, epoch, block }: Extract<SlotToStore, { kind: 'spill' }>): void {
+    const attached = this.#slots.get(slotKey(slot));
+    if (attached === undefined) return;
+    const written = attached.spill.put(owner, epoch, block).then(
+      () => this.#returnCredit(slot, block.bytes.length),
+      (error: unknown) => attached.port.post({ kind: 'spillFailed', error: toWireError(error) }, []),
+    );
+    this.#track(written);
   }
 
   async #writeFile(checkpoint: LedgerCheckpoint): Promise<void> {

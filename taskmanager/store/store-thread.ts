@@ -14,8 +14,10 @@ assert(parentPort !== null, 'the store thread runs as a worker thread');
 const main: MessagePort = parentPort;
 const { directory, taskManagerId } = workerData as StoreThreadData;
 
+const store = new LocalDirectoryStore(directory);
 const service = new StoreService({
-  store: new LocalDirectoryStore(directory),
+  store,
+  openScratch: () => store.createScratch(),
   taskManagerId,
   post: (message) => main.postMessage(message),
   uniqueName: () => randomUUID().slice(0, 13),

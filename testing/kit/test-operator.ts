@@ -114,7 +114,7 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
   readonly #broadcastsSecond: boolean;
   readonly #options: TestOperatorOptions;
   #harnesses: Harness[] = [];
-  #image = new CheckpointImage();
+  #image: CheckpointImage;
   #checkpoints = 0;
   #nowMs: number;
   #watermarkMs = Number.NEGATIVE_INFINITY;
@@ -126,15 +126,20 @@ class OneOperator<In, Out, Second> implements OperatorTest<In, Out, Second> {
     this.#functions = planned.functions;
     this.#options = options;
     this.#nowMs = options.startTimeMs ?? 0;
+    this.#image = this.#newImage();
   }
 
   async open(rows: Rows | null, parallelism: number): Promise<void> {
-    this.#image = new CheckpointImage();
+    this.#image = this.#newImage();
     if (rows !== null) this.#image.apply(rows);
     const opened = Array.from({ length: parallelism }, (_, subtaskIndex) =>
       this.#harness(this.#functions, { parallelism, subtaskIndex }, rows === null || rows.length === 0 ? null : rows),
     );
     this.#harnesses = await Promise.all(opened);
+  }
+
+  #newImage(): CheckpointImage {
+    return new CheckpointImage({ mayRepeat: this.#options.backend === 'cold' });
   }
 
   async push(value: In, options: PushOptions = {}): Promise<void> {

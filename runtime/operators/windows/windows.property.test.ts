@@ -82,7 +82,7 @@ class Run {
   readonly #scenario: Scenario;
   readonly #allowedLatenessMs: number;
   readonly #createBackend: () => StateBackend;
-  readonly #image = new CheckpointImage();
+  readonly #image: CheckpointImage;
   #harness!: OperatorHarness<'window-aggregate'>;
   #model: WindowModel;
   #completed: WindowModel;
@@ -93,6 +93,7 @@ class Run {
     this.#scenario = scenario;
     this.#allowedLatenessMs = allowedLatenessMs;
     this.#createBackend = createBackend;
+    this.#image = new CheckpointImage({ mayRepeat: !createBackend().resident });
     this.#model = scenario.model(allowedLatenessMs);
     this.#completed = this.#model.copy();
   }

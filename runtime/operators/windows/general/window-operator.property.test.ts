@@ -213,10 +213,11 @@ interface Subject {
 class Subtasks {
   harnesses: readonly OperatorHarness<'window'>[] = [];
   readonly #subject: Subject;
-  readonly #image = new CheckpointImage();
+  readonly #image: CheckpointImage;
 
   constructor(subject: Subject) {
     this.#subject = subject;
+    this.#image = new CheckpointImage({ mayRepeat: !subject.createBackend().resident });
   }
 
   async open(parallelism: number): Promise<void> {
