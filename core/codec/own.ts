@@ -52,19 +52,18 @@ function ownObject(object: Record<string, unknown>): unknown {
   let copy: Record<string, unknown> | null = null;
   for (const name in object) {
     const value = object[name];
-    if (typeof value === 'number' || !needsLook(value) || !Object.hasOwn(object, name)) continue;
-    const owned = own(value);
+    // Numbers and short strings first: most fields are one, and neither is ever copied.
+    if (typeof value === 'string') {
+      if (value.length < slicedLengthMin) continue;
+    } else if (typeof value !== 'object' || value === null) continue;
+    if (!Object.hasOwn(object, name)) continue;
+    const owned = typeof value === 'string' ? ownString(value) : own(value);
     if (owned === value && typeof value !== 'string') continue;
     copy ??= { ...object };
     // The copy has the field already, so this assignment never reaches a setter, not even for __proto__.
     copy[name] = owned;
   }
   return copy ?? object;
-}
-
-/** False for what is never copied. */
-function needsLook(value: unknown): boolean {
-  return typeof value === 'string' ? value.length >= slicedLengthMin : typeof value === 'object' && value !== null;
 }
 
 /** Strings compare by content: a copy looks unchanged, so their length says whether there is one. */

@@ -42,7 +42,9 @@ export class RankingForm implements LiveForm<Ranking> {
   }
 
   toPlain({ rows }: Ranking): unknown {
-    return rows.flatMap(({ by, row }) => [by, row]);
+    const flat: unknown[] = [];
+    for (const { by, row } of rows) flat.push(by, row);
+    return flat;
   }
 
   fromPlain(plain: unknown): Ranking {

@@ -82,10 +82,13 @@ class TopNOperator extends OneTableOperator<'top-n'> {
     // From here on nothing throws: the ranking changes as a whole.
     const { rows, unique } = this.#table.change(key);
     this.#changes.before(rows, this.#n);
-    if (replacedAt >= 0) rows.splice(replacedAt, 1);
-    rows.splice(replacedAt >= 0 && replacedAt < at ? at - 1 : at, 0, own);
-    if (text !== null) unique?.set(text, own);
-    if (!this.#keepsAll && rows.length > this.#n) rows.length = this.#n;
+    if (!this.#keepsAll) {
+      insertBounded(rows, at, own, this.#n);
+    } else {
+      if (replacedAt >= 0) rows.splice(replacedAt, 1);
+      rows.splice(replacedAt >= 0 && replacedAt < at ? at - 1 : at, 0, own);
+      if (text !== null) unique?.set(text, own);
+    }
     this.#changes.after(rows, this.#n);
   }
 
@@ -110,14 +113,23 @@ class TopNOperator extends OneTableOperator<'top-n'> {
   }
 }
 
-/** What one record changed among the best n rows, told one by one. */
+/** Inserts in place; of n rows the last falls out. Without `splice` and a shorter `length`, which make the array anew each time. */
+function insertBounded(rows: RankedRow[], at: number, own: RankedRow, n: number): void {
+  if (rows.length < n) rows.push(own);
+  for (let index = rows.length - 1; index > at; index--) rows[index] = rows[index - 1] as RankedRow;
+  rows[at] = own;
+}
+
+/** What one record changed among the best n rows, told one by one. Its arrays are used again: most records change a few places. */
 class TopChanges implements ChangeSource {
   readonly #output: ChangeOutput;
   readonly #withRank: boolean;
   readonly #emitBefore: boolean;
-  #before: RankedRow[] = [];
+  readonly #before: RankedRow[] = [];
   readonly #kinds: RowKind[] = [];
   readonly #rows: unknown[] = [];
+  /** How many of `#kinds` and `#rows` count; a row told is let go. */
+  #count = 0;
   #next = 0;
 
   constructor(output: ChangeOutput, withRank: boolean, emitBefore: boolean) {
@@ -127,21 +139,28 @@ class TopChanges implements ChangeSource {
   }
 
   clear(): void {
-    this.#kinds.length = 0;
-    this.#rows.length = 0;
+    this.#count = 0;
     this.#next = 0;
   }
 
   step(): boolean {
-    if (this.#next >= this.#kinds.length) return false;
+    if (this.#next >= this.#count) return false;
     const index = this.#next++;
-    this.#output.emit(this.#kinds[index] as RowKind, this.#rows[index]);
-    return this.#next < this.#kinds.length;
+    const row = this.#rows[index];
+    this.#rows[index] = undefined;
+    this.#output.emit(this.#kinds[index] as RowKind, row);
+    return this.#next < this.#count;
   }
 
   /** The rows as they are, before they change. */
   before(rows: readonly RankedRow[], n: number): void {
-    this.#before = rows.slice(0, n);
+    const before = this.#before;
+    const length = Math.min(rows.length, n);
+    while (before.length > length) before.pop();
+    for (let index = 0; index < length; index++) {
+      if (index < before.length) before[index] = rows[index] as RankedRow;
+      else before.push(rows[index] as RankedRow);
+    }
   }
 
   /** The rows as they are now: works out what to tell. */
@@ -152,7 +171,6 @@ class TopChanges implements ChangeSource {
     while (from < before.length && from < length && before[from] === rows[from]) from++;
     if (this.#withRank) this.#tellRanks(before, rows, from, length);
     else this.#tellMembers(before, rows, from, length);
-    this.#before = [];
   }
 
   #tellRanks(before: readonly RankedRow[], after: readonly RankedRow[], from: number, length: number): void {
@@ -184,8 +202,14 @@ class TopChanges implements ChangeSource {
   }
 
   #add(kind: RowKind, row: unknown): void {
-    this.#kinds.push(kind);
-    this.#rows.push(row);
+    const index = this.#count++;
+    if (index === this.#rows.length) {
+      this.#kinds.push(kind);
+      this.#rows.push(row);
+    } else {
+      this.#kinds[index] = kind;
+      this.#rows[index] = row;
+    }
   }
 }
 
