@@ -162,6 +162,7 @@ describe('a certificate', () => {
   test('has no names where Node had to quote one', () => {
     expect(certificateNames('DNS:a, URI:spiffe://c/client')).toEqual([{ cluster: 'c', role: 'client' }]);
     expect(certificateNames('DNS:"a, URI:spiffe://c/client, b"')).toEqual([]);
+    expect(certificateNames('URI:spiffe://c/client/more, URI:https://c/client, DNS:spiffe://c/client')).toEqual([]);
     expect(certificateNames(undefined)).toEqual([]);
   });
 });
