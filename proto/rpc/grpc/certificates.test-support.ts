@@ -26,13 +26,14 @@ async function pemOfKey(key: PrivateKey): Promise<Buffer> {
   return Buffer.from(PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY'));
 }
 
-export async function makeAuthority(cluster: string): Promise<Authority> {
+/** @param subject of the authority itself */
+export async function makeAuthority(cluster: string, subject = cluster): Promise<Authority> {
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const validity = { notBefore: new Date(Date.now() - hourMs), notAfter: new Date(Date.now() + hourMs) };
   const root = await X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: '01',
-      name: `CN=${cluster}`,
+      name: `CN=${subject}`,
       ...validity,
       signingAlgorithm: algorithm,
       keys,

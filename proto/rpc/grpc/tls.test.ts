@@ -67,7 +67,7 @@ test('a certificate of another authority has no role', async () => {
       throw new EngineError('UNAUTHENTICATED', 'no certificate of a job manager');
   };
   const server = await serve(await fixed(authority.issue('task-manager')), authorize);
-  const impostor = await makeAuthority('millrace');
+  const impostor = await makeAuthority('millrace', 'impostor');
   const foreign = { ...(await impostor.issue('job-manager')), ca: (await authority.issue()).ca };
   const refused = connectTo(server.address, fixedTlsMaterial(foreign)).cancelAttempt(cancel);
   await expect(refused).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
