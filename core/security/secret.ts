@@ -38,6 +38,15 @@ export class Secret {
   }
 }
 
+/** Value of the secret of a name. @throws EngineError CONFIG_INVALID when there is none */
+export type SecretLookup = (name: string) => Secret;
+
+/** Where nobody has said where secrets are. */
+export const noSecrets: SecretLookup = (name) => {
+  const message = `the secret "${name}" is not known here → give secretsDirectory, with a file of that name in it`;
+  throw new EngineError('CONFIG_INVALID', message, { ids: { secret: name } });
+};
+
 const referencePattern = /\$\{secret:([^}]*)\}/g;
 
 /**
@@ -60,7 +69,7 @@ export function secretNames(text: string): readonly string[] {
  * `text` with every `${secret:name}` replaced.
  * @param lookup value of a secret; throws when there is none
  */
-export function resolveSecrets(text: string, lookup: (name: string) => Secret): Secret {
+export function resolveSecrets(text: string, lookup: SecretLookup): Secret {
   // Checked first: a replacement is never looked at again, so that a value cannot refer to another secret.
   secretNames(text);
   return new Secret(text.replace(referencePattern, (_reference, name: string) => lookup(name).reveal()));
