@@ -9,6 +9,7 @@ import { isPlainName } from './roles.ts';
 /** What stands in place of a secret. */
 export const hiddenText = '***';
 
+/** A value that prints as `***`. */
 export class Secret {
   readonly #value: string;
 
@@ -21,14 +22,17 @@ export class Secret {
     return this.#value;
   }
 
+  /** `***`. */
   toString(): string {
     return hiddenText;
   }
 
+  /** `***`. */
   toJSON(): string {
     return hiddenText;
   }
 
+  /** `***`. */
   [Symbol.toPrimitive](): string {
     return hiddenText;
   }
