@@ -2,7 +2,7 @@
  * The `millrace` command: reads the command line, runs a command, turns what happened into text and an exit code.
  *
  * Exit codes: 0 done, or stopped with a last checkpoint; 1 an error; 2 wrong usage (also a wrong parameter of the job);
- * 130 ended at once by a second Ctrl-C.
+ * 78 the configuration is refused; 130 ended at once by a second Ctrl-C.
  */
 import { CommanderError } from 'commander';
 import { EngineError, fromWireError, isEngineError, toWireError } from '../core/errors.ts';
@@ -10,7 +10,9 @@ import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
 import { Terminal } from './output/terminal.ts';
 import { type Actions, buildProgram } from './program.ts';
 import { usageError } from './usage-error.ts';
+import { certsActions } from './certs/certs-actions.ts';
 import { processContext } from './cluster/process-context.ts';
+import { configurationExitCode } from '../core/security/bind.ts';
 
 const plainTerminal = (): Terminal => new Terminal(process.stdout, process.stderr, { quiet: false });
 
@@ -108,6 +110,7 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const { stopCommand } = await import('./cluster/client-commands.ts');
       await stopCommand(job, wishes, options, plainTerminal());
     },
+    ...certsActions(plainTerminal),
     init: async (options) => {
       const { initCommand } = await import('./init/init-command.ts');
       initCommand(options, new Terminal(process.stdout, process.stderr, { quiet: false }), version);
@@ -141,6 +144,7 @@ async function reportError(error: EngineError, json: boolean): Promise<number> {
       `${errorText(error, { engineDirectory: enginePackage().directory, workingDirectory: process.cwd() })}\n`,
     );
   }
+  if (error.code === 'CONFIG_INVALID') return configurationExitCode;
   return error.code === 'USAGE' || error.code === 'PARAMETER_INVALID' ? 2 : 1;
 }
 

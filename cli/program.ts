@@ -12,6 +12,7 @@ import {
   parseParallelism,
   parsePortRange,
 } from './options/parse-options.ts';
+import { addCertsCommands, type CertsActions } from './certs/certs-program.ts';
 import { addClusterCommands, type ClusterActions } from './cluster/cluster-program.ts';
 import type { PortRange } from './embedded/run-types.ts';
 import type { PlanCommandOptions } from './plan/plan-command.ts';
@@ -19,7 +20,7 @@ import type { InitCommandOptions } from './init/init-command.ts';
 import type { RunCommandOptions } from './run/run-command.ts';
 
 /** What the commands call. */
-export interface Actions extends ClusterActions {
+export interface Actions extends ClusterActions, CertsActions {
   run(options: RunCommandOptions, quiet: boolean): Promise<void>;
   /** `run --watch`. */
   watch(options: RunCommandOptions): Promise<void>;
@@ -74,6 +75,7 @@ export function buildProgram(version: string, actions: Actions): Command {
   addCheck(program, actions);
   addInit(program, actions);
   addClusterCommands(program, actions);
+  addCertsCommands(program, actions);
   return program;
 }
 

@@ -3,6 +3,7 @@
  * and restore (into another parallelism too), beside the memory or the cold backend. Every test of a keyed operator runs
  * under both.
  */
+import { noSecrets } from '../core/security/secret.ts';
 import { keyGroupOf } from '../core/codec/key-hash.ts';
 import { EngineError } from '../core/errors.ts';
 import { keyGroupRange, type KeyGroupRange } from '../core/key-groups.ts';
@@ -183,6 +184,7 @@ export class OperatorHarness<Kind extends OperatorKind> {
         this.#wake();
       },
       log: () => undefined,
+      secretOf: noSecrets,
       deliver: () => undefined,
     });
   }

@@ -3,6 +3,7 @@
  * or files. Checkpoints are kept in memory; `kill` drops the slot as a crash would, and a new harness goes on from a
  * checkpoint. For tests of everything between a source and a sink.
  */
+import type { SecretLookup } from '../core/security/secret.ts';
 import type { PlannedJob } from '../core/graph/job-definition.ts';
 import type { RowBlock } from '../runtime/checkpoint/row-block.ts';
 import type { RemoteChannels } from '../runtime/slot/channels.ts';
@@ -25,6 +26,7 @@ export interface SlotHarnessOptions {
   readonly attempt?: number;
   readonly backend?: StateBackend;
   readonly workingDirectory?: string;
+  readonly secretOf?: SecretLookup;
   readonly emitPerRecordMaxBytes?: number;
   /** Processing time; the real one unless given. */
   nowMs?(): number;
@@ -96,6 +98,7 @@ export class SlotHarness {
         deliver: (channel, id, values) => options.onDelivery?.(channel, id, values),
       },
       signal: this.#abort.signal,
+      ...(options.secretOf === undefined ? {} : { secretOf: options.secretOf }),
       ...(options.emitPerRecordMaxBytes === undefined ? {} : { emitPerRecordMaxBytes: options.emitPerRecordMaxBytes }),
       checkImmutability: true,
       nowMs: options.nowMs ?? (() => Date.now()),

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defineJob, params } from '../index.ts';
 import { testSource } from '../test-connectors.test-support.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../core/nearest-name.ts';
 import type { ParameterSchema } from './parameter-types.ts';
 import { parseDuration } from './parse-duration.ts';
 import { environmentName, type ParameterSources, resolveParameters } from './resolve-parameters.ts';

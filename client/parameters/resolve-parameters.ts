@@ -6,7 +6,7 @@
 import { EngineError } from '../../core/errors.ts';
 import type { PlanOptions } from '../../core/graph/job-definition.ts';
 import type { JsonObject, JsonValue } from '../../core/plain-data.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../core/nearest-name.ts';
 import type { Parameter, ParameterSchema } from './parameter-types.ts';
 import { parseDuration } from './parse-duration.ts';
 

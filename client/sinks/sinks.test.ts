@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { ConnectorContext } from '../../core/connector/index.ts';
+import { type ConnectorContext, Secret } from '../../core/connector/index.ts';
 import { collectSink } from './collect.ts';
 import { collectTableSink } from './collect-table.ts';
 import { printSink } from './print.ts';
@@ -21,6 +21,7 @@ function contextWith(deliveries: Delivery[]): ConnectorContext {
     attempt: 1,
     workingDirectory: '/',
     logger: { info: () => {}, warn: () => {} },
+    secret: (text) => new Secret(text),
     signal: new AbortController().signal,
     count: () => {},
     deliver: (channel, id, values) => {

@@ -1,5 +1,5 @@
 /** A connector context for tests of connectors: records what is counted, logged and delivered, and touches nothing else. */
-import type { ConnectorContext, PlainData } from '../../core/connector/index.ts';
+import { type ConnectorContext, type PlainData, Secret } from '../../core/connector/index.ts';
 
 export interface Delivery {
   readonly channel: string;
@@ -37,6 +37,7 @@ export function recordedContext(overrides: ContextOverrides = {}): RecordedConte
     counts,
     warnings,
     deliveries,
+    secret: (text) => new Secret(text),
     logger: { info: () => undefined, warn: (message) => void warnings.push(message) },
     count: (name, amount) => void counts.set(name, (counts.get(name) ?? 0) + amount),
     deliver: (channel, id, values) => {

@@ -10,10 +10,12 @@
  * the stored-value codec accepts.
  */
 import type { JsonObject, PlainData } from '../plain-data.ts';
+import type { Secret } from '../security/secret.ts';
 
 export type { JsonObject, JsonValue, PlainData } from '../plain-data.ts';
 export { type ChangeSign, changeSigns } from '../changelog.ts';
 export { EngineError } from '../errors.ts';
+export { Secret } from '../security/secret.ts';
 
 /** Lines for the person who runs the job; `ids` say which file, partition or table is meant. */
 export interface ConnectorLogger {
@@ -35,6 +37,12 @@ export interface ConnectorContext {
   /** Directory that relative paths in options are resolved against: the working directory of the submission. */
   readonly workingDirectory: string;
   readonly logger: ConnectorLogger;
+  /**
+   * Text of an option with the value of a secret in place of every `${secret:name}`. Options keep the reference, so that
+   * graphs, logs and checkpoints never hold the value; it is revealed only to whom it is meant for.
+   * @throws EngineError CONFIG_INVALID when there is no such secret where the subtask runs
+   */
+  secret(text: string): Secret;
   /** Aborted when the attempt is cancelled. */
   readonly signal: AbortSignal;
   /** Adds to a named counter of this operator, shown in progress and metrics (`records skipped`, `dead letters`). */

@@ -1,5 +1,6 @@
 /** What an operator passes on to its connector. */
 import type { ConnectorContext } from '../../core/connector/index.ts';
+import { resolveSecrets } from '../../core/security/secret.ts';
 import { committerSuffix } from '../../core/ids.ts';
 import type { AnyOperatorContext } from './operator.ts';
 import { countMetric } from './user-code.ts';
@@ -16,6 +17,7 @@ export function connectorContext(context: AnyOperatorContext): ConnectorContext 
       info: (message, ids) => context.log('info', withIds(message, ids)),
       warn: (message, ids) => context.log('warn', withIds(message, ids)),
     },
+    secret: (text) => resolveSecrets(text, context.secretOf),
     signal: context.signal,
     count: (name, amount) => countMetric(context, name, amount),
     deliver: (channel, id, values) => context.deliver(channel, id, values),

@@ -8,6 +8,7 @@
  * before each record and each timer and keeps its cursor when there is none. A chained operator whose one record becomes
  * many (`flatMap`) may keep the remainder too (`pending`): the subtask goes on with it before anything else.
  */
+import type { SecretLookup } from '../../core/security/secret.ts';
 import type { KeyGroupRange } from '../../core/key-groups.ts';
 import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { OperatorNode } from '../../core/graph/job-graph.ts';
@@ -82,6 +83,8 @@ export interface AnyOperatorContext {
    */
   fail(error: unknown): void;
   log(level: 'info' | 'warn', message: string): void;
+  /** Value of a secret of the machine. @throws EngineError CONFIG_INVALID when there is none */
+  readonly secretOf: SecretLookup;
   deliver(channel: string, id: string, values: readonly unknown[]): void;
 }
 

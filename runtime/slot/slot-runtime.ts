@@ -2,6 +2,7 @@
  * Everything that runs in one slot for one attempt: builds the subtasks of the slot's slice from graph and functions,
  * connects them, restores them, and relays control messages. Free of threads and sockets: those are handed in.
  */
+import { noSecrets, type SecretLookup } from '../../core/security/secret.ts';
 import { EngineError, withIds } from '../../core/errors.ts';
 import type { JobEdge, JobGraph, JobVertex, OperatorNode } from '../../core/graph/job-graph.ts';
 import { type KeyGroupRange, keyGroupRange } from '../../core/key-groups.ts';
@@ -65,6 +66,8 @@ export interface SlotRuntimeOptions {
   /** Subtasks that were finished in the restored checkpoint: not started, their channels count as ended. */
   readonly finished: readonly SubtaskId[];
   readonly workingDirectory: string;
+  /** Values of secrets that options refer to; none unless given. */
+  readonly secretOf?: SecretLookup;
   readonly backend: StateBackend;
   readonly pulse: Pulse;
   readonly snapshotSink: SnapshotSink;
@@ -488,6 +491,7 @@ class ChainBuilder {
       backend,
       metrics: { recordsIn: 0, recordsOut: 0, lateRecords: 0, counters: new Map() },
       signal,
+      secretOf: this.#options.secretOf ?? noSecrets,
       nowMs,
       hasRoom: () => this.subtask?.hasRoom() ?? false,
       blockOutput: () => this.subtask?.blockOutput(),

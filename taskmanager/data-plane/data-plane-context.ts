@@ -1,4 +1,5 @@
 /** What the parts of one slot's data plane share. */
+import type { TlsMaterialSource } from '../../core/tls-material.ts';
 import type { ExchangeLimits } from '../../runtime/exchange/exchange-limits.ts';
 import type { ExchangeIdentity } from '../../runtime/exchange/handshake.ts';
 import type { ChannelDecoder } from '../../runtime/exchange/inbound-channel.ts';
@@ -22,6 +23,8 @@ export interface DataPlaneContext {
   readonly self: number;
   readonly limits: ExchangeLimits;
   readonly codec: ExchangeCodec;
+  /** Null: in clear. */
+  readonly tls: TlsMaterialSource | null;
   /** For dialing and for the handshake of who dials. */
   readonly connectTimeoutMs: number;
   /** A connection that had been taken is gone, not on purpose. */

@@ -6,16 +6,18 @@
  * A connection that breaks fails the attempt: the first one is reported, naming both slots, and none after `close`. A peer
  * that closes on purpose (its attempt is over, whatever the reason) is not a failure here; whoever closed has reported.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { assert, EngineError, isEngineError } from '../../core/errors.ts';
+import type { TlsMaterialSource } from '../../core/tls-material.ts';
 import type { ChannelReader, ChannelWriter } from '../../runtime/exchange/channel.ts';
 import { BatchDecoder, BatchEncoder } from '../../runtime/exchange/columnar-codec.ts';
 import { defaultExchangeLimits, type ExchangeLimits } from '../../runtime/exchange/exchange-limits.ts';
-import type { ExchangeIdentity } from '../../runtime/exchange/handshake.ts';
+import type { ExchangeIdentity, Refusal } from '../../runtime/exchange/handshake.ts';
 import type { DataPlaneContext, ExchangeCodec, SlotEndpoint } from './data-plane-context.ts';
 import { InboundConnection, InboundPeer, type InboundPeers } from './inbound-peer.ts';
 import { anyPort, listenInRange, type PortRange } from './listen.ts';
 import { OutboundConnection } from './outbound-connection.ts';
+import { createPeerServer } from './peer-tls.ts';
 
 export type { SlotEndpoint } from './data-plane-context.ts';
 export type { PortRange } from './listen.ts';
@@ -29,6 +31,8 @@ export interface DataPlaneOptions {
   readonly self: number;
   /** Told once, when a connection breaks. */
   onFailure(error: EngineError): void;
+  /** Default: in clear, for slots of one machine. */
+  readonly tls?: TlsMaterialSource | null;
   /** Default 10 s. */
   readonly connectTimeoutMs?: number;
   /** How long `close` waits for peers. Default 1 s. */
@@ -74,6 +78,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
   readonly self: number;
   readonly limits: ExchangeLimits;
   readonly codec: ExchangeCodec;
+  readonly tls: TlsMaterialSource | null;
   readonly connectTimeoutMs: number;
   readonly #closeTimeoutMs: number;
   readonly #onFailure: (error: EngineError) => void;
@@ -89,6 +94,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     this.self = options.self;
     this.limits = { ...defaultExchangeLimits, ...options.limits };
     this.codec = options.codec ?? columnarCodec;
+    this.tls = options.tls ?? null;
     this.connectTimeoutMs = options.connectTimeoutMs ?? 10_000;
     this.#closeTimeoutMs = options.closeTimeoutMs ?? 1000;
     this.#onFailure = (error) => options.onFailure(error);
@@ -96,7 +102,8 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
 
   async listen(host: string, portRange: PortRange = anyPort): Promise<SlotEndpoint> {
     assert(this.#server === null, `slot ${this.self} listens twice`);
-    const server = createServer((socket) => this.#accept(socket));
+    const accept = (socket: Socket, refusal: Refusal | null): void => this.#accept(socket, refusal);
+    const server = createPeerServer(this.tls, this.connectTimeoutMs, accept);
     this.#server = server;
     const port = await listenInRange(server, host, portRange);
     server.on('error', (error) =>
@@ -161,7 +168,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     );
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, refusal: Refusal | null): void {
     let unknown = 0;
     for (const connection of this.#inbound) if (connection.unknown) unknown += 1;
     if (this.#closing !== null || unknown >= handshakesMax) {
@@ -171,6 +178,7 @@ class TcpDataPlane implements DataPlane, DataPlaneContext, InboundPeers {
     const connection = new InboundConnection(this, this, this.#connectionDown);
     this.#inbound.add(connection);
     connection.attach(socket);
+    if (refusal !== null) connection.refuse(refusal);
   }
 
   readonly #connectionDown = (connection: InboundConnection): void => {

@@ -140,6 +140,13 @@ export class InboundConnection implements FramedSocketOwner {
     this.#socket.destroy();
   }
 
+  /** Turns the peer away with a reason. */
+  refuse(refusal: Refusal): void {
+    this.#socket.frames.frame(connectionChannel, frameKind.refusal, encodeRefusal(refusal));
+    // The timer goes on: a stranger that does not close its end is cut off.
+    void this.#socket.close();
+  }
+
   #hello(channelId: number, kind: FrameKind, payload: Uint8Array): void {
     if (channelId !== connectionChannel || kind !== frameKind.hello)
       throw protocolError('a frame came before the handshake');
@@ -147,13 +154,13 @@ export class InboundConnection implements FramedSocketOwner {
     const hello = decodeHello(payload);
     const refusal = checkHello(hello, identity, self);
     if (refusal !== null) {
-      this.#refuse(refusal);
+      this.refuse(refusal);
       return;
     }
     const peer = this.#peers.peer(hello.from);
     if (peer.wasConnected) {
       const reason = `slot ${hello.from} was connected already; frames of a broken connection are lost, so only a new attempt connects again`;
-      this.#refuse({ code: 'PROTOCOL', reason });
+      this.refuse({ code: 'PROTOCOL', reason });
       return;
     }
     clearTimeout(this.#timer);
@@ -161,11 +168,5 @@ export class InboundConnection implements FramedSocketOwner {
     peer.connected(this);
     this.#socket.allowPayload(limits.frameMaxBytes);
     this.#socket.frames.frame(connectionChannel, frameKind.welcome, encodeWelcome(limits.channelCreditBytes));
-  }
-
-  #refuse(refusal: Refusal): void {
-    this.#socket.frames.frame(connectionChannel, frameKind.refusal, encodeRefusal(refusal));
-    // The timer goes on: a stranger that does not close its end is cut off.
-    void this.#socket.close();
   }
 }

@@ -2,7 +2,6 @@
  * The connection from this slot to a slot it sends to, and the writing ends of its channels. Dialed once per attempt; never
  * dialed again, because frames that were under way are lost with it and only a restart of the attempt brings them back.
  */
-import { connect as connectSocket } from 'node:net';
 import { assert, EngineError, isEngineError } from '../../core/errors.ts';
 import type { ChannelWriter } from '../../runtime/exchange/channel.ts';
 import { decodeCredit } from '../../runtime/exchange/element-frames.ts';
@@ -11,6 +10,7 @@ import { decodeRefusal, decodeWelcome, encodeHello } from '../../runtime/exchang
 import { OutboundChannel } from '../../runtime/exchange/outbound-channel.ts';
 import type { DataPlaneContext, SlotEndpoint } from './data-plane-context.ts';
 import { FramedSocket, type FramedSocketOwner } from './framed-socket.ts';
+import { connectToPeer, dialReason } from './peer-tls.ts';
 
 /** Bytes a socket may hold before it holds back; Node's 16 KiB would do so for every buffer. */
 const socketBufferBytes = 1024 * 1024;
@@ -58,14 +58,8 @@ export class OutboundConnection implements FramedSocketOwner {
         connectTimeoutMs,
       );
       this.#dialing = { endpoint, resolve, reject, timer };
-      const options = { host: endpoint.host, port: endpoint.port, highWaterMark: socketBufferBytes };
-      const socket = connectSocket(options);
-      this.#socket.attach(socket);
-      this.#socket.frames.frame(
-        connectionChannel,
-        frameKind.hello,
-        encodeHello(this.#context.identity, this.#context.self, this.#peer),
-      );
+      const ready = (): void => this.#sayHello();
+      this.#socket.attach(connectToPeer(this.#context.tls, endpoint, { highWaterMark: socketBufferBytes, ready }));
     });
   }
 
@@ -143,6 +137,12 @@ export class OutboundConnection implements FramedSocketOwner {
     dialing.reject(new EngineError('CANCELED', message, { domain: 'internal', ids: this.#ids() }));
   }
 
+  #sayHello(): void {
+    if (!this.#socket.usable) return;
+    const hello = encodeHello(this.#context.identity, this.#context.self, this.#peer);
+    this.#socket.frames.frame(connectionChannel, frameKind.hello, hello);
+  }
+
   #handshake(kind: FrameKind, payload: Uint8Array): void {
     const dialing = this.#dialing;
     if (dialing === null) throw protocolError(`a handshake frame of kind ${kind} came twice`);
@@ -161,8 +161,10 @@ export class OutboundConnection implements FramedSocketOwner {
   }
 
   #dialError(endpoint: SlotEndpoint, error: Error | null): EngineError {
-    if (isEngineError(error)) return error;
-    const reason = error?.message ?? 'it is closing';
+    // What the peer refused with says all; bytes that are no frames may be those of TLS.
+    if (isEngineError(error) && error.code !== 'PROTOCOL') return error;
+    if (isEngineError(error) && error.ids['toSlot'] !== undefined) return error;
+    const reason = error === null ? 'it is closing' : dialReason(error, this.#context.tls !== null);
     const message = `slot ${this.#context.self} cannot connect to slot ${this.#peer} at ${endpoint.host}:${endpoint.port}: ${reason}; check that the task manager runs and its dataPortRange is reachable`;
     return new EngineError('TRANSPORT_FAILED', message, {
       domain: 'external',

@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import type { TlsFiles } from '../../proto/rpc/security/tls-files.ts';
 import type {
   AlignedGroup,
   ObjectRef,
@@ -46,6 +47,10 @@ export interface SlotDeployment {
   readonly listens: boolean;
   /** Ports to choose from, both ends inclusive; null for any. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
+  /** Null or absent: slots speak in clear, on this machine only. */
+  readonly tls?: TlsFiles | null;
+  /** One file for each secret; null or absent: there are none. */
+  readonly secretsDirectory?: string | null;
   /** Fail when user code changes a record it was given or has emitted. */
   readonly checkImmutability: boolean;
 }

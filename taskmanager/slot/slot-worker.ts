@@ -10,9 +10,11 @@ import { type SlotEvents, SlotRuntime } from '../../runtime/slot/slot-runtime.ts
 import type { RemoteChannels } from '../../runtime/slot/channels.ts';
 import { memoryBackend } from '../../runtime/state/backend.ts';
 import { loadJobDefinition } from '../artifact/load-artifact.ts';
+import { TlsFileSource } from '../../proto/rpc/security/tls-files.ts';
 import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
 import { hostBackend } from '../state-host/host-backend.ts';
 import { LogBudget } from './log-budget.ts';
+import { SecretFiles } from './secret-files.ts';
 import { SlotStoreClient } from '../store/slot-store-client.ts';
 import type { FromSlot, SlotDeployment, SlotTask, ToSlot } from './slot-messages.ts';
 import { failpoint } from '../../core/failpoint.ts';
@@ -40,6 +42,7 @@ class SlotThread {
   readonly #abort = new AbortController();
   readonly #store: SlotStoreClient;
   readonly #logBudget = new LogBudget();
+  readonly #secrets: SecretFiles;
   #runtime: SlotRuntime | null = null;
   #dataPlane: DataPlane | null = null;
   #metricsTimer: NodeJS.Timeout | null = null;
@@ -51,6 +54,7 @@ class SlotThread {
   constructor(task: SlotTask) {
     this.#task = task;
     this.#deployment = task.deployment;
+    this.#secrets = new SecretFiles(task.deployment.secretsDirectory ?? null);
     this.#store = new SlotStoreClient(task.store);
     task.control.on('message', (message: ToSlot) => this.#received(message));
     this.#guard(this.#prepare());
@@ -70,7 +74,7 @@ class SlotThread {
   #fail(subtask: { vertexId: string; subtaskIndex: number }, error: unknown): void {
     if (this.#failed || this.#closing) return;
     this.#failed = true;
-    this.#send({ type: 'failed', subtask, error: toWireError(error) });
+    this.#send({ type: 'failed', subtask, error: this.#secrets.hideInError(toWireError(error)) });
   }
 
   #received(message: ToSlot): void {
@@ -115,10 +119,24 @@ class SlotThread {
       jobName: graph.name,
       attempt,
       self: slotIndex,
+      tls: this.#tls(),
       onFailure: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
     });
     const address = await this.#dataPlane.listen(host, this.#deployment.dataPorts ?? undefined);
     this.#send({ type: 'listening', host: address.host, port: address.port });
+  }
+
+  /** Read for every attempt, and again when they are renewed while it runs. */
+  #tls(): TlsFileSource | null {
+    const { tls } = this.#deployment;
+    if (tls === undefined || tls === null) return null;
+    return new TlsFileSource(tls, {
+      role: 'task-manager',
+      nowMs: () => Date.now(),
+      onProblem: ({ message }) => {
+        this.#send({ type: 'log', level: 'warn', message: `renewed certificates are not used: ${message}` });
+      },
+    });
   }
 
   async #start(message: Extract<ToSlot, { type: 'connect' }>): Promise<void> {
@@ -138,6 +156,7 @@ class SlotThread {
       placements: message.slices,
       finished,
       workingDirectory,
+      secretOf: this.#secrets.lookup,
       backend:
         stateHost === null
           ? memoryBackend
@@ -193,7 +212,8 @@ class SlotThread {
       },
       failed: (subtask, error) => this.#fail(subtask, error),
       log: (level, message) => {
-        for (const line of this.#logBudget.take(Date.now(), message)) this.#send({ type: 'log', level, message: line });
+        for (const line of this.#logBudget.take(Date.now(), message))
+          this.#send({ type: 'log', level, message: this.#secrets.hide(line) });
       },
       deliver: (channel, id, values) => this.#send({ type: 'deliver', channel, id, values }),
     };

@@ -2,7 +2,7 @@
  * Makes a job testable without touching it: finds its sources and sinks by the names its author gave them, and puts scripts
  * and captures in their places. Everything between is the job's own.
  */
-import { nearestName } from '../../client/parameters/nearest-name.ts';
+import { nearestName } from '../../core/nearest-name.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { JobDefinition, PlannedJob, PlanOptions } from '../../core/graph/job-definition.ts';
 import type { OperatorNode } from '../../core/graph/job-graph.ts';

@@ -1,5 +1,6 @@
 /** `host:port` as people write it, and who may be reached there without encryption. */
 import { EngineError } from '../../../core/errors.ts';
+import { isLoopback } from '../../../core/security/loopback.ts';
 
 export interface HostPort {
   /** Without brackets. */
@@ -23,12 +24,6 @@ export function parseHostPort(address: string): HostPort {
 
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** True for names and addresses that never leave this machine. */
-export function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return /^(::ffff:)?127(\.\d{1,3}){3}$/i.test(host);
 }
 
 /**

@@ -3,13 +3,13 @@
  * a policy says yes or throws. The role a method needs is declared in the .proto files.
  */
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import { type CertificateName, certificateNames } from '../../../core/security/certificate-names.ts';
 import { methodRoles } from '../../generated/method-roles.ts';
-import { certificateRoles } from './credentials.ts';
 import { statusOfError } from './error-trailer.ts';
 
 export interface Caller {
   /** Of a certificate that our authority signed; none without one. */
-  readonly certificateRoles: readonly string[];
+  readonly certificateNames: readonly CertificateName[];
   readonly bearerToken: string | null;
 }
 
@@ -38,7 +38,7 @@ export function authorizing(authorize: Authorize): ServerInterceptor {
           onReceiveMetadata: (metadata, pass) => {
             const certificate = call.getAuthContext().sslPeerCertificate;
             const caller = {
-              certificateRoles: certificate === undefined ? [] : certificateRoles(certificate),
+              certificateNames: certificateNames(certificate?.subjectaltname),
               bearerToken: bearerToken(metadata),
             };
             try {

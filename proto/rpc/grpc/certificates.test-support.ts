@@ -18,6 +18,10 @@ const crypto = webcrypto as unknown as NonNullable<Parameters<typeof X509Certifi
 export interface Authority {
   /** A certificate for 127.0.0.1 and localhost that says it is one of these roles. */
   issue(...roles: readonly string[]): Promise<TlsMaterial>;
+  /** One that was valid until a moment ago. */
+  issueExpired(role: string): Promise<TlsMaterial>;
+  /** One of another cluster that has the same authority. */
+  issueForCluster(other: string, role: string): Promise<TlsMaterial>;
 }
 
 type PrivateKey = Parameters<typeof crypto.subtle.exportKey>[1];
@@ -26,13 +30,14 @@ async function pemOfKey(key: PrivateKey): Promise<Buffer> {
   return Buffer.from(PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY'));
 }
 
-export async function makeAuthority(cluster: string): Promise<Authority> {
+/** @param subject of the authority itself */
+export async function makeAuthority(cluster: string, subject = cluster): Promise<Authority> {
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const validity = { notBefore: new Date(Date.now() - hourMs), notAfter: new Date(Date.now() + hourMs) };
   const root = await X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: '01',
-      name: `CN=${cluster}`,
+      name: `CN=${subject}`,
       ...validity,
       signingAlgorithm: algorithm,
       keys,
@@ -40,14 +45,14 @@ export async function makeAuthority(cluster: string): Promise<Authority> {
     },
     crypto,
   );
-  const issue = async (...roles: readonly string[]): Promise<TlsMaterial> => {
+  const issueNames = async (names: readonly string[], valid: typeof validity): Promise<TlsMaterial> => {
     const own = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
     const certificate = await X509CertificateGenerator.create(
       {
         serialNumber: Date.now().toString(16).padStart(16, '0'),
         subject: 'CN=leaf',
         issuer: root.subject,
-        ...validity,
+        ...valid,
         signingKey: keys.privateKey,
         publicKey: own.publicKey,
         signingAlgorithm: algorithm,
@@ -56,7 +61,7 @@ export async function makeAuthority(cluster: string): Promise<Authority> {
           new SubjectAlternativeNameExtension([
             { type: 'dns', value: 'localhost' },
             { type: 'ip', value: '127.0.0.1' },
-            ...roles.map((role) => ({ type: 'url', value: `spiffe://${cluster}/${role}` }) as const),
+            ...names.map((value) => ({ type: 'url', value }) as const),
           ]),
         ],
       },
@@ -65,5 +70,15 @@ export async function makeAuthority(cluster: string): Promise<Authority> {
     const pem = Buffer.from(certificate.toString('pem'));
     return { ca: Buffer.from(root.toString('pem')), cert: pem, key: await pemOfKey(own.privateKey) };
   };
-  return { issue };
+  const name = (role: string, of = cluster): string => `spiffe://${of}/${role}`;
+  const past = { notBefore: validity.notBefore, notAfter: new Date(Date.now() - 60_000) };
+  return {
+    issue: (...roles) =>
+      issueNames(
+        roles.map((role) => name(role)),
+        validity,
+      ),
+    issueExpired: (role) => issueNames([name(role)], past),
+    issueForCluster: (other, role) => issueNames([name(role, other)], validity),
+  };
 }

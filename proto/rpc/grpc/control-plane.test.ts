@@ -209,7 +209,7 @@ test('a refused caller is refused before its message is decoded, and the token i
   expect(calls).toEqual(['cancel 1']);
   expect(asked[0]).toEqual([
     '/millrace.v1.TaskManagerService/CancelAttempt',
-    { certificateRoles: [], bearerToken: 'bad' },
+    { certificateNames: [], bearerToken: 'bad' },
   ]);
   expect(asked[1]).toMatchObject([expect.anything(), { bearerToken: null }]);
 });

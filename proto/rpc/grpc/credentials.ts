@@ -7,9 +7,12 @@ import { isIP } from 'node:net';
 import { checkServerIdentity, createSecureContext, type PeerCertificate, type SecureContextOptions } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { TlsMaterial, TlsMaterialSource } from '../../../core/tls-material.ts';
+import { certificateNames } from '../../../core/security/certificate-names.ts';
+import { clusterOf } from '../security/tls-files.ts';
 import { concurrentCallsMax, flowControlWindowBytes } from './limits.ts';
 
-function contextOptions({ ca, cert, key }: TlsMaterial): SecureContextOptions {
+/** For `node:tls`; nothing older than TLS 1.3. */
+export function contextOptions({ ca, cert, key }: TlsMaterial): SecureContextOptions {
   return { ca: Buffer.from(ca), cert: Buffer.from(cert), key: Buffer.from(key), minVersion: 'TLSv1.3' };
 }
 
@@ -53,27 +56,32 @@ export function serverCredentials(source: TlsMaterialSource | null): {
  */
 export function channelCredentials(source: TlsMaterialSource | null, host: string, role: string): ChannelCredentials {
   if (source === null) return ChannelCredentials.createInsecure();
-  return ChannelCredentials.createFromSecureContext(createSecureContext(contextOptions(source.current())), {
+  const material = source.current();
+  const cluster = clusterOf(material);
+  return ChannelCredentials.createFromSecureContext(createSecureContext(contextOptions(material)), {
     // The name it is called with is the one asked for in the handshake, which is no name for an address.
-    checkServerIdentity: (_asked, certificate) => {
-      const wrongHost = checkServerIdentity(host, certificate);
-      if (wrongHost !== undefined) return wrongHost;
-      const roles = certificateRoles(certificate);
-      if (roles.includes(role)) return undefined;
-      return new Error(`its certificate is not one of a ${role} but of ${roles.join(', ') || 'no role'}`);
-    },
+    checkServerIdentity: (_asked, certificate) => wrongPeer(certificate, { host, role, cluster }),
   });
 }
 
 /**
- * Roles a certificate speaks for: the last part of its names `spiffe://<cluster>/<role>`. A certificate with a name that
- * Node had to quote has none, so that nothing can be smuggled in by the text of another name.
+ * Why a certificate, which our authority has signed, is not that of the peer that was meant; undefined when it is.
+ * @param host null: not asked, because who connects is known by no address
  */
-export function certificateRoles(certificate: Pick<PeerCertificate, 'subjectaltname'>): readonly string[] {
-  const names = certificate.subjectaltname ?? '';
-  if (names.includes('"')) return [];
-  return names.split(', ').flatMap((name) => {
-    const role = /^URI:spiffe:\/\/[A-Za-z0-9._-]+\/([a-z-]+)$/.exec(name)?.[1];
-    return role === undefined ? [] : [role];
-  });
+export function wrongPeer(
+  certificate: PeerCertificate,
+  wanted: { readonly host: string | null; readonly role: string; readonly cluster: string | null },
+): Error | undefined {
+  const { host, role, cluster } = wanted;
+  const wrongHost = host === null ? undefined : checkServerIdentity(host, certificate);
+  if (wrongHost !== undefined) return wrongHost;
+  const names = certificateNames(certificate.subjectaltname);
+  const ofRole = names.filter((name) => name.role === role);
+  if (ofRole.length === 0) {
+    const roles = names.map((name) => name.role).join(', ') || 'no role';
+    return new Error(`its certificate is not one of a ${role} but of ${roles}`);
+  }
+  if (cluster === null || ofRole.some((name) => name.cluster === cluster)) return undefined;
+  const clusters = ofRole.map((name) => name.cluster).join(', ');
+  return new Error(`its certificate is not one of cluster ${cluster} but of ${clusters}`);
 }

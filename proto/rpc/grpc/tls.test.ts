@@ -5,7 +5,6 @@ import type { TaskManagerGateway } from '../../services.ts';
 import { type Authorize, allowEverybody, type Caller } from './authorization.ts';
 import { type Authority, makeAuthority } from './certificates.test-support.ts';
 import { type Peer, serveTaskManager, taskManagerClient } from './control-plane.ts';
-import { certificateRoles } from './credentials.ts';
 import { attempt, notingTaskManager } from './gateways.test-support.ts';
 import { GrpcServer } from './grpc-server.ts';
 
@@ -58,15 +57,18 @@ test('the policy is told the roles of a certificate of the own authority', async
   const seen: Caller[] = [];
   const server = await serve(await fixed(authority.issue('task-manager')), (_path, caller) => seen.push(caller));
   await connectTo(server.address, await fixed(authority.issue('job-manager', 'client'))).cancelAttempt(cancel);
-  expect(seen).toEqual([{ certificateRoles: ['job-manager', 'client'], bearerToken: null }]);
+  const names = ['job-manager', 'client'].map((role) => ({ cluster: 'millrace', role }));
+  expect(seen).toEqual([{ certificateNames: names, bearerToken: null }]);
 });
 
 test('a certificate of another authority has no role', async () => {
-  const authorize: Authorize = (_path, { certificateRoles: roles }) => {
-    if (!roles.includes('job-manager')) throw new EngineError('UNAUTHENTICATED', 'no certificate of a job manager');
+  const authorize: Authorize = (_path, { certificateNames: names }) => {
+    if (!names.some(({ role }) => role === 'job-manager'))
+      throw new EngineError('UNAUTHENTICATED', 'no certificate of a job manager');
   };
   const server = await serve(await fixed(authority.issue('task-manager')), authorize);
-  const foreign = { ...(await stranger.issue('job-manager')), ca: (await authority.issue()).ca };
+  const impostor = await makeAuthority('millrace', 'impostor');
+  const foreign = { ...(await impostor.issue('job-manager')), ca: (await authority.issue()).ca };
   const refused = connectTo(server.address, fixedTlsMaterial(foreign)).cancelAttempt(cancel);
   await expect(refused).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   await connectTo(server.address, await fixed(authority.issue('job-manager'))).cancelAttempt(cancel);
@@ -121,7 +123,9 @@ test('renewed certificates of a server and of a client are used for new connecti
   const seen: string[] = [];
   const serverMaterial = renewable(await stranger.issue('task-manager'));
   const clientMaterial = renewable(await authority.issue('job-manager'));
-  const server = await serve(serverMaterial, (_path, caller) => seen.push(caller.certificateRoles.join()));
+  const server = await serve(serverMaterial, (_path, caller) =>
+    seen.push(caller.certificateNames.map(({ role }) => role).join()),
+  );
   const before = connectTo(server.address, clientMaterial);
   await expect(before.cancelAttempt(cancel)).rejects.toMatchObject({ code: 'TRANSPORT_FAILED' });
   serverMaterial.renew(await authority.issue('task-manager'));
@@ -142,16 +146,4 @@ test('a client whose certificate was renewed still tells that its peer is lost',
   const lost = new Promise<EngineError>((resolve) => client.onLost(resolve));
   await server.stop(0);
   await expect(lost).resolves.toMatchObject({ message: expect.stringContaining('refuses connections') });
-});
-
-test('the roles of a certificate are read from names of the form spiffe://cluster/role and nothing else', () => {
-  const roles = (subjectaltname: string): readonly string[] => certificateRoles({ subjectaltname });
-  expect(roles('DNS:a, URI:spiffe://c/job-manager, IP Address:1.2.3.4, URI:spiffe://c/client')).toEqual([
-    'job-manager',
-    'client',
-  ]);
-  expect(roles('URI:spiffe://c/job-manager/more, URI:https://c/job-manager, DNS:spiffe://c/client')).toEqual([]);
-  // A name with a comma in it is quoted by Node.
-  expect(roles('DNS:"a, URI:spiffe://c/job-manager, b"')).toEqual([]);
-  expect(certificateRoles({ subjectaltname: undefined })).toEqual([]);
 });

@@ -1,5 +1,5 @@
 /** How the final outputs of two runs differ: as multisets, or in the order of the records of each key. */
-import { nearestName } from '../../../client/parameters/nearest-name.ts';
+import { nearestName } from '../../../core/nearest-name.ts';
 import { takesBack } from '../../../core/changelog.ts';
 import { EngineError } from '../../../core/errors.ts';
 import type { PlannedJob } from '../../../core/graph/job-definition.ts';

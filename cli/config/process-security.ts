@@ -1,0 +1,104 @@
+/**
+ * How closed a process of a cluster is, from its options: what it proves itself with, who may call it, and whether it may
+ * listen where it is told to. Made before anything listens.
+ */
+import { readFileSync } from 'node:fs';
+import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
+import { EngineError } from '../../core/errors.ts';
+import { checkBind } from '../../core/security/bind.ts';
+import { Secret } from '../../core/security/secret.ts';
+import { accessPolicy } from '../../proto/rpc/grpc/access-policy.ts';
+import { allowEverybody, type Authorize } from '../../proto/rpc/grpc/authorization.ts';
+import { TlsFileSource, clusterOf, type TlsFiles } from '../../proto/rpc/security/tls-files.ts';
+import { TokenFile, type TokenVerifier } from '../../proto/rpc/security/token-file.ts';
+
+export interface ProcessSecurity {
+  readonly tls: TlsFileSource | null;
+  /** For slots, which read the files in their own threads. */
+  readonly tlsFiles: TlsFiles | null;
+  readonly authorize: Authorize;
+  /** For HTTP; null: everybody, on this machine only. */
+  readonly tokens: TokenVerifier | null;
+  readonly insecure: boolean;
+}
+
+export interface SecurityContext {
+  readonly nowMs: () => number;
+  readonly warn: (message: string) => void;
+}
+
+/** @throws EngineError CONFIG_INVALID naming the option or file; the process ends with exit code 78 */
+export function processSecurity(
+  config: ResolvedConfig,
+  role: 'job-manager' | 'task-manager',
+  { nowMs, warn }: SecurityContext,
+): ProcessSecurity {
+  const tlsFiles = tlsFilesOf(config);
+  const onProblem = (error: EngineError): void => warn(`renewed certificates are not used: ${error.message}`);
+  const tls = tlsFiles === null ? null : new TlsFileSource(tlsFiles, { role, nowMs, onProblem });
+  const tokensPath = role === 'job-manager' ? config.get('tokens.file') : null;
+  const tokens = tokensPath === null ? null : new TokenFile(tokensPath, nowMs);
+  const insecure = config.get('insecure');
+  // Task managers are called by job managers alone, whose certificate says who they are.
+  const auth = role === 'task-manager' ? tls !== null : tokens !== null;
+  for (const [option, host] of listeners(config, role)) {
+    const refusal = checkBind(host, { tls: tls !== null, auth, insecure }, { option, role });
+    if (refusal !== null) throw refusal;
+  }
+  if (insecure)
+    warn('listening without protection was asked for: whoever reaches this process can run code as its user');
+  return { tls, tlsFiles, tokens, insecure, authorize: tls === null ? withoutTls(tokens) : policy(tls, tokens) };
+}
+
+function policy(tls: TlsFileSource, tokens: TokenVerifier | null): Authorize {
+  const cluster = clusterOf(tls.current());
+  if (cluster === null)
+    throw new EngineError('INTERNAL', 'a certificate of no cluster was loaded', { domain: 'internal' });
+  return accessPolicy({ cluster, tokens });
+}
+
+/** Without TLS nobody shows a certificate, so tokens cannot be asked of people without shutting out task managers. */
+function withoutTls(tokens: TokenVerifier | null): Authorize {
+  if (tokens === null) return allowEverybody;
+  throw new EngineError(
+    'CONFIG_INVALID',
+    'tokens.file is given without tls: tokens would travel in clear → give tls.ca, tls.cert and tls.key',
+    {
+      ids: { option: 'tokens.file' },
+    },
+  );
+}
+
+function listeners(
+  config: ResolvedConfig,
+  role: 'job-manager' | 'task-manager',
+): readonly (readonly [string, string])[] {
+  return role === 'job-manager'
+    ? [
+        ['jobManager.address', config.get('jobManager.address').host],
+        ['jobManager.http', config.get('jobManager.http').host],
+      ]
+    : [
+        ['taskManager.host', config.get('taskManager.host')],
+        ['taskManager.http', config.get('taskManager.http').host],
+      ];
+}
+
+/** The files of `tls.*`; null when none is given. */
+export function tlsFilesOf(config: ResolvedConfig): TlsFiles | null {
+  const [ca, cert, key] = [config.get('tls.ca'), config.get('tls.cert'), config.get('tls.key')];
+  return ca === null || cert === null || key === null ? null : { ca, cert, key };
+}
+
+/** What a client calls with; null without a token. @throws EngineError CONFIG_INVALID */
+export function clientToken(config: ResolvedConfig): Secret | null {
+  const given = config.get('token');
+  const path = config.get('token.file');
+  if (given !== null || path === null) return given === null ? null : new Secret(given);
+  try {
+    return new Secret(readFileSync(path, 'utf8').trim());
+  } catch (error) {
+    const message = `token.file ${path} cannot be read: ${(error as Error).message} → an administrator makes a token: millrace tokens create`;
+    throw new EngineError('CONFIG_INVALID', message, { ids: { option: 'token.file', file: path }, cause: error });
+  }
+}
