@@ -73,7 +73,12 @@ test('a caller has the roles of its certificate, and its token, when it comes wi
   const own = await authority.issue('viewer', 'operator');
   const { status, secure } = await ask(listening, '/good', own, 'abc');
   expect([status, secure]).toEqual([200, 'max-age=31536000']);
-  expect(callers).toEqual([{ certificateRoles: ['viewer', 'operator'], bearerToken: 'abc' }]);
+  expect(callers).toEqual([
+    {
+      certificateNames: ['viewer', 'operator'].map((role) => ({ cluster: expect.any(String), role })),
+      bearerToken: 'abc',
+    },
+  ]);
 });
 
 test('a certificate of another authority gives no role', async () => {
@@ -83,7 +88,7 @@ test('a certificate of another authority gives no role', async () => {
   const foreign = await stranger.issue('admin');
   await ask(listening, '/good', { ...foreign, ca });
   await ask(listening, '/good', { ca });
-  const nobody = { certificateRoles: [], bearerToken: null };
+  const nobody = { certificateNames: [], bearerToken: null };
   expect(callers).toEqual([nobody, nobody]);
 });
 

@@ -9,9 +9,10 @@ import { isIP } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { EngineError, isEngineError, type ErrorCode } from '../../core/errors.ts';
 import type { TlsMaterial, TlsMaterialSource } from '../../core/tls-material.ts';
-import { formatHostPort, isLoopback, refusePlaintext } from '../../proto/rpc/grpc/address.ts';
+import { certificateNames } from '../../core/security/certificate-names.ts';
+import { isLoopback } from '../../core/security/loopback.ts';
+import { formatHostPort, refusePlaintext } from '../../proto/rpc/grpc/address.ts';
 import type { Caller } from '../../proto/rpc/grpc/authorization.ts';
-import { certificateRoles } from '../../proto/rpc/grpc/credentials.ts';
 import { errorBody, jsonAnswer, type AuthorizeRoute, type Route } from './http-types.ts';
 
 export interface HttpServerOptions {
@@ -160,7 +161,7 @@ function callerOf(request: FastifyRequest): Caller {
   const trusted = socket instanceof TLSSocket && socket.authorized && certificate !== null;
   const header = request.headers.authorization;
   return {
-    certificateRoles: trusted ? certificateRoles(certificate) : [],
+    certificateNames: trusted ? certificateNames(certificate.subjectaltname) : [],
     bearerToken: /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/.exec(header ?? '')?.[1] ?? null,
   };
 }
