@@ -4,17 +4,40 @@
  * Exit codes: 0 done, or stopped with a last checkpoint; 1 an error; 2 wrong usage (also a wrong parameter of the job);
  * 78 the configuration is refused; 130 ended at once by a second Ctrl-C.
  */
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { EngineError, fromWireError, isEngineError, toWireError } from '../core/errors.ts';
 import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
 import { Terminal } from './output/terminal.ts';
 import { type Actions, buildProgram } from './program.ts';
 import { usageError } from './usage-error.ts';
 import { certsActions } from './certs/certs-actions.ts';
-import { processContext } from './cluster/process-context.ts';
+import { type ProcessContext, processContext } from './cluster/process-context.ts';
+import type { LogSeverity } from '../core/log-record.ts';
+import type { ResolvedConfig } from '../core/config/resolve-config.ts';
 import { configurationExitCode } from '../core/security/bind.ts';
 
 const plainTerminal = (): Terminal => new Terminal(process.stdout, process.stderr, { quiet: false });
+
+/** Null when the options were printed instead. */
+async function processConfig(
+  command: Command,
+  process: 'job-manager' | 'task-manager',
+): Promise<ResolvedConfig | null> {
+  const { configOfCommand } = await import('./config/config-options.ts');
+  const { env: environment, cwd, stdout } = globalThis.process;
+  return configOfCommand(command, process, {
+    environment,
+    workingDirectory: cwd(),
+    line: (text) => stdout.write(`${text}\n`),
+  });
+}
+
+const contextOf = (config: ResolvedConfig, name: string, version: string): ProcessContext =>
+  processContext(version, process.cwd(), {
+    process: name,
+    format: config.get('log.format') as 'auto' | 'text' | 'json',
+    level: config.get('log.level') as LogSeverity,
+  });
 
 /** Runs the command line and ends the process. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -58,21 +81,15 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const terminal = new Terminal(process.stdout, process.stderr, { quiet: options.json });
       if ((await checkCommand(options, terminal, environment)) > 0) code = 1;
     },
-    jobManager: async (options) => {
+    jobManager: async (command) => {
       const { jobManagerCommand } = await import('./cluster/job-manager-command.ts');
-      const name = `job-manager ${options.advertised ?? `${options.host}:${options.port}`}`;
-      await jobManagerCommand(
-        options,
-        processContext(version, process.cwd(), { process: name, format: options.logFormat }),
-      );
+      const config = await processConfig(command, 'job-manager');
+      if (config !== null) await jobManagerCommand(config, contextOf(config, 'job-manager', version));
     },
-    taskManager: async (options) => {
+    taskManager: async (command) => {
       const { taskManagerCommand } = await import('./cluster/task-manager-command.ts');
-      const name = `task-manager ${options.advertised ?? options.host}`;
-      await taskManagerCommand(
-        options,
-        processContext(version, process.cwd(), { process: name, format: options.logFormat }),
-      );
+      const config = await processConfig(command, 'task-manager');
+      if (config !== null) await taskManagerCommand(config, contextOf(config, 'task-manager', version));
     },
     clusterStart: async (options) => {
       const { clusterStart } = await import('./cluster/cluster-command.ts');

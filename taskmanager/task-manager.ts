@@ -32,6 +32,7 @@ import type {
   TriggerCheckpointRequest,
 } from '../proto/messages.ts';
 import { decodeManifest } from '../proto/rpc/manifest.ts';
+import type { TlsFiles } from '../proto/rpc/security/tls-files.ts';
 import type { TaskManagerGateway } from '../proto/services.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
@@ -66,6 +67,10 @@ export interface TaskManagerOptions {
   readonly slotStuckTimeoutMs: number;
   /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
+  /** For the connections between slots; null: in clear. */
+  readonly slotTls?: TlsFiles | null;
+  /** Where slots find secrets; null: there are none. */
+  readonly secretsDirectory?: string | null;
   /** Look whether user code changes its first records, which it must not. Default: no. */
   readonly checkImmutability?: boolean;
   readonly onLog: (level: 'info' | 'warn', message: string) => void;
@@ -454,6 +459,8 @@ export class TaskManager implements TaskManagerGateway {
         host: this.#options.host,
         listens,
         dataPorts: this.#options.dataPorts,
+        tls: this.#options.slotTls ?? null,
+        secretsDirectory: this.#options.secretsDirectory ?? null,
         checkImmutability: this.#options.checkImmutability ?? false,
       },
     };

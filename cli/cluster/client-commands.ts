@@ -1,14 +1,19 @@
 /** `millrace submit`, `list`, `status`, `cancel`, `stop`: what a person asks of a running cluster. */
+import type { Command } from 'commander';
 import { ClusterClient } from '../../client/submission/cluster-client.ts';
 import { EngineError, fromWireError } from '../../core/errors.ts';
 import type { ClusterStatus, JobStatus } from '../../proto/client-messages.ts';
+import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
+import { TlsFileSource } from '../../proto/rpc/security/tls-files.ts';
+import { configOfCommand } from '../config/config-options.ts';
+import { clientToken, tlsFilesOf } from '../config/process-security.ts';
 import { prepareJob, replanJob } from '../job/prepare-job.ts';
 import { recordsText } from '../output/number-text.ts';
 import type { Terminal } from '../output/terminal.ts';
 
 export interface ClientOptions {
-  /** Addresses of job managers, `host:port`. */
-  readonly jobManagers: readonly string[];
+  /** Has the options of clients: where the cluster is, token, certificates. */
+  readonly command: Command;
   readonly json: boolean;
 }
 
@@ -32,10 +37,22 @@ export interface ClientContext {
 
 const waitPollMs = 500;
 
-async function withClient<T>(options: ClientOptions, use: (client: ClusterClient) => Promise<T>): Promise<T> {
-  const client = await ClusterClient.connect({ jobManagers: options.jobManagers });
+async function withClient(options: ClientOptions, use: (client: ClusterClient) => Promise<void>): Promise<void> {
+  const config = configOfCommand(options.command, 'client', {
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    line: (text) => process.stdout.write(`${text}\n`),
+  });
+  if (config === null) return;
+  const tlsFiles = tlsFilesOf(config);
+  const onProblem = (error: Error): void => void process.stderr.write(`warning: ${error.message}\n`);
+  const client = await ClusterClient.connect({
+    jobManagers: config.get('jobManagers').map(formatHostPort),
+    token: clientToken(config)?.reveal() ?? null,
+    tls: tlsFiles === null ? null : new TlsFileSource(tlsFiles, { role: 'client', nowMs: Date.now, onProblem }),
+  });
   try {
-    return await use(client);
+    await use(client);
   } finally {
     client.close();
   }

@@ -46,7 +46,7 @@ export async function clusterStart(options: ClusterStartOptions, entry: string, 
   const wanted = [
     {
       name: 'job-manager',
-      words: ['job-manager', '--port', String(port), '--http-port', String(httpPort), '--storage', storage],
+      words: ['job-manager', '--address', address, '--http', `127.0.0.1:${httpPort}`, '--storage', storage],
     },
     ...Array.from({ length: taskManagers }, (_, index) => {
       const name = `task-manager-${index + 1}`;

@@ -1,11 +1,13 @@
 /** `millrace job-manager`: one job manager process in the foreground, until it is told to stop. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { EngineError } from '../../core/errors.ts';
+import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
+import { EngineError } from '../../core/errors.ts';
 import { systemClock } from '../../jobmanager/clock.ts';
 import { JobManagerProcess, type TermStorage } from '../../jobmanager/cluster/job-manager-process.ts';
-import { EtcdClient } from '../../jobmanager/etcd/etcd-client.ts';
+import { EtcdClient, type EtcdClientOptions } from '../../jobmanager/etcd/etcd-client.ts';
 import { EtcdJobStore } from '../../jobmanager/etcd/etcd-job-store.ts';
 import { EtcdLeadership } from '../../jobmanager/etcd/etcd-election.ts';
 import { openCluster } from '../../jobmanager/etcd/open-cluster.ts';
@@ -14,71 +16,57 @@ import { JobManagerHttp } from '../../jobmanager/http/job-manager-http.ts';
 import { LocalLeadership } from '../../jobmanager/local-leadership.ts';
 import { ClusterMarker } from '../../jobmanager/store/cluster-marker.ts';
 import { LocalJobStore } from '../../jobmanager/store/local-job-store.ts';
-import { allowEverybody } from '../../proto/rpc/grpc/authorization.ts';
+import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { acquireDirectoryLock } from '../run/directory-lock.ts';
+import { httpPolicy, type ProcessSecurity, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
 
-export interface JobManagerCommandOptions {
-  /** Address of this machine to listen on. */
-  readonly host: string;
-  readonly port: number;
-  /** `host:port` that others reach it at; null: where it listens. */
-  readonly advertised: string | null;
-  /** Shared directory of graphs, artifacts and checkpoints. */
-  readonly storage: string;
-  /** Empty: one job manager, whose records are in the storage. */
-  readonly etcdEndpoints: readonly string[];
-  readonly etcdPrefix: string;
-  readonly leaseTtlMs: number;
-  readonly heartbeatTimeoutMs: number;
-  readonly slotWaitMs: number;
-  readonly adoptionTimeoutMs: number;
-  /** Port of metrics, health and the REST interface; null: none. */
-  readonly httpPort: number | null;
-  readonly logFormat: 'auto' | 'text' | 'json';
-}
-
 /** Resolves when it was told to stop, or rejects with what it could not go on with. */
-export async function jobManagerCommand(options: JobManagerCommandOptions, context: ProcessContext): Promise<void> {
+export async function jobManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
   const { logger, engineVersion } = context;
-  const directory = resolve(context.workingDirectory, options.storage);
+  const security = processSecurity(config, 'job-manager', { nowMs: Date.now, warn: (message) => logger.warn(message) });
+  const directory = resolve(context.workingDirectory, config.get('storage'));
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const objects = new LocalDirectoryStore(directory);
   const coordination =
-    options.etcdEndpoints.length > 0 ? withEtcd(options, objects, context) : alone(directory, objects);
+    config.get('etcd.endpoints').length > 0 ? withEtcd(config, objects, context) : alone(directory, objects);
   const fatal = context.failure();
   let http: JobManagerHttp | null = null;
-  const { slotWaitMs, adoptionTimeoutMs } = options;
+  const { host, port } = config.get('jobManager.address');
+  const advertised = config.get('jobManager.advertise');
   const process: JobManagerProcess = await JobManagerProcess.start({
-    host: options.host,
-    port: options.port,
-    advertisedAddress: options.advertised,
+    host,
+    port,
+    advertisedAddress: advertised === null ? null : formatHostPort(advertised),
     leadership: coordination.leadership,
     openStorage: coordination.openStorage,
     objects,
     clock: systemClock,
     random: Math.random,
     logger,
-    settings: { slotWaitMs, adoptionTimeoutMs },
-    heartbeatTimeoutMs: options.heartbeatTimeoutMs,
+    settings: {
+      slotWaitMs: config.get('slotWait'),
+      adoptionTimeoutMs: config.get('adoptionTimeout'),
+      cancelTimeoutMs: config.get('cancelTimeout'),
+    },
+    heartbeatTimeoutMs: config.get('heartbeatTimeout'),
     engineVersion,
-    tls: null,
-    insecure: false,
-    authorize: allowEverybody,
+    tls: security.tls,
+    insecure: security.insecure,
+    authorize: security.authorize,
     onFatal: (error: EngineError) => fatal.fail(error),
     logs: context.logs,
     onEvent: (notice, jobId) => http?.noticed(notice, jobId),
   });
   try {
-    http = await startHttp(options, process, context);
+    http = await startHttp(config, security, process, context);
   } catch (error) {
     await process.stop();
     coordination.close();
     throw error;
   }
-  const shown = http === null ? '' : `, http on ${http.address}`;
-  context.ready(`job manager listens on ${process.address}${shown}`);
+  context.ready(`job manager listens on ${process.address}, http on ${http.address}`);
   try {
     await Promise.race([context.stopped, fatal.failed]);
   } finally {
@@ -89,16 +77,17 @@ export async function jobManagerCommand(options: JobManagerCommandOptions, conte
 }
 
 async function startHttp(
-  { host, httpPort }: JobManagerCommandOptions,
+  config: ResolvedConfig,
+  security: ProcessSecurity,
   process: JobManagerProcess,
   { logger }: ProcessContext,
-): Promise<JobManagerHttp | null> {
-  if (httpPort === null) return null;
+): Promise<JobManagerHttp> {
+  const { tls, insecure, tokens } = security;
   return await JobManagerHttp.start({
-    host,
-    port: httpPort,
-    tls: null,
-    authorize: () => undefined,
+    ...config.get('jobManager.http'),
+    tls,
+    insecure,
+    authorize: httpPolicy(tokens),
     logger,
     term: () => process.observed(),
     ready: () => process.isReady,
@@ -122,14 +111,42 @@ function alone(directory: string, objects: LocalDirectoryStore): Coordination {
   };
 }
 
+/** @throws EngineError CONFIG_INVALID naming the file that cannot be read */
+function etcdOptions(config: ResolvedConfig): EtcdClientOptions {
+  const [ca, cert, key] = [config.get('etcd.ca'), config.get('etcd.cert'), config.get('etcd.key')];
+  const name = config.get('etcd.user');
+  const passwordFile = config.get('etcd.passwordFile');
+  const read = (option: string, path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (cause) {
+      const message = `${option} ${path} cannot be read: ${(cause as Error).message}`;
+      throw new EngineError('CONFIG_INVALID', message, { ids: { option, file: path }, cause });
+    }
+  };
+  return {
+    endpoints: config.get('etcd.endpoints'),
+    ...(ca === null
+      ? {}
+      : {
+          tls: {
+            certificateAuthority: read('etcd.ca', ca),
+            ...(cert === null || key === null
+              ? {}
+              : { certificate: read('etcd.cert', cert), privateKey: read('etcd.key', key) }),
+          },
+        }),
+    ...(name === null || passwordFile === null
+      ? {}
+      : { user: { name, password: read('etcd.passwordFile', passwordFile).toString('utf8').trim() } }),
+  };
+}
+
 /** Several job managers, of which etcd lets one lead. */
-function withEtcd(
-  options: JobManagerCommandOptions,
-  objects: LocalDirectoryStore,
-  { logger }: ProcessContext,
-): Coordination {
-  const { etcdEndpoints: endpoints, etcdPrefix: prefix, leaseTtlMs } = options;
-  const etcd = new EtcdClient({ endpoints });
+function withEtcd(config: ResolvedConfig, objects: LocalDirectoryStore, { logger }: ProcessContext): Coordination {
+  const prefix = config.get('etcd.prefix');
+  const leaseTtlMs = config.get('leaseTtl');
+  const etcd = new EtcdClient(etcdOptions(config));
   const marker = new ClusterMarker(objects);
   return {
     leadership: (address) =>

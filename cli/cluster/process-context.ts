@@ -1,5 +1,6 @@
 /** What a process of a cluster gets from the command line it runs under: where it stands, its log, and when to stop. */
 import type { EngineError } from '../../core/errors.ts';
+import type { LogSeverity } from '../../core/log-record.ts';
 import { LogBuffer, toLogLine } from '../../operations/log/log-buffer.ts';
 import { ProcessLog } from '../../operations/log/process-log.ts';
 
@@ -12,6 +13,7 @@ export interface ProcessLogOptions {
   /** Which process the lines are of. */
   readonly process: string;
   readonly format: 'auto' | 'text' | 'json';
+  readonly level: LogSeverity;
 }
 
 export interface ProcessContext {
@@ -32,12 +34,13 @@ export interface ProcessContext {
 export function processContext(
   engineVersion: string,
   workingDirectory: string,
-  { process: name, format }: ProcessLogOptions,
+  { process: name, format, level }: ProcessLogOptions,
 ): ProcessContext {
   const logs = new LogBuffer();
   const log = new ProcessLog({
     process: name,
     format,
+    level,
     target: process.stderr,
     nowMs: Date.now,
     onRecord: (record) => logs.add(toLogLine(record, null)),

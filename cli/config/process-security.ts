@@ -7,7 +7,8 @@ import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
 import { EngineError } from '../../core/errors.ts';
 import { checkBind } from '../../core/security/bind.ts';
 import { Secret } from '../../core/security/secret.ts';
-import { accessPolicy } from '../../proto/rpc/grpc/access-policy.ts';
+import type { AuthorizeRoute } from '../../operations/http/http-types.ts';
+import { accessPolicy, checkTokenRole } from '../../proto/rpc/grpc/access-policy.ts';
 import { allowEverybody, type Authorize } from '../../proto/rpc/grpc/authorization.ts';
 import { TlsFileSource, clusterOf, type TlsFiles } from '../../proto/rpc/security/tls-files.ts';
 import { TokenFile, type TokenVerifier } from '../../proto/rpc/security/token-file.ts';
@@ -101,4 +102,11 @@ export function clientToken(config: ResolvedConfig): Secret | null {
     const message = `token.file ${path} cannot be read: ${(error as Error).message} → an administrator makes a token: millrace tokens create`;
     throw new EngineError('CONFIG_INVALID', message, { ids: { option: 'token.file', file: path }, cause: error });
   }
+}
+
+/** Who may read by HTTP: with tokens a viewer and above, else everybody, which is this machine only. */
+export function httpPolicy(tokens: TokenVerifier | null): AuthorizeRoute {
+  return (role, { bearerToken }) => {
+    if (role !== 'public' && tokens !== null) checkTokenRole(role, 'this address', bearerToken, tokens);
+  };
 }

@@ -49,15 +49,9 @@ export class ProcessCluster implements ClusterDriver {
     const storage = ['--storage', join(directory, 'storage')];
     const election = etcd === null ? [] : ['--etcd', etcd.endpoint, '--lease-ttl', `${leaseTtlMs}ms`];
     for (const [index, port] of ports.entries()) {
-      const words = [
-        'job-manager',
-        '--port',
-        String(port),
-        '--http-port',
-        '0',
-        '--heartbeat-timeout',
-        `${heartbeatTimeoutMs}ms`,
-      ];
+      const timeout = `${heartbeatTimeoutMs}ms`;
+      const listen = ['--address', `127.0.0.1:${port}`, '--http', '127.0.0.1:0'];
+      const words = ['job-manager', ...listen, '--heartbeat-timeout', timeout];
       cluster.#add(`job-manager-${index + 1}`, [...words, ...storage, ...election]);
     }
     for (let index = 1; index <= options.taskManagers; index++) {
