@@ -33,6 +33,8 @@ export interface ChaosSummary {
   readonly records: number;
   readonly lost: number;
   readonly duplicated: number;
+  /** Left hidden beside the results by members that slept; readers of the manifest never see them. */
+  readonly uncommittedFiles: number;
   /** From the fault to the next complete checkpoint. */
   readonly recoveryMs: { readonly p50: number; readonly max: number };
 }
@@ -63,6 +65,7 @@ export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> 
   let jobs = 0;
   let lost = 0;
   let duplicated = 0;
+  let uncommittedFiles = 0;
   let round = 0;
   while (round < rounds) {
     const place = chaosPlace({ directory: join(directory, `job-${++jobs}`), input, checkpointIntervalMs });
@@ -97,12 +100,13 @@ export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> 
     const found = compare(await committedResults(place), expected);
     lost += found.lost;
     duplicated += found.duplicated;
-    const left = leftovers(place);
-    if (left.length > 0) throw new Error(`uncommitted files are left: ${left.join(', ')}`);
-    report(`job ${jobs} is right: ${found.lost} lost, ${found.duplicated} duplicated`);
+    // Whoever sleeps through the end of its attempt may still write a file that nobody will ever commit.
+    const left = leftovers(place).length;
+    uncommittedFiles += left;
+    report(`job ${jobs} is right: ${found.lost} lost, ${found.duplicated} duplicated, ${left} uncommitted files left`);
   }
   const records = jobs * counts.reduce((sum, count) => sum + count, 0);
-  return { rounds: round, jobs, records, lost, duplicated, recoveryMs: quantiles(recoveries) };
+  return { rounds: round, jobs, records, lost, duplicated, uncommittedFiles, recoveryMs: quantiles(recoveries) };
 }
 
 async function drawFault(cluster: ClusterDriver, job: ClusterJob, random: () => number): Promise<Fault> {
