@@ -1,6 +1,6 @@
 /**
  * How much of each article is in stock, from the change log of a database: a line for each row of the table of shelves that was
- * inserted, updated or deleted. The results come to the terminal: the table at last, what was cleared out, and what ran out.
+ * inserted, updated or deleted. The results come to the terminal: the table, how it came about, and what ran out.
  *
  *     npx millrace run examples/stock.ts
  */
@@ -36,14 +36,14 @@ export default defineJob('stock', (env) => {
   stock.collect('stock', { key: (row) => row.article }).uid('stock');
 
   // From here on a change is a record of its own, which any operator takes.
-  const changes = stock.changes().uid('changes');
-  changes
-    .filter(({ kind }) => kind === 'delete')
-    .map(({ value }) => value.article)
-    .collect('cleared out')
-    .uid('cleared-out');
-  changes
-    .filter(({ kind, value }) => kind === 'updateAfter' && value.pieces === 0)
+  const history = stock.changes().uid('changes');
+  history
+    .map(({ kind, value }) => ({ kind, ...value }))
+    .collect('history')
+    .uid('history');
+  history
+    // An update of the only row of an article takes the article away and brings it back: an insert, not an update.
+    .filter(({ kind, value }) => (kind === 'insert' || kind === 'updateAfter') && value.pieces === 0)
     .map(({ value }) => value.article)
     .print('ran out:')
     .uid('ran-out');

@@ -47,9 +47,7 @@ export default defineJob('window-join', (env) => {
     }))
     .uid('join');
 
-  joined
-    .to(files.jsonl(`${output}/joined`))
-    .uid('joined');
+  joined.to(files.jsonl(`${output}/joined`)).uid('joined');
   // Records that came when the results of their window had gone out: of the orders, which are first, and of the clicks.
   joined
     .lateFirst()
