@@ -21,6 +21,7 @@ import type {
   TimerName,
 } from './model/job-master-protocol.ts';
 import type { TerminalJobState } from './model/job-state.ts';
+import type { SlotOffer } from './model/slot-assignment.ts';
 import { WatermarkAlignment } from './model/watermark-alignment.ts';
 import type { JobStore } from './store/job-store.ts';
 import { type ObservedSubtask, SubtaskBoard } from './subtask-board.ts';
@@ -60,7 +61,7 @@ export interface JobEnvironment {
   readonly settings: JobMasterSettings;
   readonly leaderEpoch: number;
   onNotice(jobId: string, notice: JobNotice): void;
-  requestSlots(jobId: string, count: number): void;
+  requestSlots(jobId: string, count: number, kept: readonly SlotOffer[]): void;
   adoptSlots(jobId: string, attempt: number): void;
   releaseSlots(jobId: string): void;
   giveUpTaskManager(taskManagerId: string, reason: string): void;
@@ -335,7 +336,7 @@ export class JobRunner {
     const { store } = this.#environment;
     switch (action.kind) {
       case 'request-slots':
-        return this.#environment.requestSlots(this.jobId, action.count);
+        return this.#environment.requestSlots(this.jobId, action.count, action.kept);
       case 'adopt-slots':
         return this.#environment.adoptSlots(this.jobId, action.attempt);
       case 'release-slots':
@@ -443,8 +444,10 @@ export class JobRunner {
 
   #notice(notice: JobNotice): void {
     const { logger } = this.#environment;
-    if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying'))
-      this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying')) {
+      this.#board.attemptsStarted(this.#master.currentAttempts);
+      this.#alignment.attemptsStarted(this.#master.currentAttempts);
+    }
     if (notice.kind === 'rescaled') this.#rescaled(notice.graph, notice.checkpointId);
     if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
@@ -530,16 +533,20 @@ function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: n
   return new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', ids: { jobName, leaderEpoch } });
 }
 
+function attemptsText(attempts: readonly number[]): string {
+  return `attempt${attempts.length === 1 ? '' : 's'} ${attempts.join(', ')}`;
+}
+
 function noticeText(jobName: string, notice: JobNotice): string {
   switch (notice.kind) {
     case 'adopted':
-      return `attempt ${notice.attempt} of job "${jobName}" was found running and goes on`;
+      return `${attemptsText(notice.attempts)} of job "${jobName}" found running, and going on`;
     case 'rescaled':
       return `job "${jobName}" goes on with parallelism ${notice.graph.options.parallelism} from checkpoint ${notice.checkpointId}`;
     case 'state-changed':
       return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
     case 'attempt-failed':
-      return `attempt ${notice.attempt} of job "${jobName}" failed, ${notice.next}: ${notice.error.message}`;
+      return `${attemptsText(notice.attempts)} of job "${jobName}" failed, ${notice.next}: ${notice.error.message}`;
     case 'checkpoint-completed':
       return `checkpoint ${notice.checkpointId} of job "${jobName}" is complete: ${notice.bytes} bytes in ${notice.durationMs} ms`;
     case 'checkpoint-aborted':

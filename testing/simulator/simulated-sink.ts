@@ -34,7 +34,7 @@ export class SimulatedSink {
   /** A committer took a snapshot with these committables. */
   frozen(checkpointId: number, committables: readonly Committable[]): void {
     const ids = committables.map((committable) => (committable.data as Transaction).id);
-    this.#inSnapshot.set(checkpointId, ids);
+    this.#inSnapshot.set(checkpointId, [...(this.#inSnapshot.get(checkpointId) ?? []), ...ids]);
   }
 
   checkpointCompleted(checkpointId: number): void {
