@@ -7,7 +7,7 @@ test('a value that cannot be stored is refused with operator, state and the plac
     expect.objectContaining({
       code: 'VALUE_NOT_ENCODABLE',
       ids: { operator: 'readings', state: 'splits' },
-      message: "state 'splits' of operator 'readings': a value cannot be encoded: $.generator[0] is a function",
+      message: expect.stringMatching(/^state 'splits' of operator 'readings': .*\$\.generator\[0\] is a function/),
     }),
   );
 });
