@@ -660,13 +660,23 @@ async function readRestored(
 
 /**
  * The savepoint that a job without a checkpoint of its own starts from. What the job numbers (attempts, checkpoints) goes on
- * above what the savepoint has: state and transactions of sinks carry those numbers.
+ * above what the savepoint has, and above all earlier jobs of its name: state, and what sinks have prepared where this one
+ * writes too, carry those numbers.
  */
-async function readForeign(store: JobStore, { jobId, restoreFrom }: SubmittedJob): Promise<RestoredPointer | null> {
+async function readForeign(
+  store: JobStore,
+  { jobId, graph, restoreFrom }: SubmittedJob,
+): Promise<RestoredPointer | null> {
   if (restoreFrom === null || restoreFrom === undefined) return null;
   const { checkpointId, manifest: object } = restoreFrom;
   const manifest = await store.readManifest(object);
-  await store.raiseCounters(jobId, { attempt: manifest.attempt, checkpoint: checkpointId });
+  const above = { attempt: manifest.attempt, checkpoint: checkpointId };
+  for (const record of await store.readJobs()) {
+    if (record.name !== graph.name) continue;
+    above.attempt = Math.max(above.attempt, await store.readCounter(record.jobId, 'attempt'));
+    above.checkpoint = Math.max(above.checkpoint, await store.readCounter(record.jobId, 'checkpoint'));
+  }
+  await store.raiseCounters(jobId, above);
   const retained = [{ checkpointId, manifest: object }];
   const pointer = { checkpointId, attempt: manifest.attempt, leaderEpoch: 0, retained };
   return { pointer, manifests: [manifest], isForeign: true };

@@ -176,13 +176,24 @@ export class Savepoints {
     const pinned = (pointer.pinned ?? []).filter((pin) => pin.checkpointId !== checkpointId);
     const next: CheckpointPointer = { ...pointer, leaderEpoch: term.epoch, pinned };
     if ((await store.compareAndSetPointer(jobId, pointer.checkpointId, next)) === 'conflict') throw notRead(jobId);
-    const needed = new Set<string>();
-    for (const { manifest: object } of [...next.retained, ...pinned]) {
-      needed.add(object.name);
-      for (const { file } of (await store.readManifest(object)).files) needed.add(file.object.name);
-    }
+    const needed = await this.#namesOf([...next.retained, ...pinned]);
     const own = `${jobDirectoryName(jobId)}/`;
-    await store.deleteObjects(names.filter((name) => name.startsWith(own) && !needed.has(name)));
+    if (needed !== null) await store.deleteObjects(names.filter((name) => name.startsWith(own) && !needed.has(name)));
+  }
+
+  /** What these checkpoints need; null when one is damaged, so that it is not known. */
+  async #namesOf(checkpoints: CheckpointPointer['retained']): Promise<ReadonlySet<string> | null> {
+    const names = new Set<string>();
+    for (const { manifest: object } of checkpoints) {
+      try {
+        const { files } = await this.#options.store.readManifest(object);
+        for (const name of [object.name, ...files.map(({ file }) => file.object.name)]) names.add(name);
+      } catch (error) {
+        if (isEngineError(error) && error.code === 'CHECKPOINT_UNREADABLE') return null;
+        throw error;
+      }
+    }
+    return names;
   }
 }
 
