@@ -15,14 +15,14 @@ export interface Waiting {
 
 export class CheckpointRequests {
   readonly #jobName: string;
-  readonly #savepoints: boolean;
+  readonly #wanted: 'any' | 'savepoint' | 'stop';
   #newestTriggered = 0;
   #waiting: Waiting[] = [];
 
-  /** @param savepoints only checkpoints that are pinned answer */
-  constructor(jobName: string, savepoints = false) {
+  /** @param wanted which checkpoints answer: all, those that are pinned, or the one with which the job stops */
+  constructor(jobName: string, wanted: 'any' | 'savepoint' | 'stop' = 'any') {
     this.#jobName = jobName;
-    this.#savepoints = savepoints;
+    this.#wanted = wanted;
   }
 
   /** Resolves with the id of the checkpoint. @throws EngineError CHECKPOINT_FAILED */
@@ -51,7 +51,7 @@ export class CheckpointRequests {
   /** Takes what the job master tells; true when a checkpoint is to be asked for again. */
   noticed(notice: JobNotice): boolean {
     const isCheckpoint = notice.kind === 'checkpoint-completed' || notice.kind === 'checkpoint-aborted';
-    if (this.#savepoints && isCheckpoint && notice.savepoint !== true) return false;
+    if (this.#wanted !== 'any' && isCheckpoint && notice[this.#wanted] !== true) return false;
     switch (notice.kind) {
       case 'checkpoint-completed':
         this.#answer(notice.checkpointId, ({ resolve }) => resolve(notice.checkpointId));
@@ -91,7 +91,7 @@ export class CheckpointRequests {
   #error(what: string): EngineError {
     return new EngineError(
       'CHECKPOINT_FAILED',
-      `the ${this.#savepoints ? 'savepoint' : 'checkpoint'} asked for of job "${this.#jobName}": ${what}`,
+      `the ${this.#wanted === 'any' ? 'checkpoint' : 'savepoint'} asked for of job "${this.#jobName}": ${what}`,
       {
         domain: 'external',
         retry: 'backoff',

@@ -64,11 +64,12 @@ class ObedientTaskManager implements TaskManagerGateway {
   /** What it says that it runs. */
   get running(): RunningAttempt[] {
     if (this.deployed === null) return [];
-    const { attempt, graph, slices } = this.deployed;
+    const { attempt, graph, slices, currentAttempts } = this.deployed;
     const subtasks = this.subtasks.map((subtask) => {
       return { subtask, state: 'running' as const, inputEnded: false, error: null };
     });
-    return [{ attempt, graphSha256: graph.sha256, slices, subtasks, pendingCheckpointIds: [], endedSlots: [] }];
+    const nothing = { pendingCheckpointIds: [], endedSlots: [] };
+    return [{ attempt, graphSha256: graph.sha256, slices, subtasks, ...nothing, currentAttempts }];
   }
   get subtasks(): SubtaskRef[] {
     return (this.deployed?.slices ?? []).flatMap((slice) => [...slice.subtasks]);

@@ -176,7 +176,7 @@ export class JobManager {
       settings: this.#settings,
       leaderEpoch: await this.#leaderEpoch(),
       onNotice: (jobId, notice) => onEvent?.(notice, jobId),
-      requestSlots: (jobId, count) => this.#follow(this.#pool.requested(jobId, count)),
+      requestSlots: (jobId, count, kept) => this.#follow(this.#pool.requested(jobId, count, kept)),
       adoptSlots: (jobId, attempt) => this.#pool.adopted(jobId, attempt),
       releaseSlots: (jobId) => this.#follow(this.#pool.released(jobId)),
       giveUpTaskManager: (taskManagerId, reason) => this.removeTaskManager(taskManagerId, reason),

@@ -10,7 +10,7 @@ export interface JobProgress {
   readonly attempt: number;
   /** Records sources have handed out, across restarts and resumed runs; what is read again after a restart counts once. */
   readonly recordsIn: number;
-  /** Records sinks have taken in this attempt. */
+  /** Records sinks have taken in the attempts that are current. */
   readonly recordsOut: number;
   readonly lateRecords: number;
   /** Lowest watermark over all subtasks; -Infinity before the first. */
@@ -55,14 +55,16 @@ function timeHoldersOf(graph: JobGraph): ReadonlyMap<string, string> {
   return holders;
 }
 
-/** Newest metrics of the subtasks of one attempt. */
+/** Newest metrics of the subtasks of the attempts that are current. */
 export class MetricsBoard {
   readonly #graph: JobGraph;
   readonly #sources: ReadonlySet<string>;
   readonly #sinks: ReadonlySet<string>;
   /** Vertices that hold back event time while a split is silent, with the id of their source. */
   readonly #timeHolders: ReadonlyMap<string, string>;
-  #attempt = 0;
+  #attempts: readonly number[] = [];
+  /** Attempt that told it, by subtask. */
+  readonly #toldBy = new Map<string, number>();
   readonly #metrics = new Map<string, SubtaskMetrics>();
 
   constructor(graph: JobGraph) {
@@ -78,14 +80,22 @@ export class MetricsBoard {
     this.#timeHolders = timeHoldersOf(graph);
   }
 
-  attemptStarted(attempt: number): void {
-    this.#attempt = attempt;
-    this.#metrics.clear();
+  /** These attempts are current from now on; what others said is forgotten. */
+  attemptsStarted(attempts: readonly number[]): void {
+    this.#attempts = attempts;
+    for (const [key, attempt] of this.#toldBy) {
+      if (attempts.includes(attempt)) continue;
+      this.#toldBy.delete(key);
+      this.#metrics.delete(key);
+    }
   }
 
   heard(attempt: number, metrics: readonly SubtaskMetrics[]): void {
-    if (attempt !== this.#attempt) return;
-    for (const one of metrics) this.#metrics.set(subtaskKey(one.subtask), one);
+    if (!this.#attempts.includes(attempt)) return;
+    for (const one of metrics) {
+      this.#toldBy.set(subtaskKey(one.subtask), attempt);
+      this.#metrics.set(subtaskKey(one.subtask), one);
+    }
   }
 
   /** Of each subtask that was heard of. */

@@ -23,6 +23,7 @@ import type {
   TimerName,
 } from './model/job-master-protocol.ts';
 import type { TerminalJobState } from './model/job-state.ts';
+import type { SlotOffer } from './model/slot-assignment.ts';
 import { WatermarkAlignment } from './model/watermark-alignment.ts';
 import type { JobStore, RestoreSource } from './store/job-store.ts';
 import { savepointPath } from './store/savepoint-document.ts';
@@ -73,7 +74,7 @@ export interface JobEnvironment {
   readonly settings: JobMasterSettings;
   readonly leaderEpoch: number;
   onNotice(jobId: string, notice: JobNotice): void;
-  requestSlots(jobId: string, count: number): void;
+  requestSlots(jobId: string, count: number, kept: readonly SlotOffer[]): void;
   adoptSlots(jobId: string, attempt: number): void;
   releaseSlots(jobId: string): void;
   giveUpTaskManager(taskManagerId: string, reason: string): void;
@@ -134,8 +135,8 @@ export class JobRunner {
     this.#board = new MetricsBoard(job.graph);
     this.#graphRef = job.graphRef;
     this.#requests = new CheckpointRequests(job.graph.name);
-    this.#savepoints = new CheckpointRequests(job.graph.name, true);
-    this.#stops = new CheckpointRequests(job.graph.name, true);
+    this.#savepoints = new CheckpointRequests(job.graph.name, 'savepoint');
+    this.#stops = new CheckpointRequests(job.graph.name, 'stop');
     const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef, workingDirectory = '' } = job;
     this.#master = new JobMaster({
       jobId,
@@ -430,7 +431,7 @@ export class JobRunner {
     const { store } = this.#environment;
     switch (action.kind) {
       case 'request-slots':
-        return this.#environment.requestSlots(this.jobId, action.count);
+        return this.#environment.requestSlots(this.jobId, action.count, action.kept);
       case 'adopt-slots':
         return this.#environment.adoptSlots(this.jobId, action.attempt);
       case 'release-slots':
@@ -556,8 +557,10 @@ export class JobRunner {
 
   #notice(notice: JobNotice): void {
     const { logger } = this.#environment;
-    if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying'))
-      this.#board.attemptStarted(notice.attempt);
+    if (notice.kind === 'adopted' || (notice.kind === 'state-changed' && notice.to === 'deploying')) {
+      this.#board.attemptsStarted(this.#master.currentAttempts);
+      this.#alignment.attemptsStarted(this.#master.currentAttempts);
+    }
     if (notice.kind === 'rescaled') this.#rescaled(notice.graph, notice.checkpointId);
     if (notice.kind === 'attempt-failed') this.#lastFailure = notice.error;
     const text = noticeText(this.job.graph.name, notice);
@@ -688,16 +691,20 @@ function lostEpoch(jobName: string, { pointer }: RestoredPointer, leaderEpoch: n
   return new EngineError('CHECKPOINT_UNREADABLE', message, { domain: 'external', ids: { jobName, leaderEpoch } });
 }
 
+function attemptsText(attempts: readonly number[]): string {
+  return `attempt${attempts.length === 1 ? '' : 's'} ${attempts.join(', ')}`;
+}
+
 function noticeText(jobName: string, notice: JobNotice): string {
   switch (notice.kind) {
     case 'adopted':
-      return `attempt ${notice.attempt} of job "${jobName}" was found running and goes on`;
+      return `${attemptsText(notice.attempts)} of job "${jobName}" found running, and going on`;
     case 'rescaled':
       return `job "${jobName}" goes on with parallelism ${notice.graph.options.parallelism} from checkpoint ${notice.checkpointId}`;
     case 'state-changed':
       return `job "${jobName}" is ${notice.to} (was ${notice.from}, attempt ${notice.attempt})`;
     case 'attempt-failed':
-      return `attempt ${notice.attempt} of job "${jobName}" failed, ${notice.next}: ${notice.error.message}`;
+      return `${attemptsText(notice.attempts)} of job "${jobName}" failed, ${notice.next}: ${notice.error.message}`;
     case 'checkpoint-completed':
       return `checkpoint ${notice.checkpointId} of job "${jobName}" is complete: ${notice.bytes} bytes in ${notice.durationMs} ms`;
     case 'checkpoint-aborted':

@@ -75,6 +75,7 @@ test('the board takes over what a task manager tells when an attempt was found r
     subtasks: [{ subtask: subtask(0), state: 'running', inputEnded: false, error: null }],
     pendingCheckpointIds: [],
     endedSlots: [],
+    currentAttempts: [4],
   };
   board.saw({ kind: 'attempt-reported', taskManagerId: 'a', running });
   expect(seen(board)).toEqual(['0 a running']);

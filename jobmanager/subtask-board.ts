@@ -1,8 +1,8 @@
 /**
- * Where each subtask of the newest attempt is and what it was last heard to do: for those who look. Made of the messages that
- * pass the shell anyway, so that the job master keeps nothing for observers.
+ * Where each subtask of the attempts that are current is and what it was last heard to do: for those who look. Made of the
+ * messages that pass the shell anyway, so that the job master keeps nothing for observers.
  */
-import type { SlotSlice, SubtaskRef } from '../proto/messages.ts';
+import type { RunningAttempt, SubtaskRef } from '../proto/messages.ts';
 import type { JobMasterEvent, TaskManagerCall } from './model/job-master-protocol.ts';
 import { subtaskKey } from './model/slot-assignment.ts';
 
@@ -14,12 +14,19 @@ export interface ObservedSubtask {
   readonly subtask: SubtaskRef;
   readonly taskManagerId: string;
   readonly slotIndex: number;
+  readonly attempt: number;
   readonly state: ObservedState;
 }
 
+interface Known extends ObservedSubtask {
+  state: ObservedState;
+}
+
+/** What of a deployment, or of the report of one, says where subtasks are. */
+type Placement = Pick<RunningAttempt, 'attempt' | 'slices' | 'currentAttempts'>;
+
 export class SubtaskBoard {
-  #attempt = 0;
-  readonly #subtasks = new Map<string, { -readonly [Key in keyof ObservedSubtask]: ObservedSubtask[Key] }>();
+  readonly #subtasks = new Map<string, Known>();
 
   /** In no order. */
   get subtasks(): readonly ObservedSubtask[] {
@@ -29,16 +36,15 @@ export class SubtaskBoard {
   /** A call that is made of a task manager. */
   called(taskManagerId: string, call: TaskManagerCall): void {
     if (call.method !== 'deploySlots') return;
-    const { attempt, slices } = call.request;
-    this.#place(attempt.attempt, taskManagerId, slices);
+    this.#place(taskManagerId, call.request);
   }
 
   /** An event that the job master has taken. */
   saw(event: JobMasterEvent): void {
     switch (event.kind) {
       case 'attempt-reported': {
-        const { attempt, slices, subtasks } = event.running;
-        this.#place(attempt.attempt, event.taskManagerId, slices);
+        const { attempt, subtasks } = event.running;
+        this.#place(event.taskManagerId, event.running);
         for (const { subtask, state } of subtasks) this.#set(attempt.attempt, subtask, observed(state));
         return;
       }
@@ -52,24 +58,26 @@ export class SubtaskBoard {
     }
   }
 
-  #place(attempt: number, taskManagerId: string, slices: readonly SlotSlice[]): void {
-    if (attempt < this.#attempt) return;
-    if (attempt > this.#attempt) this.#subtasks.clear();
-    this.#attempt = attempt;
+  #place(taskManagerId: string, { attempt: { attempt }, currentAttempts, slices }: Placement): void {
+    for (const [key, known] of this.#subtasks)
+      if (known.attempt < attempt && !currentAttempts.includes(known.attempt)) this.#subtasks.delete(key);
     for (const { slotIndex, subtasks } of slices) {
-      for (const subtask of subtasks)
-        this.#subtasks.set(subtaskKey(subtask), { subtask, taskManagerId, slotIndex, state: 'deploying' });
+      for (const subtask of subtasks) {
+        const known = this.#subtasks.get(subtaskKey(subtask));
+        if (known !== undefined && known.attempt > attempt) continue;
+        this.#subtasks.set(subtaskKey(subtask), { subtask, taskManagerId, slotIndex, state: 'deploying', attempt });
+      }
     }
   }
 
   #set(attempt: number, subtask: SubtaskRef, state: ObservedState): void {
-    const known = attempt === this.#attempt ? this.#subtasks.get(subtaskKey(subtask)) : undefined;
-    if (known !== undefined) known.state = state;
+    const known = this.#subtasks.get(subtaskKey(subtask));
+    if (known?.attempt === attempt) known.state = state;
   }
 
   #slotEnded(attempt: number, slotIndex: number): void {
-    if (attempt !== this.#attempt) return;
-    for (const known of this.#subtasks.values()) if (known.slotIndex === slotIndex) end(known);
+    for (const known of this.#subtasks.values())
+      if (known.attempt === attempt && known.slotIndex === slotIndex) end(known);
   }
 
   #lost(taskManagerId: string): void {

@@ -32,7 +32,7 @@ export interface SubtaskRef {
   readonly subtaskIndex: number;
 }
 
-/** One slot's share of an attempt: one subtask of every vertex of a pipeline slice. */
+/** One slot's share of an attempt: one subtask of every vertex of a pipeline slice. An attempt is one try of one region. */
 export interface SlotSlice {
   /** Unique over all task managers within the attempt. */
   readonly slotIndex: number;
@@ -55,6 +55,8 @@ export interface DeploySlotsRequest {
   readonly workingDirectory: string;
   /** Of the graph, told again when the task manager registers with another leader. */
   readonly graphHash: string;
+  /** Numbers of the attempts of all regions that are current from now on, this one included. */
+  readonly currentAttempts: readonly number[];
 }
 
 export interface SlotAddress {
@@ -135,6 +137,8 @@ export interface RunningAttempt {
   readonly pendingCheckpointIds: readonly number[];
   /** Of the slices: their threads are over. */
   readonly endedSlots: readonly number[];
+  /** As it was deployed with: the newest attempt of a job says which others are its. */
+  readonly currentAttempts: readonly number[];
 }
 
 export interface RunningSubtask {

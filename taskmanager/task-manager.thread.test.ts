@@ -42,7 +42,7 @@ async function deployment(attempt: number): Promise<DeploySlotsRequest> {
     Buffer.from(JSON.stringify({ name: 'job', vertices: [], edges: [] })),
   );
   const artifact = await store.put(`artifact-${attempt}`, Buffer.from('export default null;'));
-  const origin = { workingDirectory: '', graphHash: 'hash' };
+  const origin = { workingDirectory: '', graphHash: 'hash', currentAttempts: [attempt] };
   const slices = [0, 1].map((slotIndex) => ({ slotIndex, subtasks: [] }));
   return { attempt: refOf(attempt), graph, artifact, restoreManifest: null, slices, finished: [], ...origin };
 }

@@ -108,6 +108,13 @@ interface RunningAttempt {
   cancelTimer: NodeJS.Timeout | null;
 }
 
+/** Which attempts of a job are over: those that the newest one here did not know as current, and those that were cancelled. */
+interface Fence {
+  newest: number;
+  current: ReadonlySet<number>;
+  readonly canceled: Set<number>;
+}
+
 const acknowledged: Acknowledgement = {};
 const orphanTimeoutMsDefault = 10 * 60_000;
 /** Attempts that are over and are still told to a new leader. */
@@ -122,11 +129,11 @@ export class TaskManager implements TaskManagerGateway {
   readonly #stateHost: StateHost | null;
   /** Attempts with threads that live, by job and number. */
   readonly #attempts = new Map<string, RunningAttempt>();
-  /** Of each job: the newest attempt that was deployed, and the newest that was to be cancelled. None of them is started again. */
-  readonly #fences = new Map<string, { deployed: number; canceled: number }>();
+  /** What may not be started any more, by job. */
+  readonly #fences = new Map<string, Fence>();
   /** Why no attempt can run here any more: a thread that all of them need has died. */
   #broken: EngineError | null = null;
-  /** The newest attempt of each job that is over, told to a new leader, which may not know that it had finished. */
+  /** Attempts that are over and that no other one has taken the place of, told to a new leader, which may not know that they had finished. */
   readonly #ended = new Map<string, RunningAttempt>();
   readonly #session: LeaderSession;
   readonly #baseId: string;
@@ -271,14 +278,13 @@ export class TaskManager implements TaskManagerGateway {
     const restore = await this.#restorePoint(request.restoreManifest);
     this.#refuseStale(attempt);
     if (this.#broken !== null) throw this.#broken;
-    const fence = this.#fence(attempt.jobId);
-    if (attempt.attempt <= fence.canceled) {
+    if (this.#fence(attempt.jobId).canceled.has(attempt.attempt)) {
       throw new EngineError('CANCELED', `attempt ${attempt.attempt} was canceled before it started`, {
         domain: 'internal',
       });
     }
     this.#requireFreeSlots(attempt, slices.length);
-    fence.deployed = attempt.attempt;
+    this.#raiseFence(attempt, request.currentAttempts);
     const running: RunningAttempt = {
       ref: attempt,
       request,
@@ -288,7 +294,6 @@ export class TaskManager implements TaskManagerGateway {
       slots: new Map(),
       cancelTimer: null,
     };
-    this.#ended.delete(attempt.jobId);
     this.#attempts.set(attemptKey(attempt), running);
     const listens = slotsNeeded(graph) > 1;
     for (const slice of slices) this.#startSlot(running, { slice, graph, artifactPath, restore, listens, request });
@@ -315,8 +320,7 @@ export class TaskManager implements TaskManagerGateway {
   cancelAttempt(request: CancelAttemptRequest): Promise<Acknowledgement> {
     this.#refuseStaleEpoch(request.attempt);
     const attempt = this.#current(request.attempt);
-    const fence = this.#fence(request.attempt.jobId);
-    fence.canceled = Math.max(fence.canceled, request.attempt.attempt);
+    this.#fence(request.attempt.jobId).canceled.add(request.attempt.attempt);
     if (attempt === null) return Promise.resolve(acknowledged);
     this.#sendAll(attempt, { type: 'cancel' });
     attempt.cancelTimer ??= setTimeout(() => {
@@ -364,8 +368,8 @@ export class TaskManager implements TaskManagerGateway {
   /** A new leader goes on with what runs here, from the checkpoint it names. */
   adoptAttempt(request: AdoptAttemptRequest): Promise<Acknowledgement> {
     this.#refuseStaleEpoch(request.attempt);
-    const attempt = this.#current(request.attempt) ?? this.#ended.get(request.attempt.jobId);
-    if (attempt?.ref.attempt !== request.attempt.attempt) return Promise.reject(this.#stale(request.attempt));
+    const attempt = this.#current(request.attempt) ?? this.#ended.get(attemptKey(request.attempt));
+    if (attempt === undefined) return Promise.reject(this.#stale(request.attempt));
     attempt.ref = request.attempt;
     const { completedCheckpointId } = request;
     for (const checkpointId of [...attempt.pending])
@@ -392,15 +396,31 @@ export class TaskManager implements TaskManagerGateway {
     return this.#attempts.get(attemptKey(ref)) ?? null;
   }
 
-  #fence(jobId: string): { deployed: number; canceled: number } {
-    const fence = this.#fences.get(jobId) ?? { deployed: 0, canceled: 0 };
+  #fence(jobId: string): Fence {
+    const fence = this.#fences.get(jobId) ?? { newest: 0, current: new Set<number>(), canceled: new Set<number>() };
     this.#fences.set(jobId, fence);
     return fence;
   }
 
+  /** An attempt is deployed: what it does not know as current is over. */
+  #raiseFence({ jobId, attempt }: AttemptRef, currentAttempts: readonly number[]): void {
+    const fence = this.#fence(jobId);
+    if (attempt < fence.newest) return;
+    fence.newest = attempt;
+    fence.current = new Set([attempt, ...currentAttempts]);
+    for (const canceled of fence.canceled) if (this.#isOver(jobId, canceled)) fence.canceled.delete(canceled);
+    for (const [key, { ref }] of this.#ended)
+      if (ref.jobId === jobId && this.#isOver(jobId, ref.attempt)) this.#ended.delete(key);
+  }
+
+  #isOver(jobId: string, attempt: number): boolean {
+    const { newest, current } = this.#fence(jobId);
+    return attempt < newest && !current.has(attempt);
+  }
+
   #refuseStale(ref: AttemptRef): void {
     this.#refuseStaleEpoch(ref);
-    if (ref.attempt < this.#fence(ref.jobId).deployed) throw this.#stale(ref);
+    if (this.#isOver(ref.jobId, ref.attempt)) throw this.#stale(ref);
   }
 
   #refuseStaleEpoch(ref: AttemptRef): void {
@@ -561,7 +581,7 @@ export class TaskManager implements TaskManagerGateway {
     if (![...attempt.slots.values()].every((other) => other.ended)) return;
     if (attempt.cancelTimer !== null) clearTimeout(attempt.cancelTimer);
     this.#attempts.delete(attemptKey(attempt.ref));
-    this.#ended.set(attempt.ref.jobId, attempt);
+    this.#ended.set(attemptKey(attempt.ref), attempt);
     const [oldest] = this.#ended.keys();
     if (this.#ended.size > endedAttemptsMax && oldest !== undefined) this.#ended.delete(oldest);
   }
@@ -634,6 +654,7 @@ function runningAttempt({ ref, request, slots, states, pending, stopping }: Runn
     subtasks,
     pendingCheckpointIds: [...pending],
     endedSlots: [...slots.values()].filter((slot) => slot.ended).map((slot) => slot.slice.slotIndex),
+    currentAttempts: request.currentAttempts,
   };
 }
 

@@ -29,8 +29,8 @@ test('history counts restarts and not the failure that ended the job', () => {
   const history = new JobHistory(() => 9);
   const error = toWireError(new Error('odd'));
   const failed = { kind: 'attempt-failed', error, next: '' } as const;
-  history.noticed({ ...failed, attempt: 1, restarts: true }, 'job', null);
-  history.noticed({ ...failed, attempt: 2, restarts: false }, 'job', null);
+  history.noticed({ ...failed, attempts: [1], restarts: true }, 'job', null);
+  history.noticed({ ...failed, attempts: [2], restarts: false }, 'job', null);
   history.noticed({ kind: 'checkpoint-aborted', checkpointId: 4, reason: 'late' }, 'job', null);
   const { restarts, exceptions, failedCheckpoints, checkpoints } = history.of('job');
   expect(restarts).toBe(1);

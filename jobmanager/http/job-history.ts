@@ -88,7 +88,8 @@ export class JobHistory {
       }
       case 'attempt-failed': {
         const job = this.#kept(jobId);
-        const { attempt, error, restarts } = notice;
+        const { attempts, error, restarts } = notice;
+        const attempt = Math.max(...attempts);
         if (restarts) job.restarts++;
         return push(job.exceptions, { atMs: this.#nowMs(), attempt, error, restarts });
       }

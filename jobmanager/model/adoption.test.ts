@@ -13,7 +13,7 @@ const vertex = (id: string, kind: string, parallelism: number) => ({
 const graph = {
   name: 'job',
   vertices: [vertex('source', 'source-reader', 2), vertex('committer', 'sink-committer', 1)],
-  edges: [],
+  edges: [{ sourceVertex: 'source', targetVertex: 'committer' }],
 } as unknown as JobGraph;
 
 const subtask = (vertexId: string, subtaskIndex: number): SubtaskRef => ({ vertexId, subtaskIndex });
@@ -39,6 +39,7 @@ function running(
     })),
     pendingCheckpointIds: [],
     endedSlots: [],
+    currentAttempts: [3],
     ...more,
   };
 }
@@ -54,9 +55,9 @@ test('an attempt is complete when every subtask was told of, and adopted when ev
   expect(one.reported('b', running(1, [source1]))).toBeNull();
   expect(one.becameComplete()).toBe(true);
   expect(one.becameComplete()).toBe(false);
-  expect(one.acknowledged('a')).toBe(false);
-  expect(one.acknowledged('b')).toBe(true);
-  const execution = one.execution();
+  expect(one.acknowledged({ taskManagerId: 'a', attempt: 3 })).toBe(false);
+  expect(one.acknowledged({ taskManagerId: 'b', attempt: 3 })).toBe(true);
+  const [execution] = one.executions();
   expect(execution?.taskManagerIds).toEqual(['a', 'b']);
   expect(execution?.allRunning).toBe(true);
   expect(one.gone).toEqual([]);
@@ -73,7 +74,11 @@ test('a subtask that had ended before the newest checkpoint may be gone, a commi
 });
 
 test.each([
-  ['of another number', { attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 2 } }, /attempt 2, the newest is 3/],
+  [
+    'of a number nobody gave',
+    { attempt: { leaderEpoch: 1, jobId: 'job-1', attempt: 4 } },
+    /attempt 4, the newest is 3/,
+  ],
   ['of another graph', { graphSha256: 'other' }, /another graph/],
   [
     'with a subtask that is not running yet',
@@ -83,14 +88,14 @@ test.each([
 ])('an attempt %s is not adopted', (_what, more, why) => {
   const one = adoption();
   expect(one.reported('a', running(0, [source0], more))).toMatch(why);
-  // What is of the newest attempt is ended with it.
-  expect(one.execution()?.openSlots.length ?? 0).toBe(/the newest is/.test(why.source) ? 0 : 1);
+  // What is of a known attempt is ended.
+  expect(one.everything()[0]?.openSlots.length ?? 0).toBe(/the newest is/.test(why.source) ? 0 : 1);
 });
 
 test('an attempt with subtasks that the graph no longer has is not adopted, and is ended', () => {
   const one = adoption();
   expect(one.reported('a', running(2, [subtask('source', 2)]))).toMatch(/not part of the graph/);
-  expect(one.execution()?.taskManagerIds).toEqual(['a']);
+  expect(one.everything()[0]?.taskManagerIds).toEqual(['a']);
 });
 
 test('a failure, the end of a slot and the loss of a task manager end the adoption, a regular end does not', () => {
@@ -101,7 +106,7 @@ test('a failure, the end of a slot and the loss of a task manager end the adopti
   expect(one.subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toMatch(/failed/);
   expect(one.subtaskState({ ...base, subtask: source0, state: 'finished', inputEnded: true })).toBeNull();
   expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
-  expect(one.execution()?.finishedSubtasks).toEqual([source0]);
+  expect(one.everything()[0]?.finishedSubtasks).toEqual([source0]);
   expect(one.taskManagerLost('b')).toBeNull();
   expect(one.taskManagerLost('a')).toMatch(/lost/);
 });
@@ -111,4 +116,40 @@ test('checkpoints under way are collected from all task managers', () => {
   one.reported('a', running(0, [source0], { pendingCheckpointIds: [8, 7] }));
   one.reported('b', running(1, [source1], { pendingCheckpointIds: [8] }));
   expect(one.pendingCheckpointIds).toEqual([7, 8]);
+});
+
+const twoRegions = { ...graph, edges: [] } as unknown as JobGraph;
+const ofAttempt = (attempt: number, currentAttempts: readonly number[]): Partial<RunningAttempt> => {
+  return { attempt: { leaderEpoch: 1, jobId: 'job-1', attempt }, currentAttempts };
+};
+
+test('the newest attempt says which others are current, and older ones of the same region are left out', () => {
+  const one = new Adoption(3, twoRegions, 'hash', null);
+  // The source ran as attempt 1, then as attempt 3; the committer has run as attempt 2 all the time.
+  expect(one.reported('sleeper', running(0, [source0, source1], ofAttempt(1, [1, 2])))).toBeNull();
+  expect(one.reported('a', running(2, [committer], ofAttempt(2, [1, 2])))).toBeNull();
+  expect([one.knowsAttempts, one.becameComplete(), one.missing.length]).toEqual([false, false, 3]);
+  expect(one.reported('b', running(0, [source0, source1], ofAttempt(3, [2, 3])))).toBeNull();
+  expect(one.becameComplete()).toBe(true);
+  expect(one.holders).toEqual([
+    { taskManagerId: 'a', attempt: 2 },
+    { taskManagerId: 'b', attempt: 3 },
+  ]);
+  expect(one.superseded).toEqual([{ taskManagerId: 'sleeper', attempt: 1 }]);
+  expect(one.executions().map(({ attempt, region }) => [attempt, region])).toEqual([
+    [2, 1],
+    [3, 0],
+  ]);
+  expect(one.everything().map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+});
+
+test('the end of an attempt that others have taken the place of ends no adoption', () => {
+  const one = new Adoption(3, twoRegions, 'hash', null);
+  one.reported('b', running(0, [source0, source1], ofAttempt(3, [2, 3])));
+  one.reported('sleeper', running(0, [source0, source1], ofAttempt(1, [1, 2])));
+  const base = { attempt: { leaderEpoch: 2, jobId: 'job-1', attempt: 1 }, taskManagerId: 'sleeper', error: null };
+  expect(one.subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toBeNull();
+  expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
+  expect(one.taskManagerLost('sleeper')).toBeNull();
+  expect(one.taskManagerLost('b')).toMatch(/lost/);
 });

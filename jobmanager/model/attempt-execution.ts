@@ -1,5 +1,6 @@
 /**
- * The execution graph of one attempt: its slots and subtasks, from deployment until every slot has ended. Pure.
+ * The execution graph of one attempt, which is one try of one region: its slots and subtasks, from deployment until every
+ * slot has ended. Pure.
  *
  *   deployed ─▶ all slots listen ─▶ connected ─▶ all subtasks run ─▶ … ─▶ all finished
  *        └───────────────┴───────────────┴──────────────┴─▶ canceling ─▶ all slots ended
@@ -9,7 +10,7 @@
 import { EngineError } from '../../core/errors.ts';
 import type { SlotAddress, SlotSlice, SubtaskRef, SubtaskState, SubtaskStateReport } from '../../proto/messages.ts';
 import { isLegalSubtaskMove, isTerminalSubtask } from './job-state.ts';
-import { type PlacedSlot, subtaskKey } from './slot-assignment.ts';
+import { type PlacedSlot, type SlotOffer, subtaskKey } from './slot-assignment.ts';
 
 /** What a task manager says of a subtask that runs already. */
 export interface ReportedSubtask {
@@ -33,11 +34,13 @@ interface SlotExecution {
 
 export class AttemptExecution {
   readonly attempt: number;
+  readonly region: number;
   readonly #slots = new Map<number, SlotExecution>();
   readonly #subtasks = new Map<string, SubtaskExecution>();
 
-  constructor(attempt: number, placed: readonly PlacedSlot[]) {
+  constructor(attempt: number, region: number, placed: readonly PlacedSlot[]) {
     this.attempt = attempt;
+    this.region = region;
     for (const slot of placed) {
       this.#slots.set(slot.slotIndex, { placed: slot, address: null, ended: false });
       for (const subtask of slot.subtasks) {
@@ -50,11 +53,12 @@ export class AttemptExecution {
   /** An attempt that runs already, as its task managers have told. */
   static adopted(
     attempt: number,
+    region: number,
     placed: readonly PlacedSlot[],
     reported: readonly ReportedSubtask[],
     endedSlots: readonly number[],
   ): AttemptExecution {
-    const execution = new AttemptExecution(attempt, placed);
+    const execution = new AttemptExecution(attempt, region, placed);
     for (const { subtask, state, inputEnded } of reported) {
       const known = execution.#subtasks.get(subtaskKey(subtask));
       if (known !== undefined) Object.assign(known, { state, inputEnded });
@@ -125,6 +129,13 @@ export class AttemptExecution {
 
   get allSlotsEnded(): boolean {
     return [...this.#slots.values()].every((slot) => slot.ended);
+  }
+
+  /** How many of its slots each task manager still gives to it. */
+  get heldSlots(): SlotOffer[] {
+    const held = new Map<string, number>();
+    for (const { taskManagerId } of this.openSlots) held.set(taskManagerId, (held.get(taskManagerId) ?? 0) + 1);
+    return [...held].map(([taskManagerId, slotCount]) => ({ taskManagerId, slotCount }));
   }
 
   /** Slots whose end was not reported, for messages. */

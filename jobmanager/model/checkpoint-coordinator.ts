@@ -6,6 +6,8 @@
  *              before use)   ▼ all or none             unknown ▼ │ not there: the same again
  *                         aborted                             reading back
  *
+ * - A checkpoint covers the whole job: none is taken while a region of it is being started again, and what is under way then
+ *   is aborted, also in the regions that run on.
  * - One checkpoint is in flight. While acknowledgements are collected it may be aborted by anything. Once they are all there
  *   its fate is no longer the attempt's: it is complete or not when the pointer says so, and whoever wants to restore waits
  *   for that (`isSettled`).
@@ -46,7 +48,7 @@ import type { Timers } from './timers.ts';
 /** Why a checkpoint is taken: at its interval, because all input has ended, or because the job is to stop. */
 export type CheckpointReason = 'periodic' | 'final' | 'stop';
 
-/** The attempt a coordinator works for. */
+/** The attempt of a region that takes part in checkpoints. */
 export interface CoordinatedAttempt {
   readonly attempt: number;
   readonly taskManagerIds: readonly string[];
@@ -61,7 +63,7 @@ interface Collecting {
   /** Somebody wants it as a savepoint. */
   readonly pin: boolean;
   readonly triggeredAtMs: number;
-  /** Subtasks whose share is missing. A task manager acknowledges once, for all its subtasks that have not left. */
+  /** Subtasks whose share is missing. A task manager acknowledges once an attempt, for all its subtasks that have not left. */
   readonly missingSubtasks: Set<string>;
   readonly acknowledgedBy: Set<string>;
   readonly snapshots: SubtaskSnapshotInfo[];
@@ -84,6 +86,14 @@ type Phase =
   | { readonly step: 'numbering'; readonly reason: CheckpointReason }
   | Collecting
   | Completing;
+
+/** A task manager with subtasks of an attempt. */
+interface Participant {
+  readonly attempt: number;
+  readonly taskManagerId: string;
+}
+
+const participantKey = ({ attempt, taskManagerId }: Participant): string => `${attempt} ${taskManagerId}`;
 
 /** What the job master has to know about what happened in a step. */
 export interface CoordinatorOutcome {
@@ -117,13 +127,18 @@ export class CheckpointCoordinator {
   /** Checkpoint of the pointer that is stored for this job. */
   #storedId: number | null;
   #manifest: Manifest | null;
-  #attempt: CoordinatedAttempt | null = null;
-  /** Subtasks of the attempt that have left; their share is carried on unchanged. */
+  /** Those that run, one for each region, newest last. */
+  #attempts: readonly CoordinatedAttempt[] = [];
+  /** False while a region is missing. */
+  #allRun = false;
+  /** Subtasks that have left; their share is carried on unchanged. */
   #finished = new Set<string>();
   readonly #finishedRefs = new Map<string, SubtaskRef>();
-  /** Task managers that have not confirmed the newest completion. */
-  #unnotified = new Set<string>();
+  /** Who has not confirmed the newest completion. */
+  #unnotified = new Map<string, Participant>();
   #stopRequested = false;
+  /** The checkpoint of the stop, and no earlier one, is pinned. */
+  #stopPins = false;
   /** The next checkpoint that is triggered is to be pinned. */
   #savepointWanted = false;
   /** Sources are to end. Once a task manager may have heard it, it stays so, for whoever leads the job later too. */
@@ -186,42 +201,47 @@ export class CheckpointCoordinator {
     return this.#manifest?.files.some(({ file }) => file.object.name === name) === true;
   }
 
-  /** True when every task manager of the attempt has confirmed the newest completion. */
+  /** True when every task manager has confirmed the newest completion. */
   get allNotified(): boolean {
     return this.#unnotified.size === 0;
   }
 
-  /** All subtasks of a new attempt run: checkpoints may be taken. */
-  attemptRunning(
-    attempt: CoordinatedAttempt,
+  /**
+   * All subtasks of all regions run: checkpoints may be taken.
+   * @param attempts one for each region, also those that have run on
+   * @param finished subtasks that have left, or were not started because they had
+   */
+  allRunning(
+    attempts: readonly CoordinatedAttempt[],
     finished: readonly SubtaskRef[],
     env: StepEnvironment,
   ): CoordinatorOutcome {
-    this.#attempt = attempt;
-    this.#finished = new Set();
+    this.#attempts = [...attempts].sort((left, right) => left.attempt - right.attempt);
+    this.#allRun = true;
+    this.#finished = new Set(finished.map(subtaskKey));
     this.#finishedRefs.clear();
     for (const subtask of finished) this.#finishedRefs.set(subtaskKey(subtask), subtask);
-    this.#unnotified = new Set();
     this.#failuresInARow = 0;
     this.#finalRequested = false;
     this.#nextDueMs = env.nowMs + (this.#draining ? 0 : this.#graph.options.checkpointIntervalMs);
     return { actions: this.#schedule(env) };
   }
 
-  /** The attempt is over. What can still be aborted is. */
-  attemptEnded(): CoordinatorOutcome {
+  /** Attempts are over; others may run on. What can still be aborted is, and no checkpoint is taken until all run again. */
+  attemptsEnded(ended: readonly number[]): CoordinatorOutcome {
     const actions: JobMasterAction[] = [
       ...this.#timers.clear('checkpoint-due'),
-      ...this.#timers.clear('notify-retry'),
       ...this.#timers.clear('counter-retry'),
     ];
-    if (this.#phase.step === 'collecting') actions.push(...this.#abort(this.#phase, 'the attempt ended'));
+    if (this.#phase.step === 'collecting') actions.push(...this.#abort(this.#phase, 'an attempt ended'));
     if (this.#phase.step === 'numbering') this.#phase = { step: 'idle' };
-    this.#attempt = null;
     this.#stopRequested = false;
-    // Who still wants a savepoint asks again when the next attempt runs.
+    // Who still wants a savepoint asks again when all attempts run.
     this.#savepointWanted = false;
-    this.#unnotified = new Set();
+    this.#attempts = this.#attempts.filter(({ attempt }) => !ended.includes(attempt));
+    this.#allRun = false;
+    for (const [key, { attempt }] of this.#unnotified) if (ended.includes(attempt)) this.#unnotified.delete(key);
+    if (this.#unnotified.size === 0) actions.push(...this.#timers.clear('notify-retry'));
     const unusedBase = this.#merges.attemptEnded();
     if (unusedBase !== null) actions.push(...this.#deletable([unusedBase]));
     return { actions };
@@ -243,7 +263,7 @@ export class CheckpointCoordinator {
 
   /** As `requestNow`, for a checkpoint that is pinned. */
   requestSavepoint(env: StepEnvironment): CoordinatorOutcome {
-    if (this.#attempt === null) return { actions: [] };
+    if (!this.#allRun) return { actions: [] };
     this.#savepointWanted = true;
     return this.requestNow(env);
   }
@@ -254,7 +274,7 @@ export class CheckpointCoordinator {
     return this.requestNow(env);
   }
 
-  /** Sources end with the next checkpoint that is triggered, in this attempt and in every later one. */
+  /** Sources end with the next checkpoint that is triggered, in these attempts and in every later one. */
   requestDrain(env: StepEnvironment): CoordinatorOutcome {
     this.#draining = true;
     return this.requestNow(env);
@@ -262,13 +282,14 @@ export class CheckpointCoordinator {
 
   /** The next attempt has another parallelism. To be told between attempts. */
   rescaled(graph: JobGraph): void {
-    assert(this.#attempt === null, 'no attempt runs while the parallelism changes');
+    assert(this.#attempts.length === 0, 'no attempt runs while the parallelism changes');
     this.#graph = graph;
   }
 
-  /** One last checkpoint before the job stops. */
-  requestStop(env: StepEnvironment): CoordinatorOutcome {
+  /** One last checkpoint before the job stops, pinned or not. */
+  requestStop(env: StepEnvironment, pin = false): CoordinatorOutcome {
     this.#stopRequested = true;
+    this.#stopPins = pin;
     this.#nextDueMs = env.nowMs;
     return { actions: this.#schedule(env) };
   }
@@ -281,7 +302,7 @@ export class CheckpointCoordinator {
   }
 
   due(env: StepEnvironment): CoordinatorOutcome {
-    if (this.#attempt === null || this.#phase.step !== 'idle') return { actions: [] };
+    if (!this.#allRun || this.#phase.step !== 'idle') return { actions: [] };
     const reason = this.#stopRequested ? 'stop' : this.#finalRequested ? 'final' : 'periodic';
     this.#phase = { step: 'numbering', reason };
     this.#nextDueMs = env.nowMs + this.#graph.options.checkpointIntervalMs;
@@ -289,16 +310,19 @@ export class CheckpointCoordinator {
   }
 
   numbered(checkpointId: number, env: StepEnvironment): CoordinatorOutcome {
-    const attempt = this.#attempt;
-    // The attempt ended meanwhile: the id is simply never used.
-    if (this.#phase.step !== 'numbering' || attempt === null) return { actions: [] };
+    // An attempt ended meanwhile: the id is simply never used.
+    if (this.#phase.step !== 'numbering' || !this.#allRun) return { actions: [] };
     assert(checkpointId > (this.#pointer?.checkpointId ?? 0), `checkpoint id ${checkpointId} is new`);
-    const live = attempt.subtasks.filter(({ subtask }) => !this.#finished.has(subtaskKey(subtask)));
+    const live = this.#attempts.flatMap(({ attempt, subtasks }) => {
+      return subtasks
+        .filter(({ subtask }) => !this.#finished.has(subtaskKey(subtask)))
+        .map(({ subtask, taskManagerId }) => ({ subtask, participant: { attempt, taskManagerId } }));
+    });
     this.#phase = {
       step: 'collecting',
       checkpointId,
       reason: this.#phase.reason,
-      pin: this.#savepointWanted,
+      pin: this.#savepointWanted || (this.#phase.reason === 'stop' && this.#stopPins),
       triggeredAtMs: env.nowMs,
       missingSubtasks: new Set(live.map(({ subtask }) => subtaskKey(subtask))),
       acknowledgedBy: new Set(),
@@ -309,13 +333,12 @@ export class CheckpointCoordinator {
     this.#pointerError = null;
     this.#savepointWanted = false;
     const stop = this.#phase.reason === 'stop';
-    const { attempt: number } = attempt;
     const drain = this.#draining;
-    const request = { attempt: this.#attemptRef(number), checkpointId, triggeredAtMs: env.nowMs, stop, drain };
+    const told = { checkpointId, triggeredAtMs: env.nowMs, stop, drain };
     // A task manager whose subtasks have all left has nothing to say any more.
-    const taskManagerIds = [...new Set(live.map(({ taskManagerId }) => taskManagerId))];
-    const actions: JobMasterAction[] = taskManagerIds.map((taskManagerId) => {
-      return { kind: 'call', taskManagerId, call: { method: 'triggerCheckpoint', request } };
+    const participants = new Map(live.map(({ participant }) => [participantKey(participant), participant]));
+    const actions = this.#callEach(participants.values(), (attempt) => {
+      return { method: 'triggerCheckpoint', request: { attempt, ...told } };
     });
     actions.push(this.#timers.set('checkpoint-timeout', this.#graph.options.checkpointTimeoutMs));
     return { actions };
@@ -341,8 +364,9 @@ export class CheckpointCoordinator {
       // Nobody will name this file, unless the acknowledgement is a repeated one.
       return { actions: report.file === null ? [] : this.#deletable([report.file.object.name]) };
     }
-    if (phase.acknowledgedBy.has(report.taskManagerId)) return { actions: [] };
-    phase.acknowledgedBy.add(report.taskManagerId);
+    const participant = participantKey({ attempt: report.attempt.attempt, taskManagerId: report.taskManagerId });
+    if (phase.acknowledgedBy.has(participant)) return { actions: [] };
+    phase.acknowledgedBy.add(participant);
     for (const info of report.subtasks) {
       phase.missingSubtasks.delete(subtaskKey(info.subtask));
       phase.snapshots.push(info);
@@ -471,10 +495,11 @@ export class CheckpointCoordinator {
   }
 
   /** A task manager answered a notification of completion, or did not get it. */
-  notified(taskManagerId: string, checkpointId: number, error: WireError | null): CoordinatorOutcome {
-    if (checkpointId !== this.#pointer?.checkpointId || !this.#unnotified.has(taskManagerId)) return { actions: [] };
+  notified(participant: Participant, checkpointId: number, error: WireError | null): CoordinatorOutcome {
+    const key = participantKey(participant);
+    if (checkpointId !== this.#pointer?.checkpointId || !this.#unnotified.has(key)) return { actions: [] };
     if (error === null) {
-      this.#unnotified.delete(taskManagerId);
+      this.#unnotified.delete(key);
       return { actions: [] };
     }
     if (this.#timers.isRunning('notify-retry')) return { actions: [] };
@@ -486,28 +511,32 @@ export class CheckpointCoordinator {
   }
 
   mergeReported(report: MergeReport): CoordinatorOutcome {
-    const garbage = this.#merges.reported({
-      attempt: report.attempt.attempt,
-      mergeId: report.mergeId,
-      base: report.base,
-    });
+    const garbage = this.#merges.reported({ mergeId: report.mergeId, base: report.base });
     return { actions: garbage === null ? [] : this.#deletable([garbage]) };
   }
 
   #isCurrent(attempt: number): boolean {
-    return this.#attempt?.attempt === attempt;
+    return this.#attempts.some((one) => one.attempt === attempt);
   }
 
   #attemptRef(attempt: number): AttemptRef {
     return { leaderEpoch: this.#leaderEpoch, jobId: this.#jobId, attempt };
   }
 
-  #callAll(call: TaskManagerCall): JobMasterAction[] {
-    return (this.#attempt?.taskManagerIds ?? []).map((taskManagerId) => ({ kind: 'call', taskManagerId, call }));
+  get #participants(): Participant[] {
+    return this.#attempts.flatMap(({ attempt, taskManagerIds }) =>
+      taskManagerIds.map((taskManagerId) => ({ attempt, taskManagerId })),
+    );
+  }
+
+  #callEach(participants: Iterable<Participant>, call: (attempt: AttemptRef) => TaskManagerCall): JobMasterAction[] {
+    return Array.from(participants, ({ attempt, taskManagerId }) => {
+      return { kind: 'call', taskManagerId, call: call(this.#attemptRef(attempt)) };
+    });
   }
 
   #schedule(env: StepEnvironment): JobMasterAction[] {
-    if (this.#attempt === null || this.#phase.step !== 'idle') return [];
+    if (!this.#allRun || this.#phase.step !== 'idle') return [];
     return [this.#timers.set('checkpoint-due', this.#nextDueMs - env.nowMs)];
   }
 
@@ -543,7 +572,7 @@ export class CheckpointCoordinator {
       formatVersion: manifestFormatVersion,
       jobName: this.#jobName,
       graphHash: this.#graphHash,
-      attempt: this.#attempt?.attempt ?? 0,
+      attempt: this.#attempts[this.#attempts.length - 1]?.attempt ?? 0,
       checkpointId: phase.checkpointId,
       triggeredAtMs: phase.triggeredAtMs,
       completedAtMs: env.nowMs,
@@ -570,11 +599,10 @@ export class CheckpointCoordinator {
     assert(newest?.checkpointId === checkpointId, 'the newest retained checkpoint is the pointed one');
     const pinned = (pointer.pinned ?? []).map((one) => one.checkpointId);
     const unreferenced = this.#retention.completed(newest, manifest, pinned);
-    const current = this.#isCurrent(manifest.attempt);
-    if (current) this.#unnotified = new Set(this.#attempt?.taskManagerIds);
+    this.#unnotified = new Map(this.#participants.map((participant) => [participantKey(participant), participant]));
     const actions = [...this.#timers.clear('pointer-retry'), ...this.#notifications()];
     const merge = this.#merges.completed(manifest, env.nowMs);
-    if (current && merge.order !== null) actions.push(...this.#mergeCall(merge.order));
+    if (this.#allRun && merge.order !== null) actions.push(...this.#mergeCall(merge.order));
     else if (merge.order !== null) this.#merges.attemptEnded();
     if (merge.garbage !== null) unreferenced.push(merge.garbage);
     if (unreferenced.length > 0) actions.push({ kind: 'delete-objects', names: unreferenced });
@@ -585,7 +613,7 @@ export class CheckpointCoordinator {
     const savepoint = phase.pin;
     actions.push({
       kind: 'notice',
-      notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs, savepoint },
+      notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs, savepoint, stop: reason === 'stop' },
     });
     // Whoever has ended and was not covered yet ends with another final checkpoint.
     const covered = manifest.subtasks.every((info) => info.afterEnd);
@@ -596,22 +624,18 @@ export class CheckpointCoordinator {
   }
 
   #notifications(): JobMasterAction[] {
-    const attempt = this.#attempt;
     const checkpointId = this.#pointer?.checkpointId;
-    if (attempt === null || checkpointId === undefined) return [];
-    const request = { attempt: this.#attemptRef(attempt.attempt), checkpointId };
-    return [...this.#unnotified].map((taskManagerId) => {
-      return { kind: 'call', taskManagerId, call: { method: 'notifyCheckpointComplete', request } };
+    if (checkpointId === undefined) return [];
+    return this.#callEach(this.#unnotified.values(), (attempt) => {
+      return { method: 'notifyCheckpointComplete', request: { attempt, checkpointId } };
     });
   }
 
   #mergeCall(order: { readonly mergeId: number; readonly inputs: readonly StateFile['object'][] }): JobMasterAction[] {
-    const attempt = this.#attempt;
-    if (attempt === null) return [];
-    const taskManagerId = attempt.taskManagerIds[order.mergeId % attempt.taskManagerIds.length];
-    if (taskManagerId === undefined) return [];
-    const request = { attempt: this.#attemptRef(attempt.attempt), ...order };
-    return [{ kind: 'call', taskManagerId, call: { method: 'mergeFiles', request } }];
+    const participants = this.#participants;
+    const participant = participants[order.mergeId % participants.length];
+    if (participant === undefined) return [];
+    return this.#callEach([participant], (attempt) => ({ method: 'mergeFiles', request: { attempt, ...order } }));
   }
 
   #failed(phase: Collecting | Completing, error: WireError, env: StepEnvironment): CoordinatorOutcome {
@@ -630,15 +654,22 @@ export class CheckpointCoordinator {
     this.#phase = { step: 'idle' };
     const { checkpointId } = phase;
     const names = phase.step === 'collecting' ? phase.files.map(({ file }) => file.object.name) : phase.ownFileNames;
-    const attempt = this.#attempt?.attempt ?? 0;
     return [
       ...this.#timers.clear('checkpoint-timeout'),
-      ...this.#callAll({
-        method: 'notifyCheckpointAborted',
-        request: { attempt: this.#attemptRef(attempt), checkpointId },
+      ...this.#callEach(this.#participants, (attempt) => {
+        return { method: 'notifyCheckpointAborted', request: { attempt, checkpointId } };
       }),
       ...this.#deletable(names),
-      { kind: 'notice', notice: { kind: 'checkpoint-aborted', checkpointId, reason, savepoint: phase.pin } },
+      {
+        kind: 'notice',
+        notice: {
+          kind: 'checkpoint-aborted',
+          checkpointId,
+          reason,
+          savepoint: phase.pin,
+          stop: phase.reason === 'stop',
+        },
+      },
     ];
   }
 

@@ -118,6 +118,7 @@ export const timerNames = [
   'adoption-deadline',
   'deploy-deadline',
   'cancel-deadline',
+  'cancel-retry',
   'restart-delay',
   'checkpoint-due',
   'checkpoint-timeout',
@@ -198,8 +199,8 @@ export type TaskManagerCall =
   | { readonly method: 'mergeFiles'; readonly request: MergeFilesRequest };
 
 export type JobMasterAction =
-  /** The slots of the next attempt; those the job has are given back with it. */
-  | { readonly kind: 'request-slots'; readonly count: number }
+  /** The slots of the next attempts; those the job has are given back with it, but for those that are kept. */
+  | { readonly kind: 'request-slots'; readonly count: number; readonly kept: readonly SlotOffer[] }
   /** The attempt that was found running is this job's, and its slots are. */
   | { readonly kind: 'adopt-slots'; readonly attempt: number }
   /** The job needs no slots any more, and waits for none. */
@@ -225,15 +226,15 @@ export type JobMasterAction =
 
 /** What observers (progress, logs, tests) are told. */
 export type JobNotice =
-  /** An attempt of an earlier leader goes on under this one. */
-  | { readonly kind: 'adopted'; readonly attempt: number }
+  /** Attempts of an earlier leader go on under this one. */
+  | { readonly kind: 'adopted'; readonly attempts: readonly number[] }
   /** The next attempt has another parallelism and goes on from this checkpoint; 0: from the beginning. */
   | { readonly kind: 'rescaled'; readonly graph: JobGraph; readonly checkpointId: number }
   | { readonly kind: 'state-changed'; readonly from: JobState; readonly to: JobState; readonly attempt: number }
-  /** `restarts`: another attempt follows; else the job ends with this error. */
+  /** `restarts`: other attempts of their regions follow; else the job ends with this error. */
   | {
       readonly kind: 'attempt-failed';
-      readonly attempt: number;
+      readonly attempts: readonly number[];
       readonly error: WireError;
       readonly next: string;
       readonly restarts: boolean;
@@ -243,6 +244,8 @@ export type JobNotice =
       readonly checkpointId: number;
       /** It is pinned. Absent: no. */
       readonly savepoint?: boolean;
+      /** With it the job stops. Absent: no. */
+      readonly stop?: boolean;
       readonly bytes: number;
       readonly durationMs: number;
     }
@@ -252,5 +255,7 @@ export type JobNotice =
       readonly reason: string;
       /** It would have been pinned. Absent: no. */
       readonly savepoint?: boolean;
+      /** The job was to stop with it. Absent: no. */
+      readonly stop?: boolean;
     }
   | { readonly kind: 'warning'; readonly message: string };

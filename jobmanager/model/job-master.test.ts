@@ -381,6 +381,21 @@ test('FLINK-10354: a stop whose savepoint fails is none, and the job goes on', (
   expect([pinnedBy(driver.pointer), triggers(driver).at(-1)?.stop]).toEqual([[], false]);
 });
 
+test('a stop with a savepoint pins its own checkpoint, and not one that was begun before', () => {
+  const driver = running();
+  // Its number is being made when the wish comes.
+  driver.master.step({ kind: 'timer-fired', timer: 'checkpoint-due', generation: 1 }, { nowMs: 100, random: 0.5 });
+  driver.step({ kind: 'stop-requested', savepoint: true });
+  driver.step({ kind: 'counter-advanced', counter: 'checkpoint', value: ++driver.counters.checkpoint });
+  const info = { subtask, afterEnd: false, rows: 0, bytes: 0, alignmentMs: 0, sourceRecords: 0 };
+  const report = { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, subtasks: [info], file: null };
+  driver.step({ kind: 'checkpoint-acknowledged', report });
+  driver.step({ kind: 'manifest-written', checkpointId: 1, manifest: { ...ref, name: 'm1' } });
+  expect(pinnedBy(driver.pointer)).toEqual([]);
+  driver.step(done(1)).checkpoint(1, 2);
+  expect([pinnedBy(driver.pointer), triggers(driver).map(({ stop }) => stop)]).toEqual([[2], [false, true]]);
+});
+
 test('FLINK-10354: a stop whose savepoint is complete is one, although the attempt has failed', () => {
   const driver = running().step({ kind: 'stop-requested', savepoint: true }).checkpoint(1, 1);
   driver.state(1, 'failed').slotEnded(1).step(done(1));

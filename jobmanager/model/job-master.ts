@@ -7,13 +7,19 @@
  *   waiting for slots ─▶ numbering ─▶ deployed ─▶ running ─▶ ending ─▶ (restart delay) ─▶ waiting for slots
  *                                                              └─▶ recording the terminal state ─▶ ended
  *
+ * Each region has an attempt of its own. The phases above are those of the regions that are down, all regions at first: they
+ * come up together, and a region that fails meanwhile joins them. Attempts of other regions run on undisturbed; only
+ * checkpoints wait until every region runs.
+ *
  * What must stay true:
  * - An attempt is deployed only when its predecessor's slots have ended (or their deadline passed; then fencing by attempt
  *   protects) and when it is settled which checkpoint is the newest.
+ * - The numbers of all attempts that are current are deployed with each attempt: the newest one says which those are.
  * - Whatever an older attempt or an older epoch says changes nothing (FLINK-5197); its files are garbage.
  * - The terminal state is recorded before anybody is told (rule 8). A job master that was fenced records nothing.
  */
 import type { JobGraph } from '../../core/graph/job-graph.ts';
+import { regionsOf } from '../../core/graph/regions.ts';
 import { assert, assertNever, EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type {
   AttemptRef,
@@ -21,11 +27,10 @@ import type {
   RunningAttempt,
   SlotEndedReport,
   SlotListeningReport,
-  SlotSlice,
   SubtaskRef,
   SubtaskStateReport,
 } from '../../proto/messages.ts';
-import { Adoption } from './adoption.ts';
+import { Adoption, type AttemptHolder, holderKey } from './adoption.ts';
 import { AttemptExecution } from './attempt-execution.ts';
 import { CheckpointCoordinator, type CoordinatorOutcome } from './checkpoint-coordinator.ts';
 import type {
@@ -42,7 +47,14 @@ import type {
 import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
-import { missingSlotsError, placeSlices, type SlotOffer, slicesOf, subtaskKey } from './slot-assignment.ts';
+import {
+  missingSlotsError,
+  placeSlices,
+  type RegionSlice,
+  type SlotOffer,
+  slicesOf,
+  subtaskKey,
+} from './slot-assignment.ts';
 import type { SlotSupply } from './slot-pool.ts';
 import { Timers } from './timers.ts';
 
@@ -53,21 +65,23 @@ type Aim =
 
 type Phase =
   | { readonly step: 'new' }
-  /** An earlier leader's attempt may be running. */
+  /** Attempts of an earlier leader may be running. */
   | { readonly step: 'adopting'; readonly adoption: Adoption }
   | { readonly step: 'waiting-for-slots' }
-  | { readonly step: 'numbering'; readonly offers: readonly SlotOffer[] }
-  | { readonly step: 'deployed'; readonly execution: AttemptExecution; connected: boolean }
-  | { readonly step: 'running'; readonly execution: AttemptExecution }
+  | { readonly step: 'numbering'; readonly offers: readonly SlotOffer[]; readonly numbers: number[] }
+  /** `connected`: attempts whose slots know each other. */
+  | { readonly step: 'deployed'; readonly connected: Set<number> }
+  | { readonly step: 'running' }
   /** A stopped job's last output is being committed. */
-  | { readonly step: 'committing'; readonly execution: AttemptExecution }
-  | { readonly step: 'ending'; readonly execution: AttemptExecution | null; aim: Aim }
+  | { readonly step: 'committing' }
+  | { readonly step: 'ending'; aim: Aim }
   | { readonly step: 'restart-delay' }
   | { readonly step: 'recording'; readonly state: TerminalJobState; readonly error: WireError | null }
   | { readonly step: 'ended' };
 
 const counterRetryMs = 500;
 const terminalRetryMs = 500;
+const cancelRetryMs = 1_000;
 /** Added to the cancel timeout of slots before their task manager is given up. */
 const cancelGraceMs = 5_000;
 
@@ -83,6 +97,13 @@ export class JobMaster {
   #rescaled: { readonly graph: JobGraph; readonly graphRef: ObjectRef } | null = null;
   #state: JobState = 'created';
   #phase: Phase = { step: 'new' };
+  /** Attempts that run while nothing is to be done about them. */
+  #running: AttemptExecution[] = [];
+  /** Attempts of the phase: those that are coming up, or are ended. */
+  #moving: AttemptExecution[] = [];
+  /** Attempts that are none of the job's and whose task managers have not said yet that they end them, by holder. */
+  readonly #foreign = new Map<string, AttemptHolder>();
+  /** The newest number. */
   #attempt = 0;
   #restartCount = 0;
   /** What there was when the job last asked for slots in vain. */
@@ -91,6 +112,7 @@ export class JobMaster {
   #storeFailures = 0;
   /** A stop that is nothing without its savepoint: when its checkpoint fails, the job goes on. */
   #stopNeedsSavepoint = false;
+  /** Subtasks that were not started, because they had finished before. */
   #finished: SubtaskRef[] = [];
   #env: StepEnvironment = { nowMs: 0, random: 0 };
   #actions: JobMasterAction[] = [];
@@ -110,15 +132,20 @@ export class JobMaster {
   get attempt(): number {
     return this.#attempt;
   }
+  /** Numbers of the attempts that run, come up, or are being ended. */
+  get currentAttempts(): number[] {
+    return this.#executions.map(({ attempt }) => attempt);
+  }
   get restartCount(): number {
     return this.#restartCount;
   }
   get waitsForSlots(): boolean {
     return this.#phase.step === 'waiting-for-slots';
   }
-  /** Of the attempt that has slots now: how many subtasks of a vertex are in which state. */
+  /** Of the attempts that have slots now: how many subtasks of a vertex are in which state. */
   get subtaskStates(): ReadonlyMap<string, Readonly<Record<string, number>>> {
-    return this.#execution()?.subtaskStates ?? new Map();
+    // No vertex is in two regions.
+    return new Map(this.#executions.flatMap((execution) => [...execution.subtaskStates]));
   }
   /** True once its sources are to end. */
   get isDraining(): boolean {
@@ -216,9 +243,12 @@ export class JobMaster {
       case 'adoption-deadline':
         return this.#adoptionTimedOut();
       case 'deploy-deadline':
-        return this.#attemptFailed(this.#deadlineError('did not run', this.#options.settings.deployTimeoutMs));
+        return this.#attemptsFailed(this.#moving, this.#deadlineError());
       case 'cancel-deadline':
         return this.#cancelDeadlinePassed();
+      case 'cancel-retry':
+        for (const holder of this.#foreign.values()) this.#callCancel(holder);
+        return;
       case 'restart-delay':
         return this.#waitForSlots();
       case 'checkpoint-due':
@@ -249,7 +279,7 @@ export class JobMaster {
     const manifest = this.#coordinator.newest?.manifest ?? null;
     const { graph, graphHash, restorableGraphHashes } = this.#options;
     const problem = manifest === null ? null : restoreProblem(graph, [graphHash, ...restorableGraphHashes], manifest);
-    if (problem !== null) return this.#beginEnding(null, { kind: 'end', state: 'failed', error: toWireError(problem) });
+    if (problem !== null) return this.#beginEnding([], { kind: 'end', state: 'failed', error: toWireError(problem) });
     this.#attempt = Math.max(manifest?.attempt ?? 0, this.#options.newestAttempt);
     if (this.#options.newestAttempt === 0) return this.#waitForSlots();
     this.#phase = { step: 'adopting', adoption: new Adoption(this.#attempt, graph, this.#graphRef.sha256, manifest) };
@@ -259,59 +289,68 @@ export class JobMaster {
   // ---- adopting what an earlier leader has deployed ---------------------------------------------------------------------
 
   #attemptReported(taskManagerId: string, running: RunningAttempt): void {
+    const { attempt } = running.attempt;
     // A task manager that comes with an attempt nobody waits for has missed its end.
-    if (this.#phase.step !== 'adopting') return this.#cancelForeign(taskManagerId, running.attempt.attempt);
-    if (running.attempt.attempt < this.#phase.adoption.attempt)
-      return this.#cancelForeign(taskManagerId, running.attempt.attempt);
+    if (this.#phase.step !== 'adopting') return this.#cancelForeign({ taskManagerId, attempt });
     this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.reported(taskManagerId, running));
   }
 
-  #cancelForeign(taskManagerId: string, attempt: number): void {
-    const execution = this.#execution();
-    if (execution?.attempt === attempt && execution.taskManagerIds.includes(taskManagerId)) return;
+  #cancelForeign(holder: AttemptHolder): void {
+    if (this.#executionOf(holder.attempt)?.taskManagerIds.includes(holder.taskManagerId) === true) return;
+    this.#foreign.set(holderKey(holder), holder);
+    this.#callCancel(holder);
+  }
+
+  #callCancel({ taskManagerId, attempt }: AttemptHolder): void {
     const { cancelTimeoutMs } = this.#options.settings;
-    const request = { attempt: { ...this.#attemptRef(), attempt }, cancelTimeoutMs };
+    const request = { attempt: this.#attemptRef(attempt), cancelTimeoutMs };
     this.#call(taskManagerId, { method: 'cancelAttempt', request });
   }
 
-  /** Something was heard of the attempt: it is all there, still incomplete, or beyond adopting. */
+  /** No deadline watches the end of what is none of the job's, but it holds slots: who was not reached is told again. */
+  #cancelAnswered(holder: AttemptHolder, error: WireError | null): void {
+    if (!this.#foreign.has(holderKey(holder))) return;
+    if (error?.code === 'TRANSPORT_FAILED') this.#setTimer('cancel-retry', cancelRetryMs);
+    else this.#foreign.delete(holderKey(holder));
+  }
+
+  /** Something was heard of what runs: it is all there, still incomplete, or beyond adopting. */
   #adoptionStep(adoption: Adoption, take: (adoption: Adoption) => string | null): void {
     const problem = take(adoption);
     if (problem !== null) return this.#notAdopted(adoption, problem);
     if (!adoption.becameComplete()) return;
     const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
-    const request = { attempt: this.#attemptRef(), completedCheckpointId };
-    for (const taskManagerId of adoption.taskManagerIds) this.#call(taskManagerId, { method: 'adoptAttempt', request });
-    if (adoption.taskManagerIds.length === 0) this.#adopted(adoption);
+    for (const { taskManagerId, attempt } of adoption.holders) {
+      const request = { attempt: this.#attemptRef(attempt), completedCheckpointId };
+      this.#call(taskManagerId, { method: 'adoptAttempt', request });
+    }
   }
 
-  #adoptionAnswered(taskManagerId: string, error: WireError | null): void {
+  #adoptionAnswered(holder: AttemptHolder, error: WireError | null): void {
     if (this.#phase.step !== 'adopting') return;
     const { adoption } = this.#phase;
     if (error !== null)
-      return this.#notAdopted(adoption, `task manager ${taskManagerId} did not take it over: ${error.message}`);
-    if (adoption.acknowledged(taskManagerId)) this.#adopted(adoption);
+      return this.#notAdopted(adoption, `task manager ${holder.taskManagerId} did not take it over: ${error.message}`);
+    if (adoption.acknowledged(holder)) this.#adopted(adoption);
   }
 
   #adopted(adoption: Adoption): void {
-    const execution = adoption.execution();
-    if (execution === null) return this.#notAdopted(adoption, 'nothing of it runs');
     this.#clearTimer('adoption-deadline');
+    this.#running = adoption.executions();
     this.#finished = adoption.gone;
-    this.#do({ kind: 'adopt-slots', attempt: this.#attempt });
-    this.#notice({ kind: 'adopted', attempt: this.#attempt });
+    for (const { attempt } of this.#running) this.#do({ kind: 'adopt-slots', attempt });
+    this.#notice({ kind: 'adopted', attempts: this.#running.map(({ attempt }) => attempt) });
+    for (const holder of adoption.superseded) this.#cancelForeign(holder);
     // Barriers of a checkpoint that some task managers never heard of may still be on their way to them.
     for (const checkpointId of adoption.pendingCheckpointIds) {
       if (checkpointId === this.#coordinator.newest?.pointer.checkpointId) continue;
-      const call = {
-        method: 'notifyCheckpointAborted',
-        request: { attempt: this.#attemptRef(), checkpointId },
-      } as const;
-      for (const taskManagerId of execution.taskManagerIds) this.#call(taskManagerId, call);
+      for (const { taskManagerId, attempt } of adoption.holders) {
+        const request = { attempt: this.#attemptRef(attempt), checkpointId };
+        this.#call(taskManagerId, { method: 'notifyCheckpointAborted', request });
+      }
     }
-    this.#allRunning(execution);
-    for (const subtask of execution.finishedSubtasks) this.#take(this.#coordinator.subtaskFinished(subtask, this.#env));
-    if (this.#phase.step === 'running') this.#checkEnd(execution);
+    this.#allRunning();
+    this.#checkEnd();
   }
 
   #adoptionTimedOut(): void {
@@ -319,8 +358,9 @@ export class JobMaster {
     const { adoption } = this.#phase;
     const missing = adoption.missing.map(subtaskKey);
     const shown = missing.slice(0, 5).join(', ');
-    const what =
-      missing.length === 0
+    const what = !adoption.knowsAttempts
+      ? 'it was not heard of'
+      : missing.length === 0
         ? 'not every task manager has answered'
         : `${missing.length} of its subtasks were not heard of (${shown})`;
     this.#notAdopted(adoption, `${what} within ${this.#options.settings.adoptionTimeoutMs} ms`);
@@ -330,19 +370,27 @@ export class JobMaster {
   #notAdopted(adoption: Adoption, why: string): void {
     this.#clearTimer('adoption-deadline');
     this.#warn(`attempt ${this.#attempt} of job "${this.#jobName}" is not taken over, a new one follows: ${why}`);
-    this.#beginEnding(adoption.execution(), { kind: 'restart', delayMs: 0 });
+    this.#running = adoption.everything();
+    this.#beginEnding(this.#running, { kind: 'restart', delayMs: 0 });
   }
 
   #waitForSlots(): void {
     this.#takeRescaled();
     this.#phase = { step: 'waiting-for-slots' };
     this.#setTimer('slot-wait', this.#options.settings.slotWaitMs);
-    this.#do({ kind: 'request-slots', count: this.#neededSlices().length });
+    const kept = this.#running.flatMap((execution) => execution.heldSlots);
+    this.#do({ kind: 'request-slots', count: this.#neededSlices().length, kept });
   }
 
-  /** The slices of the next attempt: vertices that had finished in the newest checkpoint are not started again. */
-  #neededSlices(): SlotSlice[] {
-    return slicesOf(this.#graph, this.#finishedVertices());
+  /** The slices of the regions that are down: vertices that had finished in the newest checkpoint are not started again. */
+  #neededSlices(): RegionSlice[] {
+    const up = this.#running.map(({ region }) => region);
+    return slicesOf(this.#graph, this.#finishedVertices()).filter(({ region }) => !up.includes(region));
+  }
+
+  /** Regions with slices, in order. */
+  #neededRegions(): number[] {
+    return [...new Set(this.#neededSlices().map(({ region }) => region))].sort((a, b) => a - b);
   }
 
   #finishedVertices(): Set<string> {
@@ -352,54 +400,78 @@ export class JobMaster {
   #slotsGranted(offers: readonly SlotOffer[]): void {
     if (this.#phase.step !== 'waiting-for-slots') return;
     this.#clearTimer('slot-wait');
-    this.#phase = { step: 'numbering', offers };
-    this.#do({ kind: 'advance-counter', counter: 'attempt' });
+    this.#phase = { step: 'numbering', offers, numbers: [] };
+    this.#number(this.#phase);
+  }
+
+  /** Takes a number for each attempt, one after the other; then they are deployed. */
+  #number({ numbers, offers }: Phase & { step: 'numbering' }): void {
+    if (numbers.length < this.#neededRegions().length) return this.#do({ kind: 'advance-counter', counter: 'attempt' });
+    this.#deploy(numbers, offers);
   }
 
   #slotWaitOver(): void {
     if (this.#phase.step !== 'waiting-for-slots') return;
     const needed = this.#neededSlices().length;
     const error = toWireError(missingSlotsError(this.#jobName, needed, this.#supply));
-    this.#beginEnding(null, { kind: 'end', state: 'failed', error });
+    this.#beginEnding([], { kind: 'end', state: 'failed', error });
   }
 
   #counterAdvanced(counter: CounterName, value: number): void {
     this.#storeFailures = 0;
     if (counter === 'checkpoint') return this.#take(this.#coordinator.numbered(value, this.#env));
     if (this.#phase.step !== 'numbering') return;
-    const placed = placeSlices(this.#neededSlices(), this.#phase.offers);
+    this.#attempt = Math.max(this.#attempt, value);
+    this.#phase.numbers.push(value);
+    this.#number(this.#phase);
+  }
+
+  #deploy(numbers: readonly number[], offers: readonly SlotOffer[]): void {
+    const placed = placeSlices(this.#neededSlices(), offers);
     assert(placed !== null, 'all slots of an attempt are granted together');
-    this.#attempt = value;
-    this.#finished = finishedSubtasks(this.#graph, this.#finishedVertices());
-    const execution = new AttemptExecution(value, placed);
-    this.#phase = { step: 'deployed', execution, connected: false };
+    const regions = this.#neededRegions();
+    this.#moving = regions.map((region, index) => {
+      const own = placed.filter((slot) => slot.region === region);
+      return new AttemptExecution(numbers[index] ?? 0, region, own);
+    });
+    const up = new Set(this.#running.map(({ region }) => region));
+    const regionOf = regionsOf(this.#graph);
+    const isUp = ({ vertexId }: SubtaskRef): boolean => up.has(regionOf.get(vertexId) ?? 0);
+    const finished = finishedSubtasks(this.#graph, this.#finishedVertices());
+    this.#finished = [...this.#finished.filter(isUp), ...finished.filter((subtask) => !isUp(subtask))];
+    this.#phase = { step: 'deployed', connected: new Set() };
     this.#move('deploying');
+    for (const execution of this.#moving) this.#deployAttempt(execution);
+    this.#setTimer('deploy-deadline', this.#options.settings.deployTimeoutMs);
+    if (this.#moving.length === 0) this.#cameUp();
+  }
+
+  #deployAttempt(execution: AttemptExecution): void {
     const newest = this.#coordinator.newest;
     const restoreManifest = newest?.pointer.retained[newest.pointer.retained.length - 1]?.manifest ?? null;
-    const graph = this.#graphRef;
-    const { artifactRef: artifact } = this.#options;
+    const { artifactRef: artifact, workingDirectory, graphHash } = this.#options;
     for (const taskManagerId of execution.taskManagerIds) {
-      const slices = execution.slices(taskManagerId);
       const request = {
-        attempt: this.#attemptRef(),
-        graph,
+        attempt: this.#attemptRef(execution.attempt),
+        graph: this.#graphRef,
         artifact,
         restoreManifest,
-        slices,
+        slices: execution.slices(taskManagerId),
         finished: this.#finished,
-        workingDirectory: this.#options.workingDirectory,
-        graphHash: this.#options.graphHash,
+        workingDirectory,
+        graphHash,
+        currentAttempts: this.currentAttempts,
       };
       this.#call(taskManagerId, { method: 'deploySlots', request });
     }
-    this.#setTimer('deploy-deadline', this.#options.settings.deployTimeoutMs);
   }
 
   #counterFailed(counter: CounterName, error: WireError): void {
     if (error.code === 'STALE_EPOCH') return this.#stepDown(error);
     if (this.#isHopeless(error)) {
-      if (this.#execution() !== null) return this.#attemptFailed({ ...error, retry: 'never' });
-      return this.#beginEnding(null, { kind: 'end', state: 'failed', error });
+      const hopeless = { ...error, retry: 'never' } as const;
+      if (this.#executions.length > 0) return this.#attemptsFailed(this.#executions, hopeless);
+      return this.#beginEnding([], { kind: 'end', state: 'failed', error });
     }
     if (this.#storeFailures === 1)
       this.#warn(
@@ -417,51 +489,57 @@ export class JobMaster {
   }
 
   #slotListening(report: SlotListeningReport): void {
-    if (!this.#isCurrent(report.attempt) || this.#phase.step !== 'deployed') return;
-    const { execution } = this.#phase;
+    const execution = this.#reportedExecution(report.attempt);
+    if (execution === null || this.#phase.step !== 'deployed' || !this.#moving.includes(execution)) return;
     if (!execution.listening(report.taskManagerId, report.address)) return;
-    const slots = execution.addresses;
-    if (slots === null || this.#phase.connected) return;
-    this.#phase.connected = true;
-    const request = { attempt: this.#attemptRef(), slots, slices: execution.slices() };
+    const { attempt, addresses: slots } = execution;
+    if (slots === null || this.#phase.connected.has(attempt)) return;
+    this.#phase.connected.add(attempt);
+    const request = { attempt: this.#attemptRef(attempt), slots, slices: execution.slices() };
     for (const taskManagerId of execution.taskManagerIds)
       this.#call(taskManagerId, { method: 'connectSlots', request });
   }
 
   #subtaskState(report: SubtaskStateReport): void {
-    if (this.#phase.step === 'adopting' && this.#isCurrent(report.attempt))
+    const execution = this.#reportedExecution(report.attempt);
+    if (this.#phase.step === 'adopting')
       return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.subtaskState(report));
-    const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
     if (execution === null || !execution.report(report)) return;
     if (report.state === 'failed') {
-      const error =
-        report.error ??
-        toWireError(
-          this.#slotError(
-            `subtask ${report.subtask.subtaskIndex} of ${report.subtask.vertexId} failed without saying why`,
-          ),
-        );
-      return this.#attemptFailed(error);
+      const { subtaskIndex, vertexId } = report.subtask;
+      const silent = `subtask ${subtaskIndex} of ${vertexId} failed without saying why`;
+      return this.#attemptsFailed([execution], report.error ?? this.#slotError(execution.attempt, silent));
     }
     if (report.state === 'finished') this.#take(this.#coordinator.subtaskFinished(report.subtask, this.#env));
-    if (this.#phase.step === 'deployed' && execution.allRunning) this.#allRunning(execution);
-    if (this.#phase.step === 'running') this.#checkEnd(execution);
+    this.#cameUp();
+    this.#checkEnd();
   }
 
-  #allRunning(execution: AttemptExecution): void {
+  /** The regions that were down are up when every subtask of them runs. */
+  #cameUp(): void {
+    if (this.#phase.step !== 'deployed' || !this.#moving.every((execution) => execution.allRunning)) return;
+    this.#running = [...this.#running, ...this.#moving];
+    this.#moving = [];
     this.#clearTimer('deploy-deadline');
-    this.#phase = { step: 'running', execution };
+    this.#allRunning();
+  }
+
+  #allRunning(): void {
+    this.#phase = { step: 'running' };
     this.#move('running');
     this.#restarts.running(this.#env.nowMs);
-    const { attempt, taskManagerIds, subtasks } = execution;
-    this.#take(this.#coordinator.attemptRunning({ attempt, taskManagerIds, subtasks }, this.#finished, this.#env));
+    const left = this.#running.flatMap((execution) => execution.finishedSubtasks);
+    this.#take(this.#coordinator.allRunning(this.#running, [...this.#finished, ...left], this.#env));
     if (this.#rescaled !== null) this.#take(this.#coordinator.requestNow(this.#env));
   }
 
   /** Input has ended everywhere: the final checkpoint; everybody has left: the job is finished. */
-  #checkEnd(execution: AttemptExecution): void {
-    if (execution.allFinished) return this.#beginEnding(execution, { kind: 'end', state: 'finished', error: null });
-    if (execution.allInputEnded) this.#take(this.#coordinator.requestFinal(this.#env));
+  #checkEnd(): void {
+    if (this.#phase.step !== 'running') return;
+    if (this.#running.every((execution) => execution.allFinished))
+      return this.#beginEnding(this.#running, { kind: 'end', state: 'finished', error: null });
+    if (this.#running.every((execution) => execution.allInputEnded))
+      this.#take(this.#coordinator.requestFinal(this.#env));
   }
 
   // ---- another parallelism -----------------------------------------------------------------------------------------------
@@ -474,7 +552,8 @@ export class JobMaster {
   }
 
   #takeRescaled(): void {
-    if (this.#rescaled === null) return;
+    // Regions that run on have the graph they were deployed with; all are ended once a checkpoint for it is there.
+    if (this.#rescaled === null || this.#running.length > 0) return;
     const { graph, graphRef } = this.#rescaled;
     this.#rescaled = null;
     this.#graph = graph;
@@ -487,26 +566,30 @@ export class JobMaster {
   // ---- ends of attempts ------------------------------------------------------------------------------------------------
 
   #slotEnded(report: SlotEndedReport): void {
-    if (this.#phase.step === 'adopting' && this.#isCurrent(report.attempt))
+    const execution = this.#reportedExecution(report.attempt);
+    if (this.#phase.step === 'adopting')
       return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.slotEnded(report));
-    const execution = this.#isCurrent(report.attempt) ? this.#execution() : null;
     if (execution === null || !execution.slotEnded(report.taskManagerId, report.slotIndex)) return;
-    if (this.#phase.step === 'ending') return this.#checkEnded();
+    if (this.#isEnding(execution)) return this.#checkEnded();
     if (execution.isSlotFinished(report.slotIndex)) return;
-    this.#attemptFailed(
-      report.error ?? toWireError(this.#slotError(`slot ${report.slotIndex} ended before its subtasks had finished`)),
-    );
+    const silent = `slot ${report.slotIndex} ended before its subtasks had finished`;
+    this.#attemptsFailed([execution], report.error ?? this.#slotError(execution.attempt, silent));
   }
 
-  #attemptFailed(error: WireError): void {
-    const execution = this.#execution();
-    if (execution === null || this.#phase.step === 'ending') return;
+  #isEnding(execution: AttemptExecution): boolean {
+    return this.#phase.step === 'ending' && this.#moving.includes(execution);
+  }
+
+  /** These attempts, which have one cause, are ended; what becomes of their regions is for the restart policy to say. */
+  #attemptsFailed(failed: readonly AttemptExecution[], error: WireError): void {
+    const undecided = failed.filter((execution) => !this.#isEnding(execution));
+    if (undecided.length === 0 || (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end')) return;
     if (this.#state === 'stopping' && (!this.#stopNeedsSavepoint || this.#phase.step === 'committing')) {
       // The job was to end anyway; it goes on from its newest checkpoint when it is resumed.
       this.#warn(
         `the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`,
       );
-      return this.#beginEnding(execution, { kind: 'end', state: 'stopped', error: null });
+      return this.#beginEnding(this.#executions, { kind: 'end', state: 'stopped', error: null });
     }
     const decision = isRestartable(error) ? this.#restarts.failed(this.#env.nowMs, this.#env.random) : null;
     const next =
@@ -515,11 +598,12 @@ export class JobMaster {
         : decision.restart
           ? `restart in ${decision.delayMs} ms`
           : `the job fails: ${decision.reason}`;
-    this.#notice({ kind: 'attempt-failed', attempt: this.#attempt, error, next, restarts: decision?.restart === true });
+    const attempts = undecided.map(({ attempt }) => attempt);
+    this.#notice({ kind: 'attempt-failed', attempts, error, next, restarts: decision?.restart === true });
     if (decision?.restart === false && this.#restartCount > 0)
       this.#warn(`job "${this.#jobName}" is given up: ${decision.reason}`);
-    if (decision?.restart === true) return this.#beginEnding(execution, { kind: 'restart', delayMs: decision.delayMs });
-    this.#beginEnding(execution, { kind: 'end', state: 'failed', error });
+    if (decision?.restart === true) return this.#beginEnding(undecided, { kind: 'restart', delayMs: decision.delayMs });
+    this.#beginEnding(this.#executions, { kind: 'end', state: 'failed', error });
   }
 
   /** Sources end, and with them the job: it finishes as if there were no more input. */
@@ -532,8 +616,7 @@ export class JobMaster {
     if (this.#state === 'running') {
       this.#stopNeedsSavepoint = withSavepoint;
       this.#move('stopping');
-      if (withSavepoint) this.#take(this.#coordinator.requestSavepoint(this.#env));
-      return this.#take(this.#coordinator.requestStop(this.#env));
+      return this.#take(this.#coordinator.requestStop(this.#env, withSavepoint));
     }
     if (withSavepoint) return;
     this.#stopNeedsSavepoint = false;
@@ -545,13 +628,12 @@ export class JobMaster {
     if (this.#phase.step === 'recording') return;
     if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end') return;
     const aim = { kind: 'end', state, error } as const;
-    const execution = this.#phase.step === 'adopting' ? this.#phase.adoption.execution() : this.#execution();
-    if (this.#phase.step !== 'ending') return this.#beginEnding(execution, aim);
-    this.#phase.aim = aim;
-    this.#moveUnless('canceling');
+    if (this.#phase.step === 'adopting') this.#running = this.#phase.adoption.everything();
+    this.#beginEnding(this.#executions, aim);
   }
 
-  #beginEnding(execution: AttemptExecution | null, aim: Aim): void {
+  /** Ends attempts, with those that are coming up or are ended already. Others run on; there are none when the job is to end. */
+  #beginEnding(ended: readonly AttemptExecution[], aim: Aim): void {
     for (const timer of [
       'slot-wait',
       'adoption-deadline',
@@ -561,30 +643,37 @@ export class JobMaster {
       'commit-wait',
     ] as const)
       this.#clearTimer(timer);
-    this.#phase = { step: 'ending', execution, aim };
-    if (aim.kind === 'restart') this.#move('restarting');
-    else if (execution !== null && aim.state !== 'finished') this.#moveUnless('canceling');
-    this.#take(this.#coordinator.attemptEnded());
-    if (execution !== null && !execution.allSlotsEnded) {
-      execution.cancel();
-      const { cancelTimeoutMs } = this.#options.settings;
-      const call = { method: 'cancelAttempt', request: { attempt: this.#attemptRef(), cancelTimeoutMs } } as const;
-      // Finished slots end by themselves; only their deadline is watched.
-      if (!execution.allFinished) for (const id of execution.taskManagerIds) this.#call(id, call);
-      this.#setTimer('cancel-deadline', cancelTimeoutMs + cancelGraceMs);
-    }
+    const earlier = this.#phase.step === 'ending' ? this.#moving : [];
+    this.#moving = [...new Set([...this.#moving, ...ended])];
+    this.#running = this.#running.filter((execution) => !this.#moving.includes(execution));
+    this.#phase = { step: 'ending', aim };
+    if (aim.kind === 'restart') this.#moveUnless('restarting');
+    else if (this.#moving.length > 0 && aim.state !== 'finished') this.#moveUnless('canceling');
+    this.#take(this.#coordinator.attemptsEnded(this.#moving.map(({ attempt }) => attempt)));
+    for (const execution of this.#moving) if (!earlier.includes(execution)) this.#cancel(execution);
     this.#checkEnded();
+  }
+
+  #cancel(execution: AttemptExecution): void {
+    if (execution.allSlotsEnded) return;
+    execution.cancel();
+    const { attempt, taskManagerIds } = execution;
+    // Finished slots end by themselves; only their deadline is watched.
+    if (!execution.allFinished)
+      for (const taskManagerId of taskManagerIds) this.#callCancel({ taskManagerId, attempt });
+    this.#setTimer('cancel-deadline', this.#options.settings.cancelTimeoutMs + cancelGraceMs);
   }
 
   /** Slots that do not end belong to a task manager that no longer does as it is told. */
   #cancelDeadlinePassed(): void {
-    if (this.#phase.step !== 'ending' || this.#phase.execution === null) return;
-    const { execution } = this.#phase;
-    for (const { slotIndex, taskManagerId } of execution.openSlots) {
-      const reason = `slot ${slotIndex} did not end in time`;
-      this.#warn(`task manager ${taskManagerId} is not used any more: ${reason}`);
-      execution.taskManagerLost(taskManagerId);
-      this.#do({ kind: 'give-up-task-manager', taskManagerId, reason });
+    if (this.#phase.step !== 'ending') return;
+    for (const execution of this.#moving) {
+      for (const { slotIndex, taskManagerId } of execution.openSlots) {
+        const reason = `slot ${slotIndex} did not end in time`;
+        this.#warn(`task manager ${taskManagerId} is not used any more: ${reason}`);
+        execution.taskManagerLost(taskManagerId);
+        this.#do({ kind: 'give-up-task-manager', taskManagerId, reason });
+      }
     }
     this.#checkEnded();
   }
@@ -592,10 +681,11 @@ export class JobMaster {
   /** The next thing, when every slot has ended and the newest checkpoint is known. */
   #checkEnded(): void {
     if (this.#phase.step !== 'ending') return;
-    const { execution, aim } = this.#phase;
-    if (execution !== null && !execution.allSlotsEnded) return;
+    const { aim } = this.#phase;
+    if (!this.#moving.every((execution) => execution.allSlotsEnded)) return;
     this.#clearTimer('cancel-deadline');
     if (!this.#coordinator.isSettled) return;
+    this.#moving = [];
     if (aim.kind === 'end') {
       this.#phase = { step: 'recording', state: aim.state, error: aim.error };
       this.#do({ kind: 'release-slots' });
@@ -637,45 +727,51 @@ export class JobMaster {
   #taskManagerLost(taskManagerId: string, reason: string): void {
     if (this.#phase.step === 'adopting')
       return this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.taskManagerLost(taskManagerId));
-    // The number that is being made is never used.
-    if (this.#phase.step === 'numbering' && this.#phase.offers.some((offer) => offer.taskManagerId === taskManagerId))
-      return this.#waitForSlots();
-    const execution = this.#execution();
-    if (execution === null || !execution.taskManagerIds.includes(taskManagerId)) return;
-    const undone = execution.taskManagerLost(taskManagerId);
-    if (this.#phase.step === 'ending') return this.#checkEnded();
-    if (undone) this.#attemptFailed(toWireError(this.#slotError(`task manager ${taskManagerId} is lost: ${reason}`)));
+    const failed = this.#executions.filter((execution) => {
+      const undone = execution.taskManagerIds.includes(taskManagerId) && execution.taskManagerLost(taskManagerId);
+      return undone && !this.#isEnding(execution);
+    });
+    for (const [key, holder] of this.#foreign) if (holder.taskManagerId === taskManagerId) this.#foreign.delete(key);
+    const why = (attempt: number): WireError =>
+      this.#slotError(attempt, `task manager ${taskManagerId} is lost: ${reason}`);
+    if (failed.length > 0) this.#attemptsFailed(failed, why(failed[failed.length - 1]?.attempt ?? 0));
+    // The numbers that are being made are never used.
+    else if (this.#phase.step === 'numbering' && this.#phase.offers.some((one) => one.taskManagerId === taskManagerId))
+      this.#waitForSlots();
+    this.#checkEnded();
   }
 
   #callEnded(taskManagerId: string, call: TaskManagerCall, error: WireError | null): void {
-    if (call.request.attempt.attempt !== this.#attempt) return;
-    if (call.method === 'adoptAttempt') return this.#adoptionAnswered(taskManagerId, error);
-    if (this.#execution() === null) return;
+    const { attempt } = call.request.attempt;
+    if (call.method === 'adoptAttempt') return this.#adoptionAnswered({ taskManagerId, attempt }, error);
+    if (call.method === 'cancelAttempt') return this.#cancelAnswered({ taskManagerId, attempt }, error);
+    const execution = this.#executionOf(attempt);
+    if (execution === null) return;
     if (call.method === 'notifyCheckpointComplete') {
-      this.#take(this.#coordinator.notified(taskManagerId, call.request.checkpointId, error));
+      this.#take(this.#coordinator.notified({ taskManagerId, attempt }, call.request.checkpointId, error));
       if (this.#phase.step === 'committing' && this.#coordinator.allNotified) this.#endJob('stopped', null);
       return;
     }
     if (error === null || call.method === 'notifyCheckpointAborted') return;
     if (call.method === 'triggerCheckpoint')
       return this.#take(this.#coordinator.triggerFailed(call.request.checkpointId, error, this.#env));
-    if (call.method === 'deploySlots') return this.#deploymentFailed(taskManagerId, error);
-    // A lost cancel request is covered by its deadline, a lost merge by its timeout.
-    if (call.method === 'connectSlots') this.#attemptFailed(error);
+    if (call.method === 'deploySlots') return this.#deploymentFailed(execution, taskManagerId, error);
+    // A lost merge is covered by its timeout, as is a lost request to cancel.
+    if (call.method === 'connectSlots') this.#attemptsFailed([execution], error);
   }
 
   /** A refused deployment has started no slot, so no end of one is waited for; of a lost one nothing is known. */
-  #deploymentFailed(taskManagerId: string, error: WireError): void {
-    if (error.code !== 'TRANSPORT_FAILED') this.#execution()?.neverStarted(taskManagerId);
-    if (this.#phase.step === 'ending') return this.#checkEnded();
-    this.#attemptFailed(error);
+  #deploymentFailed(execution: AttemptExecution, taskManagerId: string, error: WireError): void {
+    if (error.code !== 'TRANSPORT_FAILED') execution.neverStarted(taskManagerId);
+    if (this.#isEnding(execution)) return this.#checkEnded();
+    this.#attemptsFailed([execution], error);
   }
 
   // ---- checkpoints -----------------------------------------------------------------------------------------------------
 
   /** Refuses what another epoch says; the coordinator knows what to do with other attempts. */
   #fromTaskManager(message: { readonly attempt: AttemptRef }, take: () => CoordinatorOutcome): void {
-    this.#isCurrent(message.attempt);
+    this.#refuseOthers(message.attempt);
     this.#take(take());
   }
 
@@ -686,14 +782,15 @@ export class JobMaster {
     else if (outcome.completed !== undefined) this.#restartRescaled();
     const { failed } = outcome;
     if (failed !== undefined && !failed.fatal && failed.reason === 'stop' && this.#stopNeedsSavepoint) this.#unstop();
-    else if (failed !== undefined && (failed.fatal || failed.reason === 'stop')) this.#attemptFailed(failed.error);
+    else if (failed !== undefined && (failed.fatal || failed.reason === 'stop'))
+      this.#attemptsFailed(this.#executions, failed.error);
     if (this.#phase.step === 'ending') this.#checkEnded();
   }
 
   /** A job that is to end anyway is not started again for another parallelism. */
   #restartRescaled(): void {
     if (this.#rescaled === null || this.#phase.step !== 'running' || this.#state !== 'running') return;
-    this.#beginEnding(this.#phase.execution, { kind: 'restart', delayMs: 0 });
+    this.#beginEnding(this.#running, { kind: 'restart', delayMs: 0 });
   }
 
   /** The savepoint of a stop was given up, and its sources go on: so does the job. */
@@ -704,13 +801,11 @@ export class JobMaster {
   }
 
   #stopCheckpointCompleted(): void {
-    // The attempt has failed meanwhile, but what was asked for is there.
-    if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'restart' && this.#stopNeedsSavepoint) {
-      this.#phase.aim = { kind: 'end', state: 'stopped', error: null };
-      return this.#moveUnless('canceling');
-    }
+    // An attempt has failed meanwhile, but what was asked for is there.
+    if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'restart' && this.#stopNeedsSavepoint)
+      return this.#beginEnding(this.#executions, { kind: 'end', state: 'stopped', error: null });
     if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
-    this.#phase = { step: 'committing', execution: this.#phase.execution };
+    this.#phase = { step: 'committing' };
     this.#setTimer('commit-wait', this.#options.settings.commitWaitMs);
   }
 
@@ -728,40 +823,45 @@ export class JobMaster {
 
   // ---- small things ----------------------------------------------------------------------------------------------------
 
-  /** The attempt that has slots now, or null. */
-  #execution(): AttemptExecution | null {
-    return 'execution' in this.#phase ? this.#phase.execution : null;
+  /** Attempts that have slots now. */
+  get #executions(): AttemptExecution[] {
+    return [...this.#running, ...this.#moving];
   }
 
-  /** True for the attempt that is running. @throws EngineError STALE_EPOCH for a message to another leader */
-  #isCurrent(attempt: AttemptRef): boolean {
-    if (attempt.jobId !== this.#options.jobId || attempt.leaderEpoch !== this.#options.leaderEpoch) {
-      const message = `message for job ${attempt.jobId}, epoch ${attempt.leaderEpoch}, refused: this is job ${this.#options.jobId}, epoch ${this.#options.leaderEpoch}; register again`;
-      throw new EngineError('STALE_EPOCH', message, {
-        domain: 'external',
-        retry: 'backoff',
-        ids: { jobId: attempt.jobId },
-      });
-    }
-    return attempt.attempt === this.#attempt;
+  #executionOf(attempt: number): AttemptExecution | null {
+    return this.#executions.find((execution) => execution.attempt === attempt) ?? null;
   }
 
-  #attemptRef(): AttemptRef {
-    const { leaderEpoch, jobId } = this.#options;
-    return { leaderEpoch, jobId, attempt: this.#attempt };
+  /** What a message is about; null when that is over. @throws EngineError STALE_EPOCH for a message to another leader */
+  #reportedExecution(attempt: AttemptRef): AttemptExecution | null {
+    this.#refuseOthers(attempt);
+    return this.#executionOf(attempt.attempt);
   }
 
-  #slotError(what: string): EngineError {
-    const ids = { jobName: this.#jobName, attempt: this.#attempt };
-    return new EngineError('SLOT_EXITED', `attempt ${this.#attempt} of job "${this.#jobName}" failed: ${what}`, {
+  /** @throws EngineError STALE_EPOCH for a message to another leader */
+  #refuseOthers(attempt: AttemptRef): void {
+    if (attempt.jobId === this.#options.jobId && attempt.leaderEpoch === this.#options.leaderEpoch) return;
+    const message = `message for job ${attempt.jobId}, epoch ${attempt.leaderEpoch}, refused: this is job ${this.#options.jobId}, epoch ${this.#options.leaderEpoch}; register again`;
+    throw new EngineError('STALE_EPOCH', message, {
       domain: 'external',
       retry: 'backoff',
-      ids,
+      ids: { jobId: attempt.jobId },
     });
   }
 
-  #deadlineError(what: string, timeoutMs: number): WireError {
-    return toWireError(this.#slotError(`it ${what} within ${timeoutMs} ms`));
+  #attemptRef(attempt: number): AttemptRef {
+    const { leaderEpoch, jobId } = this.#options;
+    return { leaderEpoch, jobId, attempt };
+  }
+
+  #slotError(attempt: number, what: string): WireError {
+    const ids = { jobName: this.#jobName, attempt };
+    const message = `attempt ${attempt} of job "${this.#jobName}" failed: ${what}`;
+    return toWireError(new EngineError('SLOT_EXITED', message, { domain: 'external', retry: 'backoff', ids }));
+  }
+
+  #deadlineError(): WireError {
+    return this.#slotError(this.#attempt, `it did not run within ${this.#options.settings.deployTimeoutMs} ms`);
   }
 
   #move(to: JobState): void {

@@ -45,7 +45,7 @@ test('a merged base takes the place of exactly its inputs in the next manifest, 
   const longer = deltas(many + 1);
   expect(merges.filesForNext(longer)).toEqual(longer);
   expect(merges.completed(manifest(many + 1, longer), 0)).toEqual({ order: null, garbage: null });
-  expect(merges.reported({ attempt: 1, mergeId: order?.mergeId ?? 0, base: stateFile('base') })).toBeNull();
+  expect(merges.reported({ mergeId: order?.mergeId ?? 0, base: stateFile('base') })).toBeNull();
   const next = merges.filesForNext(longer);
   expect(next.map((entry) => [entry.file.object.name, entry.base])).toEqual([
     ['base', true],
@@ -59,10 +59,10 @@ test('a base is garbage when the attempt ended, when it comes late, or when the 
   const merges = new MergeOwnership();
   merges.completed(manifest(many, deltas(many)), 0);
   merges.attemptEnded();
-  expect(merges.reported({ attempt: 1, mergeId: 1, base: stateFile('late') })).toBe('late');
+  expect(merges.reported({ mergeId: 1, base: stateFile('late') })).toBe('late');
   const second = merges.completed(manifest(many, deltas(many)), 0).order;
   merges.completed(manifest(many, deltas(many)), mergeTimeoutMs + 1);
-  expect(merges.reported({ attempt: 1, mergeId: second?.mergeId ?? 0, base: stateFile('slow') })).toBe('slow');
+  expect(merges.reported({ mergeId: second?.mergeId ?? 0, base: stateFile('slow') })).toBe('slow');
 });
 
 test('a failed merge is tried again after a pause that doubles', () => {
@@ -74,7 +74,7 @@ test('a failed merge is tried again after a pause that doubles', () => {
     pauses.push(waited);
     waited = -1;
     failures++;
-    merges.reported({ attempt: 1, mergeId: order.mergeId, base: null });
+    merges.reported({ mergeId: order.mergeId, base: null });
   }
   expect(pauses).toEqual([0, 1, 2, 4]);
 });

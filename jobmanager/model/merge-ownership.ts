@@ -4,7 +4,8 @@
  * One merge at a time, always of *all* files of the newest completed checkpoint, in the order in which they apply; so the
  * result is a base and tombstones can be dropped. The base enters only through the next manifest, in place of exactly
  * its inputs; until a manifest with it is complete (and those without it are no longer retained) the inputs stay. A
- * result that does not fit any more (another attempt restored, the merge was given up) is garbage.
+ * result that does not fit any more (another attempt restored, the merge was given up) is garbage. Numbers of merges are
+ * unique within a leader's term, and messages of another term never get here.
  */
 import type { Manifest, ManifestFile, ObjectRef, StateFile } from '../../proto/messages.ts';
 
@@ -21,7 +22,6 @@ export interface MergeOrder {
 }
 
 interface OpenMerge extends MergeOrder {
-  readonly attempt: number;
   readonly startedAtMs: number;
   readonly newestCheckpointId: number;
 }
@@ -52,13 +52,9 @@ export class MergeOwnership {
   }
 
   /** A task manager reported the end of a merge. Returns the name of a base nobody will use, or null. */
-  reported(report: {
-    readonly attempt: number;
-    readonly mergeId: number;
-    readonly base: StateFile | null;
-  }): string | null {
+  reported(report: { readonly mergeId: number; readonly base: StateFile | null }): string | null {
     const open = this.#open;
-    if (open === null || open.mergeId !== report.mergeId || open.attempt !== report.attempt) {
+    if (open === null || open.mergeId !== report.mergeId) {
       const known = this.#finished?.base.file.object.name === report.base?.object.name;
       return known ? null : (report.base?.object.name ?? null);
     }
@@ -73,7 +69,7 @@ export class MergeOwnership {
     return null;
   }
 
-  /** The attempt is over: nobody will report. Returns a base that was not used yet, to be deleted. */
+  /** An attempt is over, perhaps the one that merges. Returns a base that was not used yet, to be deleted. */
   attemptEnded(): string | null {
     this.#open = null;
     return this.#dropFinished();
@@ -89,8 +85,7 @@ export class MergeOwnership {
   #start(manifest: Manifest, nowMs: number): MergeOrder {
     const mergeId = ++this.#lastMergeId;
     const inputs = manifest.files.map((entry) => entry.file.object);
-    const { attempt, checkpointId } = manifest;
-    this.#open = { mergeId, inputs, attempt, startedAtMs: nowMs, newestCheckpointId: checkpointId };
+    this.#open = { mergeId, inputs, startedAtMs: nowMs, newestCheckpointId: manifest.checkpointId };
     return { mergeId, inputs };
   }
 

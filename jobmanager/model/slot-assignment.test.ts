@@ -1,10 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
-import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
+import { slotSharingGroups, slotsNeeded } from '../../core/graph/slot-sharing.ts';
 import { missingSlotsError, placeSlices, slicesOf } from './slot-assignment.ts';
 
-const graph = (parallelisms: readonly number[], groups: readonly (string | null)[] = []): JobGraph => {
+/** Vertices one after the other, or beside each other. */
+const graph = (
+  parallelisms: readonly number[],
+  groups: readonly (string | null)[] = [],
+  connected = true,
+): JobGraph => {
   const vertices = parallelisms.map((parallelism, index) => ({
     id: `v${index}`,
     name: `v${index}`,
@@ -12,7 +17,16 @@ const graph = (parallelisms: readonly number[], groups: readonly (string | null)
     parallelism,
     ...(groups[index] == null ? {} : { slotSharingGroup: groups[index] }),
   }));
-  return { formatVersion: 1, name: 'job', parameters: {}, options: {} as JobGraph['options'], vertices, edges: [] };
+  const edges = vertices.slice(1).map(({ id }, index) => ({
+    sourceVertex: `v${index}`,
+    sourceOperatorIndex: 0,
+    sourceTag: null,
+    targetVertex: id,
+    targetInput: 0,
+    partitioner: 'rebalance' as const,
+  }));
+  const options = {} as JobGraph['options'];
+  return { formatVersion: 1, name: 'job', parameters: {}, options, vertices, edges: connected ? edges : [] };
 };
 
 test('slices put subtask i of every vertex into slot i and leave out finished vertices', () => {
@@ -34,6 +48,16 @@ test('slices put vertices of different slot-sharing groups into different slots'
   expect(slotsNeeded(shared)).toBe(4);
 });
 
+test('independent pipelines get slots of their own, and are one region where they name one group', () => {
+  const beside = graph([2, 1, 1], [], false);
+  expect(namesOf(beside)).toEqual(['0: v0/0', '1: v0/1', '2: v1/0', '3: v2/0']);
+  expect(slicesOf(beside, new Set()).map(({ region }) => region)).toEqual([0, 0, 1, 2]);
+  const sharing = graph([2, 1, 1], ['io', null, 'io'], false);
+  expect(namesOf(sharing)).toEqual(['0: v0/0 v2/0', '1: v0/1', '2: v1/0']);
+  expect(slicesOf(sharing, new Set()).map(({ region }) => region)).toEqual([0, 0, 1]);
+  expect(slotSharingGroups(beside).map(({ name }) => name)).toEqual(['default', 'default 2', 'default 3']);
+});
+
 test('slices keep their numbers when a group has finished', () => {
   const shared = graph([2, 1, 1], [null, 'io', 'last']);
   expect(namesOf(shared, ['v0'])).toEqual(['2: v1/0', '3: v2/0']);
@@ -43,10 +67,11 @@ test('slices keep their numbers when a group has finished', () => {
 test('no slot has two subtasks of one vertex or of two groups, and all subtasks are placed, for any graph', () => {
   const vertex = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.constantFrom(null, 'a', 'b', 'default'));
   fc.assert(
-    fc.property(fc.array(vertex, { minLength: 1, maxLength: 6 }), (drawn) => {
+    fc.property(fc.array(vertex, { minLength: 1, maxLength: 6 }), fc.boolean(), (drawn, connected) => {
       const any = graph(
         drawn.map(([parallelism]) => parallelism),
         drawn.map(([, group]) => group),
+        connected,
       );
       const slices = slicesOf(any, new Set());
       expect(slices.map((slice) => slice.slotIndex)).toEqual(slices.map((_, index) => index));

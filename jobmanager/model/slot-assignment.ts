@@ -2,12 +2,12 @@
  * Which subtasks share a slot, and on which task manager each slot is. Pure and deterministic.
  *
  * Slot sharing: subtask i of every vertex of a slot-sharing group goes to slot i of the group, so a job needs as many slots
- * as the largest parallelisms of its groups together, and forward edges within a group stay within a slot. Slots are
- * spread over task managers, most free slots first.
+ * as the largest parallelisms of its groups together, and forward edges within a group stay within a slot. A slot is of one
+ * region only. Slots are spread over task managers, most free slots first.
  */
 import { EngineError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
-import { slotSharingGroupOf, slotSharingGroups } from '../../core/graph/slot-sharing.ts';
+import { slotSharingGroups } from '../../core/graph/slot-sharing.ts';
 import type { SlotSlice, SubtaskRef } from '../../proto/messages.ts';
 import type { SlotSupply } from './slot-pool.ts';
 
@@ -16,7 +16,12 @@ export interface SlotOffer {
   readonly slotCount: number;
 }
 
-export interface PlacedSlot extends SlotSlice {
+/** A slice and the region all of its subtasks are of. */
+export interface RegionSlice extends SlotSlice {
+  readonly region: number;
+}
+
+export interface PlacedSlot extends RegionSlice {
   readonly taskManagerId: string;
 }
 
@@ -28,16 +33,17 @@ export function subtaskKey(subtask: SubtaskRef): string {
 /**
  * The slices of an attempt. Subtasks of `finishedVertices` are not started again; a slot without any subtask is left out.
  */
-export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>): SlotSlice[] {
+export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>): RegionSlice[] {
   // Slots are numbered with finished vertices too, so that a slot keeps its number while others come and go.
-  const firstSlotOf = new Map(slotSharingGroups(graph).map((group) => [group.name, group.firstSlot]));
-  const slices = new Map<number, { slotIndex: number; subtasks: SubtaskRef[] }>();
+  const groups = slotSharingGroups(graph);
+  const groupOf = new Map(groups.flatMap((group) => group.vertexIds.map((id) => [id, group])));
+  const slices = new Map<number, { slotIndex: number; region: number; subtasks: SubtaskRef[] }>();
   for (const vertex of graph.vertices) {
     if (finishedVertices.has(vertex.id)) continue;
-    const firstSlot = firstSlotOf.get(slotSharingGroupOf(vertex)) ?? 0;
+    const { firstSlot, region } = groupOf.get(vertex.id) ?? { firstSlot: 0, region: 0 };
     for (let subtaskIndex = 0; subtaskIndex < vertex.parallelism; subtaskIndex++) {
       const slotIndex = firstSlot + subtaskIndex;
-      const slice = slices.get(slotIndex) ?? { slotIndex, subtasks: [] };
+      const slice = slices.get(slotIndex) ?? { slotIndex, region, subtasks: [] };
       slices.set(slotIndex, slice);
       slice.subtasks.push({ vertexId: vertex.id, subtaskIndex });
     }
@@ -46,7 +52,7 @@ export function slicesOf(graph: JobGraph, finishedVertices: ReadonlySet<string>)
 }
 
 /** Puts every slice on a task manager, or returns null when there are not enough slots. */
-export function placeSlices(slices: readonly SlotSlice[], offers: readonly SlotOffer[]): PlacedSlot[] | null {
+export function placeSlices(slices: readonly RegionSlice[], offers: readonly SlotOffer[]): PlacedSlot[] | null {
   const free = offers.map((offer) => ({ id: offer.taskManagerId, slots: offer.slotCount }));
   free.sort((a, b) => (a.id < b.id ? -1 : 1));
   const placed: PlacedSlot[] = [];

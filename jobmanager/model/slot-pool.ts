@@ -8,8 +8,8 @@
  * Slots in which a task manager runs something when it registers belong to that attempt, until the attempt is adopted by its
  * job or the slots are reported as ended.
  *
- * Slots stay with a job while it restarts. They are free again when the job says so, when it asks anew, or when their task
- * manager is lost.
+ * Slots stay with a job while it restarts. They are free again when the job says so, when it asks anew (but for those in which
+ * other regions of it run on), or when their task manager is lost.
  *
  * Liveness is a matter between a task manager and this pool, whatever runs there: one heartbeat each, and one deadline.
  */
@@ -141,9 +141,14 @@ export class SlotPool {
     return { granted: [], waiting: [...this.#requests.keys()], lost };
   }
 
-  /** A job asks for the slots of its next attempt, and gives back what it has. It is served before those who wait. */
-  requested(jobId: string, count: number): SlotPoolOutcome {
+  /**
+   * A job asks for the slots of its next attempts, and gives back what it has. It is served before those who wait.
+   * @param kept of those it has, the slots in which something runs on; what else it gets is in addition
+   */
+  requested(jobId: string, count: number, kept: readonly SlotOffer[] = []): SlotPoolOutcome {
     this.#free(jobId);
+    for (const { taskManagerId, slotCount } of kept)
+      if (slotCount > 0) this.#taskManagers.get(taskManagerId)?.used.set(jobId, { jobId, slots: slotCount });
     this.#requests.delete(jobId);
     const offers = this.#take(jobId, count);
     if (offers !== null) {
@@ -162,7 +167,7 @@ export class SlotPool {
       const held = used.get(holder);
       if (held === undefined) continue;
       used.delete(holder);
-      used.set(jobId, held);
+      used.set(jobId, { jobId, slots: (used.get(jobId)?.slots ?? 0) + held.slots });
     }
   }
 
@@ -212,8 +217,10 @@ export class SlotPool {
       best.taken++;
     }
     const offers = free.filter((offer) => offer.taken > 0);
-    for (const { taskManagerId, taken } of offers)
-      this.#taskManagers.get(taskManagerId)?.used.set(jobId, { jobId, slots: taken });
+    for (const { taskManagerId, taken } of offers) {
+      const used = this.#taskManagers.get(taskManagerId)?.used;
+      used?.set(jobId, { jobId, slots: (used.get(jobId)?.slots ?? 0) + taken });
+    }
     return offers.map(({ taskManagerId, taken }) => ({ taskManagerId, slotCount: taken }));
   }
 }

@@ -5,7 +5,7 @@
  * Reports of one slot come in order, but may be lost. Time does not go back within an attempt (a split that is found later
  * may start behind the others, and lowers it again), so what is known of a slot is mostly too low and makes others wait too
  * long, never for ever: each slot reports again and again. A slot that has ended is waited for no longer. Nothing of this is
- * durable: a new attempt begins without reports, and without them nobody waits. @see FLIP-182
+ * durable: a slot of a new attempt begins without reports, and without them nobody waits. @see FLIP-182
  */
 
 /** How far a group is; Infinity: nobody counts. */
@@ -22,15 +22,15 @@ export interface AlignmentReported {
 }
 
 export class WatermarkAlignment {
-  #attempt = 0;
+  /** The attempt each slot is of. */
+  readonly #attempts = new Map<number, number>();
   readonly #ended = new Set<number>();
   /** Group → slot → slowest source. */
   readonly #groups = new Map<string, Map<number, number>>();
 
   /** @returns for each group of the report the slowest source of all other slots; nothing for an attempt that is over */
   reported({ attempt, slotIndex, groups }: AlignmentReported): AlignedGroup[] {
-    this.#enter(attempt);
-    if (attempt < this.#attempt || this.#ended.has(slotIndex)) return [];
+    if (!this.#enter(attempt, slotIndex) || this.#ended.has(slotIndex)) return [];
     return groups.map(({ group, watermarkMs }) => {
       let slots = this.#groups.get(group);
       if (slots === undefined) {
@@ -45,17 +45,30 @@ export class WatermarkAlignment {
 
   /** Nobody waits for the slot any more. */
   slotEnded(attempt: number, slotIndex: number): void {
-    this.#enter(attempt);
-    if (attempt < this.#attempt) return;
+    if (!this.#enter(attempt, slotIndex)) return;
     this.#ended.add(slotIndex);
     for (const slots of this.#groups.values()) slots.delete(slotIndex);
   }
 
-  #enter(attempt: number): void {
-    if (attempt <= this.#attempt) return;
-    this.#attempt = attempt;
-    this.#ended.clear();
-    this.#groups.clear();
+  /** These attempts are current from now on: nobody waits for a slot of another one. */
+  attemptsStarted(attempts: readonly number[]): void {
+    for (const [slotIndex, attempt] of this.#attempts) {
+      if (attempts.includes(attempt)) continue;
+      this.#attempts.delete(slotIndex);
+      this.#ended.delete(slotIndex);
+      for (const slots of this.#groups.values()) slots.delete(slotIndex);
+    }
+  }
+
+  /** False for an attempt that is over. */
+  #enter(attempt: number, slotIndex: number): boolean {
+    const known = this.#attempts.get(slotIndex) ?? 0;
+    if (attempt < known) return false;
+    if (attempt === known) return true;
+    this.#attempts.set(slotIndex, attempt);
+    this.#ended.delete(slotIndex);
+    for (const slots of this.#groups.values()) slots.delete(slotIndex);
+    return true;
   }
 }
 

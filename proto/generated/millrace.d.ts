@@ -458,6 +458,9 @@ export namespace millrace {
             /** DeploySlotsRequest graphHash. */
             graphHash: string;
 
+            /** DeploySlotsRequest currentAttempts. */
+            currentAttempts: number[];
+
             /**
              * Encodes the specified DeploySlotsRequest message. Does not implicitly {@link millrace.v1.DeploySlotsRequest.verify|verify} messages.
              * @param message DeploySlotsRequest message or plain object to encode
@@ -505,6 +508,9 @@ export namespace millrace {
 
                 /** DeploySlotsRequest graphHash */
                 graphHash?: (string|null);
+
+                /** DeploySlotsRequest currentAttempts */
+                currentAttempts?: (number[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -1121,6 +1127,9 @@ export namespace millrace {
             /** RunningAttempt endedSlots. */
             endedSlots: number[];
 
+            /** RunningAttempt currentAttempts. */
+            currentAttempts: number[];
+
             /**
              * Encodes the specified RunningAttempt message. Does not implicitly {@link millrace.v1.RunningAttempt.verify|verify} messages.
              * @param message RunningAttempt message or plain object to encode
@@ -1162,6 +1171,9 @@ export namespace millrace {
 
                 /** RunningAttempt endedSlots */
                 endedSlots?: (number[]|null);
+
+                /** RunningAttempt currentAttempts */
+                currentAttempts?: (number[]|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];

@@ -667,6 +667,7 @@ export const millrace = $root.millrace = (() => {
             const DeploySlotsRequest = function (properties) {
                 this.slices = [];
                 this.finished = [];
+                this.currentAttempts = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -681,6 +682,7 @@ export const millrace = $root.millrace = (() => {
             DeploySlotsRequest.prototype.finished = $util.emptyArray;
             DeploySlotsRequest.prototype.workingDirectory = "";
             DeploySlotsRequest.prototype.graphHash = "";
+            DeploySlotsRequest.prototype.currentAttempts = $util.emptyArray;
 
             DeploySlotsRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -707,6 +709,8 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(58).string(message.workingDirectory);
                 if (message.graphHash != null && $Object.hasOwnProperty.call(message, "graphHash") && message.graphHash !== "")
                     writer.uint32(66).string(message.graphHash);
+                if (message.currentAttempts != null && message.currentAttempts.length)
+                    writer.uint32(74).uint64s(message.currentAttempts);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -796,6 +800,20 @@ export const millrace = $root.millrace = (() => {
                                 message.graphHash = value;
                             else
                                 delete message.graphHash;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType === 2) {
+                                if (!(message.currentAttempts && message.currentAttempts.length))
+                                    message.currentAttempts = [];
+                                reader.uint64s(message.currentAttempts);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.currentAttempts && message.currentAttempts.length))
+                                message.currentAttempts = [];
+                            message.currentAttempts.push(reader.uint64());
                             continue;
                         }
                     }
@@ -1695,6 +1713,7 @@ export const millrace = $root.millrace = (() => {
                 this.subtasks = [];
                 this.pendingCheckpointIds = [];
                 this.endedSlots = [];
+                this.currentAttempts = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -1707,6 +1726,7 @@ export const millrace = $root.millrace = (() => {
             RunningAttempt.prototype.subtasks = $util.emptyArray;
             RunningAttempt.prototype.pendingCheckpointIds = $util.emptyArray;
             RunningAttempt.prototype.endedSlots = $util.emptyArray;
+            RunningAttempt.prototype.currentAttempts = $util.emptyArray;
 
             RunningAttempt.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1729,6 +1749,8 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(42).uint64s(message.pendingCheckpointIds);
                 if (message.endedSlots != null && message.endedSlots.length)
                     writer.uint32(50).uint32s(message.endedSlots);
+                if (message.currentAttempts != null && message.currentAttempts.length)
+                    writer.uint32(58).uint64s(message.currentAttempts);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1819,6 +1841,20 @@ export const millrace = $root.millrace = (() => {
                             if (!(message.endedSlots && message.endedSlots.length))
                                 message.endedSlots = [];
                             message.endedSlots.push(reader.uint32());
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType === 2) {
+                                if (!(message.currentAttempts && message.currentAttempts.length))
+                                    message.currentAttempts = [];
+                                reader.uint64s(message.currentAttempts);
+                                continue;
+                            }
+                            if (wireType !== 0)
+                                break;
+                            if (!(message.currentAttempts && message.currentAttempts.length))
+                                message.currentAttempts = [];
+                            message.currentAttempts.push(reader.uint64());
                             continue;
                         }
                     }

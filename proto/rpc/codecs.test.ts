@@ -129,6 +129,7 @@ test('the remaining messages survive the wire', () => {
     finished: [{ vertexId: 'w', subtaskIndex: 2 }],
     workingDirectory: '/home/somebody',
     graphHash: 'cd',
+    currentAttempts: [2, 2 ** 40],
   });
   roundTrip(codecs.connectSlotsRequest, { attempt: attemptRef, slots: [address], slices: [slice] });
   roundTrip(codecs.cancelAttemptRequest, { attempt: attemptRef, cancelTimeoutMs: 5000 });
@@ -160,6 +161,7 @@ test('the remaining messages survive the wire', () => {
         ],
         pendingCheckpointIds: [4, 2 ** 40],
         endedSlots: [1],
+        currentAttempts: [1],
       },
     ],
   });

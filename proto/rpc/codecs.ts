@@ -74,6 +74,7 @@ export const deploySlotsRequest = message<messages.DeploySlotsRequest>('DeploySl
   finished: list(subtaskRef),
   workingDirectory: text,
   graphHash: nonEmptyText,
+  currentAttempts: list(count),
 });
 export const connectSlotsRequest = message<messages.ConnectSlotsRequest>(
   'ConnectSlotsRequest',
@@ -123,6 +124,7 @@ const runningAttempt = message<messages.RunningAttempt>('RunningAttempt', wire.R
   subtasks: list(runningSubtask),
   pendingCheckpointIds: list(count),
   endedSlots: list(uint32),
+  currentAttempts: list(count),
 });
 export const registerTaskManagerRequest = message<messages.RegisterTaskManagerRequest>(
   'RegisterTaskManagerRequest',

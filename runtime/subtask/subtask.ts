@@ -159,10 +159,7 @@ export class Subtask {
       .map((link) => link.operator)
       .filter((operator) => operator.resume !== undefined)
       .reverse();
-    this.#overrun = new OutputOverrun(
-      parts.emitPerRecordMaxBytes,
-      parts.chain.map((link) => link.operatorId),
-    );
+    this.#overrun = new OutputOverrun(parts.emitPerRecordMaxBytes, parts.chain);
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
     this.#valve = new WatermarkValve(parts.inputs.length, parts.valveLayout);
     const sideFirst = this.#head.endSide !== undefined;
@@ -229,6 +226,7 @@ export class Subtask {
     if (this.#phase === 'failed') return;
     this.#phase = 'failed';
     this.#blocked = true;
+    for (const { operator } of this.chain) for (const gate of operator.gates ?? []) gate.attemptFailed();
     this.#host.failed(error);
   }
 

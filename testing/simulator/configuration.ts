@@ -43,6 +43,8 @@ export interface SimulationConfiguration {
   readonly parallelism: number;
   readonly taskManagerCount: number;
   readonly slotsPerTaskManager: number;
+  /** Pipelines of the job, which are regions: one or two. */
+  readonly pipelines: number;
   readonly splitCount: number;
   readonly recordsPerSplit: number;
   readonly keyCount: number;
@@ -83,6 +85,9 @@ export function drawConfiguration(seed: number): SimulationConfiguration {
   const healAtMs = random.between(1_500, 6_000);
   const parallelism = random.between(1, 3);
   const taskManagerCount = random.between(1, 3);
+  // A stream of its own: schedules of one pipeline stay what they were.
+  const pipelines = randomStream(seed, 'pipelines').chance(0.4) ? 2 : 1;
+  const sleeper = drawSleeper(seed, taskManagerCount);
   const networkMsMax = random.pick([2, 20, 120]);
   const storeMsMax = random.pick([5, 40, 200]);
   // Long enough for a checkpoint without faults; whether it times out is left to them.
@@ -92,7 +97,8 @@ export function drawConfiguration(seed: number): SimulationConfiguration {
     seed,
     parallelism,
     taskManagerCount,
-    slotsPerTaskManager: Math.ceil(3 / taskManagerCount) + (random.chance(0.3) ? 1 : 0),
+    slotsPerTaskManager: Math.ceil((3 * pipelines) / taskManagerCount) + (random.chance(0.3) ? 1 : 0),
+    pipelines,
     splitCount: random.between(1, 5),
     recordsPerSplit: random.between(5, 40),
     keyCount: random.between(1, 8),
@@ -119,9 +125,27 @@ export function drawConfiguration(seed: number): SimulationConfiguration {
       ...drawFaults(random, { healAtMs, taskManagerCount }),
       ...drawRequests(seed, healAtMs),
       ...drawSavepoints(seed, healAtMs),
+      ...sleeper,
     ],
-    healAtMs,
+    healAtMs: sleeper.length === 0 ? healAtMs : sleeperHealAtMs,
   };
+}
+
+const sleeperHealAtMs = 10_000;
+
+/**
+ * A task manager sleeps until it is given up and its subtasks run elsewhere; then the job manager dies, and the sleeper tells
+ * the next one of attempts that others have taken the place of.
+ */
+function drawSleeper(seed: number, taskManagerCount: number): Fault[] {
+  const random = randomStream(seed, 'sleeper');
+  if (!random.chance(0.06)) return [];
+  const atMs = random.between(300, 1_500);
+  const target = random.between(0, taskManagerCount - 1);
+  return [
+    { kind: 'pause-task-manager', atMs, target, forMs: random.between(6_000, 8_500) },
+    { kind: 'crash-job-manager', atMs: atMs + random.between(5_200, 7_500), downMs: random.between(50, 1_000) },
+  ];
 }
 
 function drawFaults(random: Random, limits: { healAtMs: number; taskManagerCount: number }): Fault[] {

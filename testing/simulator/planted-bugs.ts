@@ -53,8 +53,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: 'FLINK-38614',
     what: 'a job is over when all input has ended, before the last committables are committed',
     file: 'jobmanager/model/job-master.ts',
-    find: 'if (execution.allFinished) return',
-    replace: 'if (execution.allInputEnded) return',
+    find: 'if (this.#running.every((execution) => execution.allFinished))',
+    replace: 'if (this.#running.every((execution) => execution.allInputEnded))',
   },
   {
     id: 'KAFKA-17754',
@@ -69,7 +69,7 @@ export const plantedBugs: readonly PlantedBug[] = [
     file: 'jobmanager/model/checkpoint-coordinator.ts',
     find: "this.#phase = { ...phase, step: 'pointing', pointer };\n    return { actions: [this.#setPointer(pointer)] };",
     replace:
-      "this.#phase = { ...phase, step: 'pointing', pointer };\n    const early = { attempt: this.#attemptRef(phase.manifest.attempt), checkpointId };\n    return { actions: [...this.#callAll({ method: 'notifyCheckpointComplete', request: early }), this.#setPointer(pointer)] };",
+      "this.#phase = { ...phase, step: 'pointing', pointer };\n    const early = this.#callEach(this.#participants, (attempt) => ({ method: 'notifyCheckpointComplete', request: { attempt, checkpointId } }));\n    return { actions: [...early, this.#setPointer(pointer)] };",
   },
   {
     id: 'FLINK-10011',
@@ -89,8 +89,22 @@ export const plantedBugs: readonly PlantedBug[] = [
     id: 'own-2',
     what: 'a new leader goes on with an attempt although a task manager of it was never heard of',
     file: 'jobmanager/model/adoption.ts',
-    find: 'if (this.#unacknowledged !== null || this.missing.length > 0) return false;',
-    replace: 'if (this.#unacknowledged !== null) return false;',
+    find: 'this.#current === null || this.missing.length > 0) return false;',
+    replace: 'this.#current === null) return false;',
+  },
+  {
+    id: 'own-4',
+    what: 'a new leader takes the attempts it hears of first for those that are current',
+    file: 'jobmanager/model/adoption.ts',
+    find: 'if (attempt === this.#newestAttempt) this.#current',
+    replace: 'if (this.#current === null) this.#current',
+  },
+  {
+    id: 'own-5',
+    what: 'a region is started again while others take part in a checkpoint that it is not part of',
+    file: 'jobmanager/model/checkpoint-coordinator.ts',
+    find: 'this.#allRun = false;\n    for',
+    replace: 'for',
   },
   {
     id: 'own-4',

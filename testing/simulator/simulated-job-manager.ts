@@ -60,11 +60,13 @@ export class SimulatedJobManager {
   readonly #simulation: Simulation;
   readonly #random: Random;
   readonly #requests = new CheckpointRequests('x');
-  readonly #savepoints = new CheckpointRequests('x', true);
+  readonly #savepoints = new CheckpointRequests('x', 'savepoint');
   /** Requests of a checkpoint that were not answered. */
   #requestsOpen = 0;
   #newestTriggered = 0;
   #state: JobState = 'created';
+  /** Attempts of the time when all regions ran last. */
+  #ran: readonly number[] = [];
 
   constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null, newestAttempt: number) {
     this.#simulation = simulation;
@@ -253,7 +255,7 @@ export class SimulatedJobManager {
     const tell = (event: JobMasterEvent): void => this.tell(event);
     switch (action.kind) {
       case 'request-slots':
-        return this.#follow(this.#pool.requested(this.#jobId, action.count));
+        return this.#follow(this.#pool.requested(this.#jobId, action.count, action.kept));
       case 'adopt-slots':
         return this.#pool.adopted(this.#jobId, action.attempt);
       case 'release-slots':
@@ -358,6 +360,9 @@ export class SimulatedJobManager {
         () => `job moves from ${notice.from} to ${notice.to}`,
       );
       this.#state = notice.to;
+      if (notice.to === 'running') this.#ran = this.master.currentAttempts;
+      if (notice.to === 'deploying' && this.master.currentAttempts.some((attempt) => this.#ran.includes(attempt)))
+        world.saw('region_restarted_alone');
     } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
     else if (notice.kind === 'rescaled') world.saw('rescaled');
     else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))

@@ -3,6 +3,8 @@
  *
  *   planner (1) ─split─▶ reader (p) ─hash─▶ counter + sink writer (p) ─▶ committer (1)
  *
+ * once, or twice beside each other: two regions, which fail on their own.
+ *
  * The counter emits the running count of the record's key, and per tumbling window and key the number of records. Whatever the
  * interleaving of splits, the multiset of results is the same, so the oracle is a plain loop over the input.
  */
@@ -31,6 +33,21 @@ export function makeInput(configuration: SimulationConfiguration): readonly (rea
   });
 }
 
+/** What the subtasks of a vertex are, and in which pipeline: `counter` is of the first, `counter.2` of the second. */
+export type Role = 'planner' | 'reader' | 'counter' | 'committer';
+const roles: readonly Role[] = ['planner', 'reader', 'counter', 'committer'];
+export const roleOf = (vertexId: string): Role => vertexId.split('.', 1)[0] as Role;
+const pipelineOf = (vertexId: string): string => vertexId.slice(roleOf(vertexId).length);
+
+/** The vertex before or after one of the same pipeline, or null. */
+export function neighbour(vertexId: string, step: 1 | -1): string | null {
+  const role = roles[roles.indexOf(roleOf(vertexId)) + step];
+  return role === undefined ? null : `${role}${pipelineOf(vertexId)}`;
+}
+
+/** A result as the pipeline of a vertex delivers it. */
+export const delivered = (vertexId: string, result: string): string => `${pipelineOf(vertexId)}${result}`;
+
 export const windowEndOf = (timestamp: number): number => (Math.floor(timestamp / windowMs) + 1) * windowMs;
 export const countResult = (key: string, count: number): string => `${key}#${count}`;
 export const windowResult = (windowEnd: number, key: string, count: number): string => `w${windowEnd}|${key}=${count}`;
@@ -42,20 +59,23 @@ export function oracle(
 ): Set<string> {
   const counts = new Map<string, number>();
   const windows = new Map<string, { end: number; key: string; count: number }>();
-  const results = new Set<string>();
+  const once = new Set<string>();
   for (const { key, timestamp } of input.flat()) {
     const count = (counts.get(key) ?? 0) + 1;
     counts.set(key, count);
-    results.add(countResult(key, count));
+    once.add(countResult(key, count));
     const end = windowEndOf(timestamp);
     const window = windows.get(`${end}|${key}`) ?? { end, key, count: 0 };
     window.count++;
     windows.set(`${end}|${key}`, window);
   }
   if (!configuration.idleReaders)
-    for (const { end, key, count } of windows.values()) results.add(windowResult(end, key, count));
-  return results;
+    for (const { end, key, count } of windows.values()) once.add(windowResult(end, key, count));
+  return new Set(pipelinesOf(configuration).flatMap((suffix) => [...once].map((result) => `${suffix}${result}`)));
 }
+
+const pipelinesOf = ({ pipelines }: SimulationConfiguration): readonly string[] =>
+  Array.from({ length: pipelines }, (_, index) => (index === 0 ? '' : `.${index + 1}`));
 
 export function keyGroupOf(key: string, maxParallelism: number): number {
   return mixText(hashStart, key) % maxParallelism;
@@ -97,16 +117,20 @@ export function makeGraph(configuration: SimulationConfiguration, parallelism: n
         attemptsMax: null,
       },
     },
-    vertices: [
-      vertex('planner', [operator('planner', 'source-planner')], 1),
-      vertex('reader', [operator('reader', 'source-reader')], parallelism),
-      vertex('counter', [operator('counter', 'process'), operator('writer', 'sink-writer', 0)], parallelism),
-      vertex('committer', [operator('committer', 'sink-committer')], 1),
-    ],
-    edges: [
-      edge('planner', 'reader', 'split'),
-      edge('reader', 'counter', 'hash'),
-      edge('counter', 'committer', 'rebalance'),
-    ],
+    vertices: pipelinesOf(configuration).flatMap((it) => [
+      vertex(`planner${it}`, [operator(`planner${it}`, 'source-planner')], 1),
+      vertex(`reader${it}`, [operator(`reader${it}`, 'source-reader')], parallelism),
+      vertex(
+        `counter${it}`,
+        [operator(`counter${it}`, 'process'), operator(`writer${it}`, 'sink-writer', 0)],
+        parallelism,
+      ),
+      vertex(`committer${it}`, [operator(`committer${it}`, 'sink-committer')], 1),
+    ]),
+    edges: pipelinesOf(configuration).flatMap((it) => [
+      edge(`planner${it}`, `reader${it}`, 'split'),
+      edge(`reader${it}`, `counter${it}`, 'hash'),
+      edge(`counter${it}`, `committer${it}`, 'rebalance'),
+    ]),
   };
 }

@@ -37,7 +37,7 @@ export class SimulatedSink {
   /** A committer took a snapshot with these committables. */
   frozen(checkpointId: number, committables: readonly Committable[]): void {
     const transactions = committables.map((committable) => committable.data as Transaction);
-    this.#inSnapshot.set(checkpointId, transactions);
+    this.#inSnapshot.set(checkpointId, [...(this.#inSnapshot.get(checkpointId) ?? []), ...transactions]);
   }
 
   checkpointCompleted(checkpointId: number): void {

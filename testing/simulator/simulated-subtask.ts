@@ -15,7 +15,17 @@ import { WatermarkValve } from '../../runtime/time/watermark-valve.ts';
 import type { SubtaskRef } from '../../proto/messages.ts';
 import type { Random } from './random.ts';
 import type { SimulatedChannel, SimulatedElement } from './simulated-channel.ts';
-import { countResult, type InputRecord, keyGroupOf, makeGraph, windowEndOf, windowResult } from './simulated-job.ts';
+import {
+  countResult,
+  delivered,
+  type InputRecord,
+  keyGroupOf,
+  makeGraph,
+  type Role,
+  roleOf,
+  windowEndOf,
+  windowResult,
+} from './simulated-job.ts';
 import type { SimulatedSink, Transaction } from './simulated-sink.ts';
 import { SimulatedState } from './simulated-state.ts';
 import type { RowValue } from './state-rows.ts';
@@ -55,6 +65,7 @@ type Phase = 'running' | 'ended' | 'finished' | 'dead';
 
 export class SimulatedSubtask {
   readonly ref: SubtaskRef;
+  readonly #role: Role;
   readonly #parts: SubtaskParts;
   readonly #world: World;
   readonly #random: Random;
@@ -82,9 +93,10 @@ export class SimulatedSubtask {
 
   constructor(parts: SubtaskParts) {
     const { world, ref, attempt, inputs } = parts;
-    const hasOwnInput = ref.vertexId === 'planner' || ref.vertexId === 'reader';
     this.#parts = parts;
     this.ref = ref;
+    this.#role = roleOf(ref.vertexId);
+    const hasOwnInput = this.#role === 'planner' || this.#role === 'reader';
     this.#world = world;
     this.#random = world.random(`subtask ${attempt} ${ref.vertexId} ${ref.subtaskIndex}`);
     this.#state = new SimulatedState(ref.vertexId);
@@ -118,18 +130,18 @@ export class SimulatedSubtask {
   /** A row of the restored checkpoint, oldest file first. Rows of others are left alone. */
   restore(keyGroup: number, key: string, value: RowValue | null): void {
     const { parallelism, ref } = this.#parts;
-    if (ref.vertexId === 'counter') {
+    if (this.#role === 'counter') {
       const range = keyGroupRange(this.#world.configuration.maxParallelism, parallelism, ref.subtaskIndex);
       if (keyGroup < range.first || keyGroup > range.last) return;
     }
-    if (ref.vertexId === 'reader' && Number(key) % parallelism !== ref.subtaskIndex) return;
+    if (this.#role === 'reader' && Number(key) % parallelism !== ref.subtaskIndex) return;
     this.#state.restore(keyGroup, key, value);
   }
 
   /** All rows are restored. */
   start(): void {
     const { restoredCheckpointId } = this.#parts;
-    if (this.ref.vertexId === 'committer' && restoredCheckpointId !== null) {
+    if (this.#role === 'committer' && restoredCheckpointId !== null) {
       const committables = this.#state.keys.map((key) => this.#state.get(key) as unknown as Committable);
       const batch = this.#committer.restored(restoredCheckpointId, committables);
       if (batch !== null) this.#world.saw('commits_driven_again_after_restore');
@@ -174,7 +186,7 @@ export class SimulatedSubtask {
     if (!this.isLive) return;
     this.#state.completed(checkpointId);
     if (this.#endCheckpointId !== 0 && checkpointId >= this.#endCheckpointId) this.#endComplete = true;
-    if (this.ref.vertexId === 'committer') this.#commit(this.#committer.completed(checkpointId));
+    if (this.#role === 'committer') this.#commit(this.#committer.completed(checkpointId));
     this.wake();
   }
 
@@ -260,13 +272,13 @@ export class SimulatedSubtask {
   // ---- sources ---------------------------------------------------------------------------------------------------------
 
   #pollOwnInput(): boolean {
-    const { process, outputs, input, ref } = this.#parts;
+    const { process, outputs, input } = this.#parts;
     if (this.#world.nowMs < this.#nextPollMs) {
       this.#world.schedule(this.#nextPollMs - this.#world.nowMs, process, 'poll', () => this.wake());
       return false;
     }
     this.#nextPollMs = this.#world.nowMs + this.#random.between(1, this.#world.configuration.recordMsMax);
-    if (ref.vertexId === 'planner') {
+    if (this.#role === 'planner') {
       const next = (this.#state.get('next') as number | null) ?? 0;
       if (next === input.length) this.#ownInputEnded = true;
       else {
@@ -335,7 +347,7 @@ export class SimulatedSubtask {
     const group = keyGroupOf(key, maxParallelism);
     const count = ((this.#state.get(`c|${key}`) as number | null) ?? 0) + 1;
     this.#state.put(group, `c|${key}`, count);
-    this.#results.push(countResult(key, count));
+    this.#results.push(delivered(this.ref.vertexId, countResult(key, count)));
     if (idleReaders) return;
     const end = windowEndOf(timestamp);
     this.#world.check(
@@ -355,7 +367,7 @@ export class SimulatedSubtask {
       () =>
         `merged watermark is ${current} (idle ${isIdle}), specified ${specified.watermark} (idle ${specified.idle})`,
     );
-    if (this.ref.vertexId !== 'counter' || current <= this.#watermark) return;
+    if (this.#role !== 'counter' || current <= this.#watermark) return;
     this.#watermark = current;
     this.#fireWindows();
   }
@@ -366,7 +378,8 @@ export class SimulatedSubtask {
       if (!row.startsWith('w|')) continue;
       const [, end, key] = row.split('|') as [string, string, string];
       if (Number(end) - 1 > this.#watermark) continue;
-      this.#results.push(windowResult(Number(end), key, this.#state.get(row) as number));
+      const result = windowResult(Number(end), key, this.#state.get(row) as number);
+      this.#results.push(delivered(this.ref.vertexId, result));
       this.#state.put(keyGroupOf(key, this.#world.configuration.maxParallelism), row, null);
     }
   }
@@ -385,11 +398,11 @@ export class SimulatedSubtask {
   // ---- end, snapshots, commits -----------------------------------------------------------------------------------------
 
   #endInput(): void {
-    if (this.ref.vertexId === 'counter') {
+    if (this.#role === 'counter') {
       this.#watermark = Number.POSITIVE_INFINITY;
       this.#fireWindows();
       this.#prepareCommit(this.#lastCheckpointId + 1);
-    } else if (this.ref.vertexId === 'reader') this.#emitWatermark(Number.POSITIVE_INFINITY);
+    } else if (this.#role === 'reader') this.#emitWatermark(Number.POSITIVE_INFINITY);
     for (const channel of this.#parts.outputs) channel.write({ kind: 'end' });
     this.#phase = 'ended';
     this.#parts.host.inputEnded(this.ref);
@@ -404,7 +417,7 @@ export class SimulatedSubtask {
 
   #takeSnapshot(decision: SnapshotDecision): void {
     this.#snapshotWanted = null;
-    if (this.ref.vertexId !== 'counter' || this.#phase === 'ended') return this.#freeze(decision.checkpointId);
+    if (this.#role !== 'counter' || this.#phase === 'ended') return this.#freeze(decision.checkpointId);
     // A writer makes its output durable first; only this subtask waits.
     this.#suspended = true;
     this.#world.schedule(this.#random.between(0, 20), this.#parts.process, 'prepared', () => {
@@ -418,7 +431,7 @@ export class SimulatedSubtask {
 
   #freeze(checkpointId: number): void {
     const afterEnd = this.#phase === 'ended';
-    if (this.ref.vertexId === 'committer') {
+    if (this.#role === 'committer') {
       this.#committer.freeze(checkpointId);
       this.#parts.sink.frozen(checkpointId, this.#committer.pending);
     }
@@ -426,9 +439,7 @@ export class SimulatedSubtask {
     if (afterEnd && this.#endCheckpointId === 0) this.#endCheckpointId = checkpointId;
     if (!afterEnd) for (const channel of this.#parts.outputs) channel.write({ kind: 'barrier', checkpointId });
     const sourceRecords =
-      this.ref.vertexId === 'reader'
-        ? this.#state.keys.reduce((sum, key) => sum + (this.#state.get(key) as number), 0)
-        : 0;
+      this.#role === 'reader' ? this.#state.keys.reduce((sum, key) => sum + (this.#state.get(key) as number), 0) : 0;
     this.#parts.host.snapshot({ subtask: this.ref, checkpointId, afterEnd, blocks, sourceRecords });
   }
 

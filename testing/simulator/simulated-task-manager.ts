@@ -51,9 +51,11 @@ export class SimulatedTaskManager {
   readonly #random: Random;
   readonly #incarnation: number;
   #epoch = 0;
+  /** The newest attempt that was deployed, and those that are current with it. */
   #newestAttempt = 0;
-  #canceledAttempt = 0;
-  #attempt: SimulatedAttempt | null = null;
+  #currentAttempts: ReadonlySet<number> = new Set();
+  readonly #canceled = new Set<number>();
+  readonly #attempts = new Map<number, SimulatedAttempt>();
   readonly #outbox: { readonly attempt: SimulatedAttempt; readonly event: JobMasterEvent }[] = [];
   #sending = false;
   #registered = false;
@@ -71,7 +73,7 @@ export class SimulatedTaskManager {
   }
 
   get subtasks(): SimulatedSubtask[] {
-    return [...(this.#attempt?.subtasks.values() ?? [])];
+    return [...this.#attempts.values()].flatMap((attempt) => [...attempt.subtasks.values()]);
   }
 
   get isCut(): boolean {
@@ -79,14 +81,14 @@ export class SimulatedTaskManager {
   }
 
   describe(): string {
-    const { ref, alive, connected } = this.#attempt ?? { ref: null, alive: false, connected: false };
-    return `${this.id} attempt ${ref?.attempt ?? 'none'} alive ${alive} connected ${connected}, ${this.#outbox.length} unsent`;
+    const attempts = [...this.#attempts.values()].map(({ ref, connected }) => `${ref.attempt} connected ${connected}`);
+    return `${this.id} attempts [${attempts}], ${this.#outbox.length} unsent`;
   }
 
   /** A call has arrived. */
   handle(call: TaskManagerCall, answer: (error: EngineError | null) => void): void {
     const { leaderEpoch, attempt } = call.request.attempt;
-    if (leaderEpoch < this.#epoch || attempt < this.#newestAttempt) {
+    if (leaderEpoch < this.#epoch || (call.method !== 'cancelAttempt' && this.#isOver(attempt))) {
       if (leaderEpoch < this.#epoch) this.#simulation.world.saw('stale_leader_refused_by_task_manager');
       return answer(
         new EngineError('STALE_EPOCH', `${this.id} follows epoch ${this.#epoch}, attempt ${this.#newestAttempt}`, {
@@ -96,13 +98,12 @@ export class SimulatedTaskManager {
       );
     }
     this.#epoch = leaderEpoch;
-    const current = this.#attempt?.ref.attempt === attempt ? this.#attempt : null;
+    const current = this.#attempts.get(attempt) ?? null;
     switch (call.method) {
       case 'deploySlots':
         // Graph and artifact are read first; a cancel request may overtake that.
-        this.#newestAttempt = attempt;
         return this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'deploy', () => {
-          if (attempt <= this.#canceledAttempt || attempt < this.#newestAttempt) {
+          if (this.#canceled.has(attempt) || this.#isOver(attempt)) {
             return answer(new EngineError('CANCELED', `attempt ${attempt} was canceled`, { retry: 'backoff' }));
           }
           this.#deploy(call.request);
@@ -116,8 +117,7 @@ export class SimulatedTaskManager {
           );
         return answer(current === null ? transportError('nothing is deployed') : null);
       case 'cancelAttempt':
-        this.#newestAttempt = attempt;
-        this.#canceledAttempt = Math.max(this.#canceledAttempt, attempt);
+        this.#canceled.add(attempt);
         if (current !== null)
           this.#simulation.world.schedule(this.#random.between(0, 60), this.process, 'cancel', () =>
             this.#end(current),
@@ -145,6 +145,10 @@ export class SimulatedTaskManager {
     }
   }
 
+  #isOver(attempt: number): boolean {
+    return attempt < this.#newestAttempt && !this.#currentAttempts.has(attempt);
+  }
+
   /** A new leader goes on with what runs here. */
   #adopt(
     attempt: SimulatedAttempt | null,
@@ -167,14 +171,18 @@ export class SimulatedTaskManager {
   /** The whole process dies. */
   crash(): void {
     this.process.alive = false;
-    this.#kill();
+    this.#killAll();
   }
 
   // ---- attempts --------------------------------------------------------------------------------------------------------
 
   #deploy(request: DeploySlotsRequest): void {
-    if (this.#attempt !== null) this.#end(this.#attempt);
-    this.#newestAttempt = request.attempt.attempt;
+    const { attempt: number } = request.attempt;
+    if (number > this.#newestAttempt) {
+      this.#newestAttempt = number;
+      this.#currentAttempts = new Set(request.currentAttempts);
+    }
+    for (const other of [...this.#attempts.values()]) if (this.#isOver(other.ref.attempt)) this.#end(other);
     const attempt = {
       ref: request.attempt,
       request,
@@ -187,7 +195,7 @@ export class SimulatedTaskManager {
       connected: false,
       alive: true,
     };
-    this.#attempt = attempt;
+    this.#attempts.set(number, attempt);
     for (const { slotIndex } of request.slices) {
       this.#simulation.world.schedule(this.#random.between(1, 20), this.process, 'slot starts', () => {
         const address = { slotIndex, host: this.id, port: 1 };
@@ -301,17 +309,19 @@ export class SimulatedTaskManager {
     }
   }
 
-  #kill(): void {
-    const attempt = this.#attempt;
-    if (attempt === null) return;
+  #killAll(): void {
+    for (const attempt of [...this.#attempts.values()]) this.#kill(attempt);
+  }
+
+  #kill(attempt: SimulatedAttempt): void {
     attempt.alive = false;
     for (const subtask of attempt.subtasks.values()) subtask.kill();
-    this.#attempt = null;
+    this.#attempts.delete(attempt.ref.attempt);
   }
 
   #end(attempt: SimulatedAttempt): void {
     if (!attempt.alive) return;
-    this.#kill();
+    this.#kill(attempt);
     for (const { slotIndex } of attempt.request.slices) this.#slotEnded(attempt, slotIndex);
   }
 
@@ -472,7 +482,7 @@ export class SimulatedTaskManager {
 
   /** Registers with the leader under a new id; what ran for the one before is over. */
   #register(): void {
-    this.#kill();
+    this.#killAll();
     this.#outbox.length = 0;
     this.id = `tm${this.index}.${this.#incarnation}.${++this.#registrations}`;
     this.#registerWith();
@@ -506,29 +516,24 @@ export class SimulatedTaskManager {
   }
 
   #running(): RunningAttempt[] {
-    const attempt = this.#attempt;
-    if (attempt === null) return [];
-    const subtasks = attempt.request.slices
-      .flatMap((slice) => slice.subtasks)
-      .map((subtask): RunningSubtask => {
-        const known = attempt.states.get(subtaskKey(subtask)) ?? {
-          subtask,
-          state: 'deploying',
-          inputEnded: false,
-          error: null,
-        };
-        return attempt.stopping ? { ...known, state: 'canceling' } : known;
-      });
-    const { ref, request, pending, endedSlots } = attempt;
-    return [
-      {
+    return [...this.#attempts.values()].map((attempt) => {
+      const subtasks = attempt.request.slices
+        .flatMap((slice) => slice.subtasks)
+        .map((subtask): RunningSubtask => {
+          const silent = { subtask, state: 'deploying', inputEnded: false, error: null } as const;
+          const known = attempt.states.get(subtaskKey(subtask)) ?? silent;
+          return attempt.stopping ? { ...known, state: 'canceling' } : known;
+        });
+      const { ref, request, pending, endedSlots } = attempt;
+      return {
         attempt: ref,
         graphSha256: request.graph.sha256,
         slices: request.slices,
         subtasks,
         pendingCheckpointIds: [...pending],
         endedSlots: [...endedSlots],
-      },
-    ];
+        currentAttempts: request.currentAttempts,
+      };
+    });
   }
 }

@@ -9,7 +9,7 @@ import { subtaskKey } from '../../jobmanager/model/slot-assignment.ts';
 import type { SubtaskRef } from '../../proto/messages.ts';
 import type { Fault, SimulationConfiguration } from './configuration.ts';
 import { SimulatedChannel } from './simulated-channel.ts';
-import { makeGraph, makeInput, oracle } from './simulated-job.ts';
+import { makeGraph, makeInput, neighbour, oracle } from './simulated-job.ts';
 import { graphRefOf, SimulatedJobManager, type TaskManagerEvent } from './simulated-job-manager.ts';
 import { SimulatedSink } from './simulated-sink.ts';
 import { SimulatedStore } from './simulated-store.ts';
@@ -92,10 +92,8 @@ export class Simulation {
   /** The ends of a subtask's channels; both sides of an attempt find the same ones. */
   channelsOf(attempt: number, ref: SubtaskRef, everywhere: readonly SubtaskRef[], finished: readonly SubtaskRef[]) {
     const all = [...everywhere, ...finished];
-    const of = (vertexId: string): SubtaskRef[] =>
+    const of = (vertexId: string | null): SubtaskRef[] =>
       all.filter((other) => other.vertexId === vertexId).sort((a, b) => a.subtaskIndex - b.subtaskIndex);
-    const order = ['planner', 'reader', 'counter', 'committer'];
-    const place = order.indexOf(ref.vertexId);
     const done = new Set(finished.map(subtaskKey));
     const channel = (from: SubtaskRef, to: SubtaskRef): SimulatedChannel => {
       const name = `${attempt}|${subtaskKey(from)}|${subtaskKey(to)}`;
@@ -108,8 +106,8 @@ export class Simulation {
       return found;
     };
     return {
-      inputs: of(order[place - 1] ?? '').map((from) => channel(from, ref)),
-      outputs: of(order[place + 1] ?? '').map((to) => channel(ref, to)),
+      inputs: of(neighbour(ref.vertexId, -1)).map((from) => channel(from, ref)),
+      outputs: of(neighbour(ref.vertexId, 1)).map((to) => channel(ref, to)),
       parallelism: of(ref.vertexId).length,
     };
   }
@@ -148,7 +146,7 @@ export class Simulation {
 
   #deliver(leader: SimulatedJobManager, event: TaskManagerEvent): EngineError | undefined {
     try {
-      if ('report' in event && event.report.attempt.attempt < leader.master.attempt) {
+      if ('report' in event && !leader.master.currentAttempts.includes(event.report.attempt.attempt)) {
         this.world.saw('late_report_of_older_attempt');
         if (event.kind === 'checkpoint-acknowledged') this.world.saw('zombie_acknowledgement_refused');
       }

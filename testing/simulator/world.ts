@@ -22,6 +22,7 @@ export const sometimesNames = [
   'late_report_of_older_attempt',
   'merge_entered_manifest',
   'attempt_adopted',
+  'region_restarted_alone',
   'attempt_not_adopted',
   'old_leader_fenced_at_counter',
   'old_leader_fenced_at_pointer',

@@ -32,7 +32,7 @@ export function deployment(bytes: number) {
   const subtask = { vertexId: 'v'.repeat(1000), subtaskIndex: 0 };
   const subtasks = Array.from({ length: Math.ceil(bytes / 1006) }, () => subtask);
   const slices = [{ slotIndex: 0, subtasks }];
-  const origin = { workingDirectory: '', graphHash: 'hash' };
+  const origin = { workingDirectory: '', graphHash: 'hash', currentAttempts: [1] };
   return { attempt, graph: object, artifact: object, restoreManifest: null, slices, finished: [], ...origin };
 }
 

@@ -92,6 +92,39 @@ describe('a mini cluster', () => {
     await expect(execution.checkpoint()).rejects.toThrow(/no job runs here/);
   });
 
+  test('starts only the pipeline again whose slot was killed', async () => {
+    const cluster = await clusterOf({ slots: 2 });
+    const total = 2_000;
+    const file = jobFile(`
+  const { total, rate } = env.params({ total: params.number(), rate: params.number() });
+  for (const name of ['left', 'right']) {
+    let attempt = 0;
+    const sums = env.from(generator({ count: total, ratePerSecond: rate, make: (n) => n }), { uid: name })
+      .keyBy((n) => n % 7)
+      .reduce((before, n) => before + n)
+      .uid(name + '-sums');
+    sums.collect(name);
+    sums
+      .map({ open: (context) => { attempt = context.attempt; }, call: () => attempt })
+      .uid(name + '-attempts')
+      .collect(name + '-attempts');
+  }`);
+    const execution = await cluster.run(file, {
+      parameters: { total, rate: 1_500 },
+      parallelism: 1,
+      checkpointInterval: milliseconds(50),
+    });
+    expect(execution.slots).toEqual([0, 1]);
+    await execution.checkpoint();
+    execution.killSlot(0);
+    await execution.until((progress) => progress.restarts === 1 && progress.state === 'running');
+    const { collected } = await execution.finished;
+    expect(sorted(collected['left'])).toEqual(sumsOf(total));
+    expect(sorted(collected['right'])).toEqual(sumsOf(total));
+    expect(new Set(collected['left-attempts'])).toEqual(new Set([1, 3]));
+    expect(new Set(collected['right-attempts'])).toEqual(new Set([2]));
+  });
+
   test('goes on from the last checkpoint when a stopped job is run again with resume', async () => {
     const cluster = await clusterOf();
     const total = 1_500;
