@@ -101,6 +101,7 @@ describe.each(Object.entries(transports))('a cluster reached %s', (_name, reach)
       'stop a drained',
       'stop b as it is',
       'savepoint a',
+      'dispose s/8',
       'rescale a 4',
       'cluster',
     ]);
