@@ -110,6 +110,8 @@ export class JobMaster {
   #supply: SlotSupply = { taskManagers: 0, slots: 0, freeSlots: 0 };
   /** Failures in a row to write a record of the job itself. */
   #storeFailures = 0;
+  /** A stop that is nothing without its savepoint: when its checkpoint fails, the job goes on. */
+  #stopNeedsSavepoint = false;
   /** Subtasks that were not started, because they had finished before. */
   #finished: SubtaskRef[] = [];
   #env: StepEnvironment = { nowMs: 0, random: 0 };
@@ -145,6 +147,14 @@ export class JobMaster {
     // No vertex is in two regions.
     return new Map(this.#executions.flatMap((execution) => [...execution.subtaskStates]));
   }
+  /** True once its sources are to end. */
+  get isDraining(): boolean {
+    return this.#coordinator.isDraining;
+  }
+  /** True while a checkpoint of the job needs an object of that name. */
+  needs(name: string): boolean {
+    return this.#coordinator.needs(name);
+  }
   /** Newest complete checkpoint, or null. */
   get newestCheckpoint(): CheckpointCoordinator['newest'] {
     return this.#coordinator.newest;
@@ -166,9 +176,13 @@ export class JobMaster {
       case 'started':
         return this.#start();
       case 'stop-requested':
-        return this.#stop();
+        return event.drain === true ? this.#drain() : this.#stop(event.savepoint === true);
       case 'checkpoint-requested':
         return this.#take(this.#coordinator.requestNow(this.#env));
+      case 'savepoint-requested':
+        return this.#take(this.#coordinator.requestSavepoint(this.#env));
+      case 'savepoint-disposed':
+        return this.#take(this.#coordinator.unpin(event.checkpointId, this.#env));
       case 'rescale-requested':
         return this.#rescale(event.graph, event.graphRef);
       case 'cancel-requested':
@@ -570,7 +584,7 @@ export class JobMaster {
   #attemptsFailed(failed: readonly AttemptExecution[], error: WireError): void {
     const undecided = failed.filter((execution) => !this.#isEnding(execution));
     if (undecided.length === 0 || (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end')) return;
-    if (this.#state === 'stopping') {
+    if (this.#state === 'stopping' && (!this.#stopNeedsSavepoint || this.#phase.step === 'committing')) {
       // The job was to end anyway; it goes on from its newest checkpoint when it is resumed.
       this.#warn(
         `the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`,
@@ -592,11 +606,20 @@ export class JobMaster {
     this.#beginEnding(this.#executions, { kind: 'end', state: 'failed', error });
   }
 
-  #stop(): void {
+  /** Sources end, and with them the job: it finishes as if there were no more input. */
+  #drain(): void {
+    if (this.#state === 'stopping' || this.#state === 'canceling') return;
+    this.#take(this.#coordinator.requestDrain(this.#env));
+  }
+
+  #stop(withSavepoint: boolean): void {
     if (this.#state === 'running') {
+      this.#stopNeedsSavepoint = withSavepoint;
       this.#move('stopping');
-      return this.#take(this.#coordinator.requestStop(this.#env));
+      return this.#take(this.#coordinator.requestStop(this.#env, withSavepoint));
     }
+    if (withSavepoint) return;
+    this.#stopNeedsSavepoint = false;
     if (this.#state !== 'stopping') this.#endJob('stopped', null);
   }
 
@@ -758,7 +781,8 @@ export class JobMaster {
     if (outcome.completed?.reason === 'stop') this.#stopCheckpointCompleted();
     else if (outcome.completed !== undefined) this.#restartRescaled();
     const { failed } = outcome;
-    if (failed !== undefined && (failed.fatal || failed.reason === 'stop'))
+    if (failed !== undefined && !failed.fatal && failed.reason === 'stop' && this.#stopNeedsSavepoint) this.#unstop();
+    else if (failed !== undefined && (failed.fatal || failed.reason === 'stop'))
       this.#attemptsFailed(this.#executions, failed.error);
     if (this.#phase.step === 'ending') this.#checkEnded();
   }
@@ -769,7 +793,17 @@ export class JobMaster {
     this.#beginEnding(this.#running, { kind: 'restart', delayMs: 0 });
   }
 
+  /** The savepoint of a stop was given up, and its sources go on: so does the job. */
+  #unstop(): void {
+    if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
+    this.#take(this.#coordinator.stopGivenUp(this.#env));
+    this.#move('running');
+  }
+
   #stopCheckpointCompleted(): void {
+    // An attempt has failed meanwhile, but what was asked for is there.
+    if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'restart' && this.#stopNeedsSavepoint)
+      return this.#beginEnding(this.#executions, { kind: 'end', state: 'stopped', error: null });
     if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
     this.#phase = { step: 'committing' };
     this.#setTimer('commit-wait', this.#options.settings.commitWaitMs);
