@@ -47,14 +47,7 @@ import type {
 import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
-import {
-  missingSlotsError,
-  placeSlices,
-  type RegionSlice,
-  type SlotOffer,
-  slicesOf,
-  subtaskKey,
-} from './slot-assignment.ts';
+import { missingSlotsError, placeSlices, type RegionSlice, type SlotOffer, slicesOf } from './slot-assignment.ts';
 import type { SlotSupply } from './slot-pool.ts';
 import { Timers } from './timers.ts';
 
@@ -318,20 +311,19 @@ export class JobMaster {
   #adoptionStep(adoption: Adoption, take: (adoption: Adoption) => string | null): void {
     const problem = take(adoption);
     if (problem !== null) return this.#notAdopted(adoption, problem);
-    if (!adoption.becameComplete()) return;
-    const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
-    for (const { taskManagerId, attempt } of adoption.holders) {
-      const request = { attempt: this.#attemptRef(attempt), completedCheckpointId };
-      this.#call(taskManagerId, { method: 'adoptAttempt', request });
+    if (adoption.becameComplete()) {
+      const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
+      for (const { taskManagerId, attempt } of adoption.holders) {
+        const request = { attempt: this.#attemptRef(attempt), completedCheckpointId };
+        this.#call(taskManagerId, { method: 'adoptAttempt', request });
+      }
     }
+    if (adoption.isAcknowledged) this.#adopted(adoption);
   }
 
   #adoptionAnswered(holder: AttemptHolder, error: WireError | null): void {
     if (this.#phase.step !== 'adopting') return;
-    const { adoption } = this.#phase;
-    if (error !== null)
-      return this.#notAdopted(adoption, `task manager ${holder.taskManagerId} did not take it over: ${error.message}`);
-    if (adoption.acknowledged(holder)) this.#adopted(adoption);
+    this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.answered(holder, error?.message ?? null));
   }
 
   #adopted(adoption: Adoption): void {
@@ -349,21 +341,27 @@ export class JobMaster {
         this.#call(taskManagerId, { method: 'notifyCheckpointAborted', request });
       }
     }
+    if (adoption.givenUp.size > 0) return this.#restartGivenUp(adoption);
     this.#allRunning();
     this.#checkEnd();
   }
 
+  /** Regions that could not be taken over with the others start again. */
+  #restartGivenUp(adoption: Adoption): void {
+    for (const why of adoption.givenUp.values())
+      this.#warn(`a region of job "${this.#jobName}" is not taken over with the others, it starts again: ${why}`);
+    this.#beginEnding(adoption.abandoned(), { kind: 'restart', delayMs: 0 });
+  }
+
+  /** What is missing is given up; what is left is given as much time again to acknowledge. */
   #adoptionTimedOut(): void {
     if (this.#phase.step !== 'adopting') return;
-    const { adoption } = this.#phase;
-    const missing = adoption.missing.map(subtaskKey);
-    const shown = missing.slice(0, 5).join(', ');
-    const what = !adoption.knowsAttempts
-      ? 'it was not heard of'
-      : missing.length === 0
-        ? 'not every task manager has answered'
-        : `${missing.length} of its subtasks were not heard of (${shown})`;
-    this.#notAdopted(adoption, `${what} within ${this.#options.settings.adoptionTimeoutMs} ms`);
+    const { adoptionTimeoutMs } = this.#options.settings;
+    this.#setTimer('adoption-deadline', adoptionTimeoutMs);
+    this.#adoptionStep(this.#phase.adoption, (adoption) => {
+      const problem = adoption.deadlinePassed();
+      return problem === null ? null : `${problem}, within ${adoptionTimeoutMs} ms`;
+    });
   }
 
   /** What runs is ended, and a new attempt goes on from the newest checkpoint. */

@@ -365,6 +365,8 @@ export class SimulatedJobManager {
         world.saw('region_restarted_alone');
     } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
     else if (notice.kind === 'rescaled') world.saw('rescaled');
+    else if (notice.kind === 'warning' && notice.message.includes('with the others'))
+      world.saw('region_not_adopted_with_the_others');
     else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))
       world.saw('attempt_not_adopted');
     else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))

@@ -23,6 +23,7 @@ export const sometimesNames = [
   'merge_entered_manifest',
   'attempt_adopted',
   'region_restarted_alone',
+  'region_not_adopted_with_the_others',
   'attempt_not_adopted',
   'old_leader_fenced_at_counter',
   'old_leader_fenced_at_pointer',
