@@ -6,7 +6,7 @@ import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
-import { httpPolicy, processSecurity } from '../config/process-security.ts';
+import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
 
 /** Resolves when it was told to stop. */
@@ -50,7 +50,7 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     ...config.get('taskManager.http'),
     tls,
     insecure,
-    authorize: httpPolicy(null),
+    authorize: certificatePolicy(tls),
     logger,
     figures: () => ({ attempts: taskManager.attemptMetrics, slotsRunning: taskManager.liveSlots.length }),
     ready: () => taskManager.followsLeader,
