@@ -34,7 +34,10 @@ import type {
 import { decodeManifest } from '../proto/rpc/manifest.ts';
 import type { TlsFiles } from '../proto/rpc/security/tls-files.ts';
 import type { TaskManagerGateway } from '../proto/services.ts';
+import type { LogFields } from '../core/log-record.ts';
+import type { LogBuffer } from '../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import { type LogReader, LogShipping } from './log/log-shipping.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
@@ -73,7 +76,9 @@ export interface TaskManagerOptions {
   readonly secretsDirectory?: string | null;
   /** Look whether user code changes its first records, which it must not. Default: no. */
   readonly checkImmutability?: boolean;
-  readonly onLog: (level: 'info' | 'warn', message: string) => void;
+  readonly onLog: (level: 'info' | 'warn', message: string, about?: LogFields) => void;
+  /** Lines that the leading job manager is told; absent: none. */
+  readonly logs?: LogBuffer;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
 
@@ -136,6 +141,7 @@ export class TaskManager implements TaskManagerGateway {
   /** Attempts that are over and that no other one has taken the place of, told to a new leader, which may not know that they had finished. */
   readonly #ended = new Map<string, RunningAttempt>();
   readonly #session: LeaderSession;
+  readonly #logShipping: LogShipping | null;
   readonly #baseId: string;
   #identity = 1;
   #watchTimer: NodeJS.Timeout | null = null;
@@ -154,6 +160,8 @@ export class TaskManager implements TaskManagerGateway {
       onGivenUp: (why) => this.#abandonEverything(why),
       onLog: options.onLog,
     });
+    const { logs } = options;
+    this.#logShipping = logs === undefined ? null : new LogShipping(logs, () => this.#logReader());
     this.#storeThread = storeThread;
     this.#stateHost = stateHost;
     this.#pool = new SlotPool(options.slotCount);
@@ -192,6 +200,7 @@ export class TaskManager implements TaskManagerGateway {
   /** Looks for the leading job manager and offers it the slots. Resolves when one has taken the registration. */
   async register(): Promise<void> {
     this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
+    this.#logShipping?.start();
     await this.#session.start();
   }
 
@@ -216,7 +225,13 @@ export class TaskManager implements TaskManagerGateway {
     this.#identity++;
   }
 
+  #logReader(): LogReader | null {
+    const { gateway, epoch } = this.#session;
+    return gateway === null ? null : { gateway, epoch, taskManagerId: this.id };
+  }
+
   async stop(): Promise<void> {
+    this.#logShipping?.stop();
     this.#session.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     for (const { slot } of this.#slots()) slot.handle.terminate();
@@ -532,7 +547,7 @@ export class TaskManager implements TaskManagerGateway {
         slot.metrics = message.metrics;
         return;
       case 'log':
-        onLog(message.level, message.message);
+        onLog(message.level, message.message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
         return;
       case 'deliver':
         onDelivery(message.channel, message.id, message.values);

@@ -11,7 +11,7 @@ import type { ProcessContext } from './process-context.ts';
 
 /** Resolves when it was told to stop. */
 export async function taskManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
-  const { logger, engineVersion, workingDirectory } = context;
+  const { logger, logs, engineVersion, workingDirectory } = context;
   const security = processSecurity(config, 'task-manager', {
     nowMs: Date.now,
     warn: (message) => logger.warn(message),
@@ -40,7 +40,8 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     dataPorts: config.get('dataPortRange'),
     slotTls: tlsFiles,
     secretsDirectory: config.get('secretsDirectory'),
-    onLog: (level, message) => logger[level](message),
+    onLog: (level, message, about) => logger[level](message, about),
+    logs,
     tls,
     insecure,
     authorize,

@@ -10,6 +10,7 @@ import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
 import type {
   CancelJobRequest,
   ClusterStatus,
+  ForgetJobRequest,
   GetJobRequest,
   JobStatus,
   JobTotals,
@@ -111,7 +112,7 @@ export class ClientService implements ClientGateway {
   }
 
   submitJob(request: SubmitJobRequest): Promise<SubmitJobResponse> {
-    const submitted = this.#turn.then(() => this.#submit(request));
+    const submitted = this.#turn.then(() => this.#options.term.exclusively(() => this.#submit(request)));
     this.#turn = submitted.catch(() => undefined);
     return submitted;
   }
@@ -184,6 +185,11 @@ export class ClientService implements ClientGateway {
   async cancelJob({ job }: CancelJobRequest): Promise<Acknowledgement> {
     const found = this.#find(job);
     this.#running(found).cancel();
+    return acknowledged;
+  }
+
+  async forgetJob({ job }: ForgetJobRequest): Promise<Acknowledgement> {
+    await this.#options.term.forget(this.#find(job));
     return acknowledged;
   }
 
@@ -261,10 +267,14 @@ export class ClientService implements ClientGateway {
     return { clusterId, leaderEpoch: term.epoch, leaderAddress, engineVersion, taskManagers };
   }
 
-  /** Lines of the leader itself; those of task managers are in their own output. */
-  tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine> {
+  /** Lines of the leader and of the task managers that have registered with it. Whoever follows is cut off when it leads no more. */
+  async *tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine> {
     const job = request.job === null ? null : this.#find(request.job).record.jobId;
-    return this.#options.logs.tail({ ...request, job, signal });
+    const { over } = this.#options.term;
+    yield* this.#options.logs.tail({ ...request, job, signal: AbortSignal.any([signal, over]) });
+    if (!over.aborted || signal.aborted) return;
+    const message = 'this job manager no longer leads; another one has the log from now on, ask again';
+    throw new EngineError('NOT_LEADER', message, { domain: 'external', retry: 'backoff' });
   }
 
   #find(job: string): ClusterJob {

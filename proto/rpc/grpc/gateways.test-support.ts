@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type {
   CancelJobRequest,
   ClusterStatus,
+  ForgetJobRequest,
   GetJobRequest,
   JobStatus,
   ListJobsResponse,
@@ -127,6 +128,10 @@ export class NotingCluster implements ClientGateway {
 
   cancelJob({ job }: CancelJobRequest): Promise<Acknowledgement> {
     return this.#note(`cancel ${job}`, {});
+  }
+
+  forgetJob({ job }: ForgetJobRequest): Promise<Acknowledgement> {
+    return this.#note(`forget ${job}`, {});
   }
 
   stopJob({ job, savepoint, drain }: StopJobRequest): Promise<StopJobResponse> {
