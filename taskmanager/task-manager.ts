@@ -40,6 +40,7 @@ import type { ObjectStore } from '../storage/object-store.ts';
 import { type LogReader, LogShipping } from './log/log-shipping.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
+import { mebibytes, watchMemory } from './memory/memory-watch.ts';
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
 import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
 import { startStoreThread, type StoreThread } from './store/store-client.ts';
@@ -68,6 +69,8 @@ export interface TaskManagerOptions {
   readonly orphanTimeoutMs?: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Memory of the whole process above which its largest slot is ended, in bytes; null or absent: none. */
+  readonly memoryLimitBytes?: number | null;
   /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
   /** For the connections between slots; null: in clear. */
@@ -95,6 +98,8 @@ interface RunningSlot {
   pulseTurns: number;
   stuckSinceMs: number;
   metrics: readonly SubtaskMetrics[];
+  /** As its thread told last. */
+  memory: { readonly heapBytes: number; readonly externalBytes: number };
   ended: boolean;
 }
 
@@ -124,6 +129,8 @@ const acknowledged: Acknowledgement = {};
 const orphanTimeoutMsDefault = 10 * 60_000;
 /** Attempts that are over and are still told to a new leader. */
 const endedAttemptsMax = 64;
+/** In one call for so long, a slot has not told what it holds now, in ms. */
+const silentMs = 1_500;
 /** How often slots are looked at for being stuck, in ms. */
 const watchIntervalMs = 500;
 
@@ -145,6 +152,7 @@ export class TaskManager implements TaskManagerGateway {
   readonly #baseId: string;
   #identity = 1;
   #watchTimer: NodeJS.Timeout | null = null;
+  #stopMemoryWatch: () => void = () => undefined;
 
   /** Use {@link TaskManager.start}. */
   constructor(id: string, options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
@@ -200,6 +208,7 @@ export class TaskManager implements TaskManagerGateway {
   /** Looks for the leading job manager and offers it the slots. Resolves when one has taken the registration. */
   async register(): Promise<void> {
     this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
+    this.#watchMemory();
     this.#logShipping?.start();
     await this.#session.start();
   }
@@ -231,6 +240,7 @@ export class TaskManager implements TaskManagerGateway {
   }
 
   async stop(): Promise<void> {
+    this.#stopMemoryWatch();
     this.#logShipping?.stop();
     this.#session.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
@@ -507,8 +517,9 @@ export class TaskManager implements TaskManagerGateway {
       subtasks: slice.subtasks.filter((subtask) => !request.finished.some((other) => isSame(subtask, other))),
       operators: new Map(graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)])),
       pulseTurns: 0,
-      stuckSinceMs: 0,
+      stuckSinceMs: performance.now(),
       metrics: [],
+      memory: { heapBytes: 0, externalBytes: 0 },
       ended: false,
     };
     attempt.slots.set(slotIndex, slot);
@@ -545,6 +556,7 @@ export class TaskManager implements TaskManagerGateway {
         return;
       case 'metrics':
         slot.metrics = message.metrics;
+        slot.memory = message.memory;
         return;
       case 'log':
         onLog(message.level, message.message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
@@ -632,6 +644,32 @@ export class TaskManager implements TaskManagerGateway {
         this.#endStuckSlot(attempt, slot, running - 1);
       }
     }
+  }
+
+  #watchMemory(): void {
+    const { memoryLimitBytes: limitBytes = null, onLog } = this.#options;
+    if (limitBytes === null) return;
+    this.#stopMemoryWatch = watchMemory({
+      limitBytes,
+      slots: () => {
+        const nowMs = performance.now();
+        const live = this.#slots().filter(({ slot }) => !slot.ended);
+        return live.map((one) => ({ ...one, ...one.slot.memory, isSilent: nowMs - one.slot.stuckSinceMs > silentMs }));
+      },
+      endSlot: (one, usage) => this.#endLargeSlot(one.attempt, one.slot, usage),
+      warn: (message) => onLog('warn', message),
+    });
+  }
+
+  #endLargeSlot(attempt: RunningAttempt, slot: RunningSlot, usage: string): void {
+    const { heapBytes, externalBytes } = slot.memory;
+    const { slotIndex } = slot.slice;
+    const operators = [...new Set([...slot.operators.values()].flat())].map((id) => `'${id}'`).join(', ');
+    const message = `${usage}, and slot ${slotIndex}, which runs ${operators}, was ended: it held ${mebibytes(externalBytes)} MiB outside of its heap and ${mebibytes(heapBytes)} MiB in it → keep fewer Buffers and typed arrays there, or raise --memory-limit`;
+    const ids = { slot: slotIndex, attempt: attempt.ref.attempt, taskManagerId: this.id };
+    const error = new EngineError('MEMORY_EXCEEDED', message, { retry: 'backoff', ids });
+    this.#options.onLog('warn', message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
+    this.#endSlot(attempt, slot, toWireError(error));
   }
 
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {

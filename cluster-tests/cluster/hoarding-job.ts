@@ -1,0 +1,32 @@
+/** A job whose map function keeps a Buffer of each record until it is ended for it, once, and says what it does in the log. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { defineJob, params } from 'millrace';
+import { files } from 'millrace/files';
+import { generator } from 'millrace/generator';
+
+const mebibyte = 1024 * 1024;
+
+export default defineJob('hoarding', (env) => {
+  const { once, output } = env.params({
+    once: params.string({ description: 'file made when hoarding begins; where it is there, nothing is kept' }),
+    output: params.string({ description: 'directory of the results' }),
+  });
+  const kept: Buffer[] = [];
+  let hoards = false;
+  env
+    .from(generator({ count: 600, ratePerSecond: 300, make: (index) => ({ index }) }), { uid: 'numbers' })
+    .map({
+      open: (context) => {
+        hoards = !existsSync(once);
+        if (hoards) writeFileSync(once, '');
+        context.logger.warn(hoards ? 'keeps every Buffer' : 'keeps nothing');
+      },
+      call: (record) => {
+        if (hoards) kept.push(Buffer.alloc(mebibyte, 1));
+        return record;
+      },
+    })
+    .uid('hoard')
+    .to(files.jsonl(output))
+    .uid('out');
+});
