@@ -101,6 +101,9 @@ interface RunningSlot {
   /** As its thread told last. */
   memory: { readonly heapBytes: number; readonly externalBytes: number };
   ended: boolean;
+  /** Turns of its loop when its memory was looked at last, and looks since they changed. */
+  turnsAtLook: number;
+  looksInOneCall: number;
 }
 
 /** What runs of one attempt of one job. */
@@ -129,8 +132,8 @@ const acknowledged: Acknowledgement = {};
 const orphanTimeoutMsDefault = 10 * 60_000;
 /** Attempts that are over and are still told to a new leader. */
 const endedAttemptsMax = 64;
-/** In one call for so long, a slot has not told what it holds now, in ms. */
-const silentMs = 1_500;
+/** Looks at memory for which a slot is in one call until it counts as one that cannot tell what it holds. */
+const looksInOneCallMin = 2;
 /** How often slots are looked at for being stuck, in ms. */
 const watchIntervalMs = 500;
 
@@ -521,6 +524,8 @@ export class TaskManager implements TaskManagerGateway {
       metrics: [],
       memory: { heapBytes: 0, externalBytes: 0 },
       ended: false,
+      turnsAtLook: 0,
+      looksInOneCall: 0,
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
@@ -652,9 +657,8 @@ export class TaskManager implements TaskManagerGateway {
     this.#stopMemoryWatch = watchMemory({
       limitBytes,
       slots: () => {
-        const nowMs = performance.now();
         const live = this.#slots().filter(({ slot }) => !slot.ended);
-        return live.map((one) => ({ ...one, ...one.slot.memory, isSilent: nowMs - one.slot.stuckSinceMs > silentMs }));
+        return live.map((one) => ({ ...one, ...one.slot.memory, isSilent: isInOneCall(one.slot) }));
       },
       endSlot: (one, usage) => this.#endLargeSlot(one.attempt, one.slot, usage),
       warn: (message) => onLog('warn', message),
@@ -664,8 +668,12 @@ export class TaskManager implements TaskManagerGateway {
   #endLargeSlot(attempt: RunningAttempt, slot: RunningSlot, usage: string): void {
     const { heapBytes, externalBytes } = slot.memory;
     const { slotIndex } = slot.slice;
-    const operators = [...new Set([...slot.operators.values()].flat())].map((id) => `'${id}'`).join(', ');
-    const message = `${usage}, and slot ${slotIndex}, which runs ${operators}, was ended: it held ${mebibytes(externalBytes)} MiB outside of its heap and ${mebibytes(heapBytes)} MiB in it → keep fewer Buffers and typed arrays there, or raise --memory-limit`;
+    const operators = [...slot.operators.values()].flat().map((id) => `'${id}'`);
+    const where =
+      slot.looksInOneCall >= looksInOneCallMin
+        ? `a function of ${subtaskAt(slot, Atomics.load(slot.pulse, 1) - 1)} had not returned for a while, and before it the slot held`
+        : 'it held';
+    const message = `${usage}, and slot ${slotIndex}, which runs ${operators.join(', ')}, was ended: ${where} ${mebibytes(externalBytes)} MiB outside of its heap and ${mebibytes(heapBytes)} MiB in it → keep fewer Buffers and typed arrays there, or raise --memory-limit`;
     const ids = { slot: slotIndex, attempt: attempt.ref.attempt, taskManagerId: this.id };
     const error = new EngineError('MEMORY_EXCEEDED', message, { retry: 'backoff', ids });
     this.#options.onLog('warn', message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
@@ -730,6 +738,15 @@ interface SlotStart {
 
 function isSame(left: SubtaskRef, right: SubtaskRef): boolean {
   return left.vertexId === right.vertexId && left.subtaskIndex === right.subtaskIndex;
+}
+
+/** To be asked at each look at memory. */
+function isInOneCall(slot: RunningSlot): boolean {
+  const turns = Atomics.load(slot.pulse, 0);
+  const isRunning = Atomics.load(slot.pulse, 1) !== 0;
+  slot.looksInOneCall = isRunning && turns === slot.turnsAtLook ? slot.looksInOneCall + 1 : 0;
+  slot.turnsAtLook = turns;
+  return slot.looksInOneCall >= looksInOneCallMin;
 }
 
 /** The subtask at a place of a slot's loop, and the operators that run in it. */

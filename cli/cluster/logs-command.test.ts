@@ -50,12 +50,14 @@ test('lines are JSON objects when they are asked for so', async () => {
 test('a follower goes on at the next leader without a line twice, and keeps what was logged twice', async () => {
   const { out, err, asked } = await shown([
     [line('a'), line('a'), line('b'), notLeader],
+    [new EngineError('CLUSTER_UNAVAILABLE', 'nobody listens')],
     [line('0'), line('a'), line('a'), line('b'), line('b'), notLeader],
     [line('a'), line('b'), line('c')],
   ]);
   expect(out.map((text) => text.at(-1))).toEqual(['a', 'a', 'b', '0', 'b', 'c']);
   expect(err).toContain('it leads no more');
-  expect(asked).toEqual([10, 1_000, 1_000]);
+  expect(err.trim().split('\n')).toHaveLength(2);
+  expect(asked).toEqual([10, 1_000, 1_000, 1_000]);
 });
 
 test('a log that is not followed, or cannot be read, is an error', async () => {

@@ -2,7 +2,7 @@
  * What operators see and do on a cluster of one job manager and one task manager: a slot that takes all memory, the lines that
  * task managers log, jobs that are over. Real processes from dist/.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +64,22 @@ function millrace(...words: string[]): { readonly status: number | null; readonl
   return { status: result.status, out: result.stdout.trim(), err: result.stderr.trim() };
 }
 
+/** `millrace logs --follow` in the background. */
+function follow(...words: string[]) {
+  const entry = join(repositoryRoot, 'bin/millrace.js');
+  const address = cluster.jobManagers[0] as string;
+  const child = spawn(process.execPath, [entry, 'logs', '--follow', ...words, '--job-manager', address]);
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const end = (): Promise<number | null> => {
+    child.kill('SIGINT');
+    return exited;
+  };
+  return { out: () => out, err: () => err, end };
+}
+
 test(
   'a slot that takes all memory is ended by name, the process and another job run on, and its lines can be read',
   async () => {
@@ -101,6 +117,20 @@ test(
 );
 
 test(
+  'a slot that takes all memory in one call, of which it cannot tell, is ended by name',
+  async () => {
+    const hoarding = await submit('hoarding-job', { once: join(directory, 'once-more'), inOneCall: 'true' });
+    const restarted = await hoarding.until('a restart', ({ restarts }) => restarts > 0);
+    const message = expect.stringMatching(/a function of .*'hoard'.* had not returned/);
+    expect(restarted.error).toMatchObject({ code: 'MEMORY_EXCEEDED', message });
+    expect(await hoarding.end()).toMatchObject({ state: 'finished', restarts: 1 });
+    expect(await client.status('steady')).toMatchObject({ state: 'running', restarts: 0 });
+    hoarding.close();
+  },
+  timeoutMs,
+);
+
+test(
   'a job that is over is forgotten when it is told so, with its files, and one that runs is not',
   async () => {
     const storage = join(directory, 'cluster/storage');
@@ -117,7 +147,7 @@ test(
     expect((await client.list()).map((job) => job.name)).toEqual(['hoarding']);
     await expect(client.status(jobId)).rejects.toMatchObject({ code: 'JOB_NOT_FOUND' });
     expect(filesOf(jobId)).toEqual([]);
-    // The other job has another artifact, which stays.
+    // The older of the others was forgotten with the end of this one; what is left has an artifact of its own.
     expect(readdirSync(join(storage, 'submissions'))).toHaveLength(2);
   },
   timeoutMs,
@@ -134,6 +164,8 @@ test(
     await waitUntil('two jobs', async () => (await client.list()).length === 2, 30_000);
     const kept = (await client.list()).map(({ jobId, state }) => [jobId, state]);
     expect(kept.map(([, state]) => state)).toEqual(['finished', 'finished']);
+    const follower = follow('--lines', '1');
+    await waitUntil('the newest line', () => follower.out() !== '', 60_000);
     await cluster.kill('job-manager-1');
     await cluster.restart('job-manager-1');
     await waitUntil('the list', async () => (await client.list()).length === 2, 60_000);
@@ -144,6 +176,13 @@ test(
       async () => (await linesOf(kept[0]?.[0] ?? '')).some(({ text }) => text.includes('keeps nothing')),
       30_000,
     );
+    const job = await submit('hoarding-job', { once: directory });
+    const line = `[${job.jobId}] [attempt 1] hoard: keeps nothing`;
+    await waitUntil('a line of after', () => follower.out().includes(line), 60_000);
+    expect(await follower.end()).toBe(0);
+    expect(follower.err()).toContain('the log was cut off');
+    expect(follower.out().split(line)).toHaveLength(2);
+    job.close();
   },
   timeoutMs,
 );

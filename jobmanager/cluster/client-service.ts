@@ -216,10 +216,11 @@ export class ClientService implements ClientGateway {
 
   /** The graph is recorded before the job is told, so a leader that comes after goes on with it. */
   async rescaleJob({ job, graph: graphRef }: RescaleJobRequest): Promise<RescaleJobResponse> {
-    const { store, objects } = this.#options;
+    const { objects } = this.#options;
     const found = this.#find(job);
     const runner = this.#running(found);
     const { record } = found;
+    const { term } = this.#options;
     const graph = await readGraph(objects, graphRef);
     const { parallelism, maxParallelism } = graph.options;
     if (graph.name !== record.name || graphHash(graph) !== record.graphHash) {
@@ -233,7 +234,11 @@ export class ClientService implements ClientGateway {
     }
     // Asked again, or what is so already.
     if (isSameParallelism(runner.graph, graph)) return { checkpointId: runner.progress().lastCheckpoint?.id ?? 0 };
-    await store.writeGraph(record.jobId, graphRef);
+    await term.exclusively(async () => {
+      // Its object may have been of a job that was forgotten meanwhile.
+      await (await objects.openRead(graphRef)).close();
+      await term.replaceGraph(record, graphRef);
+    });
     return { checkpointId: await runner.rescale(graph, graphRef) };
   }
 

@@ -4,7 +4,7 @@ import { MemoryFileSystem } from '../../storage/memory-file-system.test-support.
 import type { TerminalJobState } from '../model/job-state.ts';
 import type { JobRecord } from '../store/job-store.ts';
 import { LocalJobStore } from '../store/local-job-store.ts';
-import { type EndedJob, jobsBeyond, removeJob } from './job-retention.ts';
+import { type EndedJob, JobRemoval, jobsBeyond } from './job-retention.ts';
 
 const object = (name: string) => ({ name, sha256: 'aa', bytes: 1 });
 
@@ -45,6 +45,7 @@ describe('a job that is forgotten', () => {
   let files: MemoryFileSystem;
   let objects: LocalDirectoryStore;
   let store: LocalJobStore;
+  let removal: JobRemoval;
   const first = recordOf('a-1', 'submissions/g1.json', 'submissions/code.mjs');
   const second = recordOf('a-2', 'submissions/g2.json', 'submissions/code.mjs');
 
@@ -53,6 +54,7 @@ describe('a job that is forgotten', () => {
     await files.makeDirectory('/state');
     objects = new LocalDirectoryStore('/state', files);
     store = new LocalJobStore({ directory: '/state', objects, files });
+    removal = new JobRemoval({ store, objects });
     for (const name of ['g1.json', 'g2.json', 'g3.json', 'code.mjs'])
       await objects.put(`submissions/${name}`, Buffer.from(name));
     for (const { jobId } of [first, second]) {
@@ -72,7 +74,7 @@ describe('a job that is forgotten', () => {
 
   test('takes its record, checkpoints and graphs along, and leaves what other jobs have', async () => {
     await store.writeGraph('a-1', object('submissions/g3.json'));
-    expect(await removeJob(first, [second], { store, objects })).toBe('removed');
+    expect(await removal.remove(first, [second])).toBe('removed');
     expect((await store.readJobs()).map(({ jobId }) => jobId)).toEqual(['a-2']);
     expect(await names()).toEqual([
       'a-2/manifests/1-1.manifest',
@@ -80,13 +82,17 @@ describe('a job that is forgotten', () => {
       'submissions/code.mjs',
       'submissions/g2.json',
     ]);
-    expect(await removeJob(second, [], { store, objects })).toBe('removed');
+    expect(await removal.remove(second, [])).toBe('removed');
     expect(await names()).toEqual([]);
   });
 
   test('leaves the graph that another job was rescaled to', async () => {
+    const third = recordOf('a-3', 'submissions/g3.json', 'submissions/code.mjs');
+    await store.createJob(third);
+    expect(await removal.remove(third, [first, second])).toBe('removed');
     await store.writeGraph('a-2', object('submissions/g1.json'));
-    expect(await removeJob(first, [second], { store, objects })).toBe('removed');
+    removal.graphReplaced('a-2');
+    expect(await removal.remove(first, [second])).toBe('removed');
     expect(await names()).toContain('submissions/g1.json');
   });
 
@@ -96,16 +102,16 @@ describe('a job that is forgotten', () => {
     const pointer = { checkpointId: 1, attempt: 1, leaderEpoch: 1, retained, pinned: retained };
     await store.compareAndSetPointer('a-1', null, pointer);
     const before = await names();
-    expect(await removeJob(first, [second], { store, objects })).toBe('kept');
+    expect(await removal.remove(first, [second])).toBe('kept');
     expect(await names()).toEqual(before);
     expect(await store.readJobs()).toHaveLength(2);
   });
 
   test('is still listed when its objects could not be removed, and can be forgotten then', async () => {
     files.fault = (operation) => (operation === 'remove' ? 'EIO' : null);
-    await expect(removeJob(first, [second], { store, objects })).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await expect(removal.remove(first, [second])).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
     files.fault = () => null;
     expect(await store.readJobs()).toHaveLength(2);
-    expect(await removeJob(first, [second], { store, objects })).toBe('removed');
+    expect(await removal.remove(first, [second])).toBe('removed');
   });
 });

@@ -26,7 +26,7 @@ export function jobsBeyond<Job extends EndedJob>(jobs: readonly Job[], max: numb
   return ended.sort((first, second) => endedAtMs(first) - endedAtMs(second)).slice(0, Math.max(0, ended.length - max));
 }
 
-export interface ForgettingOptions {
+export interface JobRemovalOptions {
   readonly store: JobStore;
   /** Graphs and artifacts. */
   readonly objects: ObjectStore;
@@ -38,32 +38,52 @@ export function pinnedSavepoints(pointer: CheckpointPointer | null): number {
 }
 
 /**
- * Removes a job that is over from the store, with its checkpoints, and with its graph and artifact unless one of the others has
- * the same. @param others the jobs that stay
- * @returns `kept` when it has savepoints: nothing was removed
- * @throws EngineError STALE_EPOCH when another leader has taken over; when storage fails: perhaps removed in part, to be done again
+ * Removes jobs. One at a time, and while nobody submits or rescales: what is stored under its hash may be of several jobs, and
+ * whoever is about to rely on an object must not find it gone.
  */
-export async function removeJob(
-  record: JobRecord,
-  others: readonly JobRecord[],
-  { store, objects }: ForgettingOptions,
-): Promise<'removed' | 'kept'> {
-  const { jobId } = record;
-  // Of a pointer that cannot be read nobody knows what it pins: the error says why the job stays.
-  if (pinnedSavepoints(await store.readPointer(jobId)) > 0) return 'kept';
-  const submitted = await submittedObjects(record, store);
-  for (const other of others) for (const name of await submittedObjects(other, store)) submitted.delete(name);
-  await store.deleteObjects(await store.listObjects(jobId));
-  for (const name of submitted) await objects.delete(name);
-  await store.removeJob(jobId);
-  return 'removed';
-}
+export class JobRemoval {
+  readonly #options: JobRemovalOptions;
+  /** Names of the graphs and the artifact of each job, once read. */
+  readonly #submitted = new Map<string, ReadonlySet<string>>();
 
-async function submittedObjects(record: JobRecord, store: JobStore): Promise<Set<string>> {
-  const names = new Set([record.graphRef.name, record.artifactRef.name]);
-  const replaced = await store.readGraph(record.jobId);
-  if (replaced !== null) names.add(replaced.name);
-  return names;
+  constructor(options: JobRemovalOptions) {
+    this.#options = options;
+  }
+
+  /** The graph of a job was replaced. */
+  graphReplaced(jobId: string): void {
+    this.#submitted.delete(jobId);
+  }
+
+  /**
+   * Removes a job that is over from the store, with its checkpoints, and with its graphs and artifact unless one of the others has
+   * the same. @param others the jobs that stay
+   * @returns `kept` when it has savepoints: nothing was removed
+   * @throws EngineError STALE_EPOCH when another leader has taken over; when storage fails: perhaps removed in part, to be done again
+   */
+  async remove(record: JobRecord, others: readonly JobRecord[]): Promise<'removed' | 'kept'> {
+    const { store, objects } = this.#options;
+    const { jobId } = record;
+    // Of a pointer that cannot be read nobody knows what it pins: the error says why the job stays.
+    if (pinnedSavepoints(await store.readPointer(jobId)) > 0) return 'kept';
+    const submitted = new Set(await this.#submittedOf(record));
+    for (const other of others) for (const name of await this.#submittedOf(other)) submitted.delete(name);
+    await store.deleteObjects(await store.listObjects(jobId));
+    for (const name of submitted) await objects.delete(name);
+    await store.removeJob(jobId);
+    this.#submitted.delete(jobId);
+    return 'removed';
+  }
+
+  async #submittedOf({ jobId, graphRef, artifactRef }: JobRecord): Promise<ReadonlySet<string>> {
+    const known = this.#submitted.get(jobId);
+    if (known !== undefined) return known;
+    const names = new Set([graphRef.name, artifactRef.name]);
+    const replaced = await this.#options.store.readGraph(jobId);
+    if (replaced !== null) names.add(replaced.name);
+    this.#submitted.set(jobId, names);
+    return names;
+  }
 }
 
 /** @throws EngineError USAGE while it is not over */

@@ -9,7 +9,7 @@ import { isEngineError, toWireError, type WireError } from '../../core/errors.ts
 import type { JobGraph } from '../../core/graph/job-graph.ts';
 import type { TlsMaterialSource } from '../../core/tls-material.ts';
 import { type Peer, taskManagerClient } from '../../proto/rpc/grpc/control-plane.ts';
-import type { LogReport, RegisterTaskManagerRequest } from '../../proto/messages.ts';
+import type { LogReport, ObjectRef, RegisterTaskManagerRequest } from '../../proto/messages.ts';
 import type { TaskManagerGateway } from '../../proto/services.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { Clock } from '../clock.ts';
@@ -20,7 +20,7 @@ import type { TerminalJobState } from '../model/job-state.ts';
 import { isRestartable } from '../model/restart-policy.ts';
 import type { JobRecord, JobStore } from '../store/job-store.ts';
 import type { CatalogueEntry } from './catalogue.ts';
-import { checkOver, hasSavepoints, historyMaxDefault, jobsBeyond, removeJob } from './job-retention.ts';
+import { checkOver, hasSavepoints, historyMaxDefault, JobRemoval, jobsBeyond } from './job-retention.ts';
 
 export interface LeaderTermOptions {
   readonly leaderEpoch: number;
@@ -64,13 +64,16 @@ export class LeaderTerm {
   readonly #peers = new Map<string, Peer>();
   readonly #registrations = new Map<string, RegisterTaskManagerRequest>();
   readonly #timers = new Set<() => void>();
+  readonly #removal: JobRemoval;
   #turn: Promise<unknown> = Promise.resolve();
+  #retention: Promise<void> = Promise.resolve();
   readonly #over = new AbortController();
   #ended = false;
 
   private constructor(options: LeaderTermOptions) {
     this.#options = options;
     this.epoch = options.leaderEpoch;
+    this.#removal = new JobRemoval(options);
     const { store, clock, random, logger, settings, heartbeatTimeoutMs, leaderEpoch, onEvent, onLogs } = options;
     this.jobManager = new JobManager({
       store,
@@ -144,7 +147,13 @@ export class LeaderTerm {
     });
   }
 
-  /** Runs one piece of work after the other: submissions must not rely on objects that are being removed. */
+  /** The graph a job runs is another one from now on. Within {@link LeaderTerm.exclusively}. */
+  async replaceGraph({ jobId }: JobRecord, graph: ObjectRef): Promise<void> {
+    this.#removal.graphReplaced(jobId);
+    await this.#options.store.writeGraph(jobId, graph);
+  }
+
+  /** Runs one piece of work after the other: who records an object must not find that it is being removed. */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
@@ -234,27 +243,28 @@ export class LeaderTerm {
 
   /** Forgets the oldest jobs that are over, when there are more than are kept. */
   #retain(): void {
+    this.#retention = this.#retention.then(() => this.#forgetOldest());
+  }
+
+  async #forgetOldest(): Promise<void> {
     const { historyMax = historyMaxDefault, logger } = this.#options;
-    void this.exclusively(async () => {
-      for (const job of jobsBeyond(this.#jobs, historyMax)) {
-        const { jobId } = job.record;
-        if (this.#ended) return;
-        try {
-          if ((await this.#remove(job)) === 'removed')
-            logger.info(`job ${jobId}, which is over, is forgotten`, { job: jobId });
-        } catch (error) {
-          // Tried again when the next job ends.
-          logger.warn(`job ${jobId}, which is over, cannot be forgotten yet: ${toWireError(error).message}`, {
-            job: jobId,
-          });
-        }
+    for (const job of jobsBeyond(this.#jobs, historyMax)) {
+      const { jobId } = job.record;
+      if (this.#ended) return;
+      try {
+        const done = await this.exclusively(async () => (this.#jobs.includes(job) ? await this.#remove(job) : 'kept'));
+        if (done === 'removed') logger.info(`job ${jobId}, which is over, is forgotten`, { job: jobId });
+      } catch (error) {
+        // Tried again when the next job ends.
+        const why = toWireError(error).message;
+        logger.warn(`job ${jobId}, which is over, cannot be forgotten yet: ${why}`, { job: jobId });
       }
-    });
+    }
   }
 
   async #remove(job: ClusterJob): Promise<'removed' | 'kept'> {
     const others = this.#jobs.filter((other) => other !== job).map(({ record }) => record);
-    const done = await removeJob(job.record, others, this.#options);
+    const done = await this.#removal.remove(job.record, others);
     if (done === 'kept') return done;
     this.#jobs.splice(this.#jobs.indexOf(job), 1);
     this.jobManager.drop(job.record.jobId);
