@@ -15,11 +15,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(output, { recursive: true, force: true }));
 
-/** Runs an example with its own default input; a failure shows what it printed. */
-function run(name: string, ...parameters: readonly string[]): { readonly recordsIn: number } {
-  const command = [join(root, 'bin/millrace.js'), 'run', `examples/${name}.ts`, '--json'];
-  const args = [...command, '--', '--output', join(output, name), ...parameters];
-  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' })) as { recordsIn: number };
+/** What an example prints that runs with its own default input; a failure shows it. */
+function printedBy(name: string, ...options: readonly string[]): readonly string[] {
+  const args = [join(root, 'bin/millrace.js'), 'run', `examples/${name}.ts`, '--json', ...options];
+  return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' }).trim().split('\n');
+}
+
+/** Runs an example that writes results. */
+function run(name: string, ...parameters: readonly string[]): void {
+  printedBy(name, '--', '--output', join(output, name), ...parameters);
 }
 
 async function resultsOf(...path: readonly string[]): Promise<readonly unknown[]> {
@@ -270,20 +274,35 @@ test('triggers has a result of a page at every second click, and one of the whol
   }
 });
 
-test('window join has every order with the clicks of its user in its hour', { timeout: 60_000 }, async () => {
+test('window join has every order with the clicks of its user in its hour, and what came late apart', {
+  timeout: 60_000,
+}, async () => {
   type Line = { id: number; user: string; page: string; at: string };
-  const [clicks, orders] = ['clicks', 'purchases'].map((name) =>
-    lines(`examples/data/${name}.jsonl`).map((line) => JSON.parse(line) as Line),
-  ) as [Line[], Line[]];
   const hourOf = ({ user, at }: Line): string => `${user} ${at.slice(0, 13)}`;
+  const endOfHour = ({ at }: Line): number => Date.parse(`${at.slice(0, 13)}:00:00Z`) + 3_600_000;
+  const late: Record<string, Line[]> = { clicks: [], purchases: [] };
+  const [clicks, orders] = ['clicks', 'purchases'].map((name) =>
+    [name, `phone-${name}`].flatMap((file) => {
+      let newest = Number.NEGATIVE_INFINITY;
+      return parsed<Line>(`examples/data/${file}.jsonl`).filter((line) => {
+        const isLate = endOfHour(line) <= newest - 10 * minuteMs;
+        newest = Math.max(newest, Date.parse(line.at));
+        if (isLate) late[name]?.push(line);
+        return !isLate;
+      });
+    }),
+  ) as [Line[], Line[]];
   const expected = orders.flatMap((order) => {
     const seen = clicks.filter((click) => hourOf(click) === hourOf(order));
     return seen.length === 0 ? [`${order.id} null`] : seen.map((click) => `${order.id} ${click.page}`);
   });
   run('window-join');
-  const results = (await resultsOf('window-join')) as { order: number; page: string | null }[];
+  const results = (await resultsOf('window-join', 'joined')) as { order: number; page: string | null }[];
   expect(expected.some((text) => text.endsWith('null'))).toBe(true);
   expect(results.map(({ order, page }) => `${order} ${page}`).sort()).toEqual(expected.sort());
+  expect([late['clicks']?.length, late['purchases']?.length]).toEqual([1, 1]);
+  expect(await resultsOf('window-join', 'late-clicks')).toEqual(late['clicks']);
+  expect(await resultsOf('window-join', 'late-orders')).toEqual(late['purchases']);
 });
 
 interface OrderLine {
@@ -642,4 +661,96 @@ test('power meters has every hour in full at last, readings like the newest one,
   const texts = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).sort();
   expect(texts(await resultsOf('power-meters', 'alike'))).toEqual(texts(alike));
   expect(texts(await resultsOf('power-meters', 'jumps'))).toEqual(texts(jumps));
+});
+
+test('stock has the table of all rows, every change on the way there, and what ran out', { timeout: 60_000 }, () => {
+  type ShelfChange = { op: string; shelf: string; article: string; pieces: number };
+  type Row = { article: string; shelves: number; pieces: number };
+  const shelves = new Map<string, ShelfChange>();
+  const rowOf = (article: string): Row | null => {
+    const own = [...shelves.values()].filter((row) => row.article === article);
+    const row = { article, shelves: own.length, pieces: own.reduce((total, { pieces }) => total + pieces, 0) };
+    return own.length === 0 ? null : row;
+  };
+  const history: unknown[] = [];
+  const ranOut: string[] = [];
+  const articles = new Set<string>();
+  for (const change of parsed<ShelfChange>('examples/data/shelf-changes.jsonl')) {
+    const { article, op, shelf } = change;
+    articles.add(article);
+    const before = rowOf(article);
+    if (op === 'delete' || op === 'updateBefore') shelves.delete(shelf);
+    else shelves.set(shelf, change);
+    const after = rowOf(article);
+    if (before !== null) history.push({ kind: after === null ? 'delete' : 'updateBefore', ...before });
+    if (after !== null) history.push({ kind: before === null ? 'insert' : 'updateAfter', ...after });
+    if (after?.pieces === 0) ranOut.push(article);
+  }
+  const stock = [...articles].sort().flatMap((article) => rowOf(article) ?? []);
+  const printed = printedBy('stock');
+  const { results } = JSON.parse(printed.at(-1) ?? '') as { results: Record<string, Row[]> };
+  const byArticle = (one: Row, other: Row): number => (one.article < other.article ? -1 : 1);
+  expect([...(results['stock'] ?? [])].sort(byArticle)).toEqual(stock);
+  expect(stock.length).toBeLessThan(articles.size);
+  expect(results['history']).toEqual(history);
+  expect(ranOut.length).toBeGreaterThan(0);
+  expect(printed.slice(0, -1)).toEqual(ranOut.map((article) => `ran out: ${JSON.stringify(article)}`));
+});
+
+test('activity has the revenue of each hour and who was there, though the clicks are out of order', {
+  timeout: 60_000,
+}, async () => {
+  const hourOf = ({ at }: { at: string }): string => `${at.slice(0, 13)}:00:00.000Z`;
+  const orders = parsed<OrderLine>('examples/data/shop-orders.jsonl');
+  const clicks = parsed<{ user: string; at: string }>('examples/data/clicks.jsonl');
+  run('activity');
+  const revenue = [...groupBy(orders, hourOf)].map(([from, ofHour]) => {
+    return { from, orders: ofHour.length, revenue: ofHour.reduce((total, { amount }) => total + amount, 0) };
+  });
+  expect(await resultsOf('activity', 'revenue')).toEqual(revenue);
+  const present = [...new Set(clicks.map((click) => `${click.user} ${hourOf(click)}`))].sort();
+  const found = (await resultsOf('activity', 'presence')) as { user: string; from: string }[];
+  expect(found.map(({ user, from }) => `${user} ${from}`).sort()).toEqual(present);
+});
+
+test('batches has each reading in one batch that is not too large, and counts that grow to all of them', {
+  timeout: 60_000,
+}, async () => {
+  run('batches', '--readings', '900');
+  const batches = (await resultsOf('batches', 'batches')) as { station: string; readings: number[] }[];
+  const sent = batches.flatMap(({ readings }) => readings).sort((a, b) => a - b);
+  expect(sent).toEqual(Array.from({ length: 900 }, (_, id) => id));
+  const sizes = batches.map(({ readings }) => readings.length);
+  expect(Math.max(...sizes)).toBe(40);
+  expect(Math.min(...sizes)).toBeGreaterThan(0);
+  const counts = (await resultsOf('batches', 'so-far')) as { windowStart: number; readings: number }[];
+  // A run at midnight has two days.
+  const days = [...groupBy(counts, ({ windowStart }) => String(windowStart)).values()].map((ofDay) =>
+    ofDay.map(({ readings }) => readings),
+  );
+  for (const ofDay of days) expect(ofDay).toEqual([...ofDay].sort((a, b) => a - b));
+  expect(days.reduce((total, ofDay) => total + (ofDay.at(-1) ?? 0), 0)).toBe(900);
+  // One for each quarter of a second, and the last one: not one for each that is left of the day.
+  expect(counts.length).toBeLessThan(1_000);
+});
+
+test('thumbnails are made by both workers alike, of a single camera and of every second large picture', {
+  timeout: 60_000,
+}, async () => {
+  type Thumbnail = { id: number; pixels: number; worker: number; signedBy: number };
+  run('thumbnails', '--pictures', '2000');
+  const door = (await resultsOf('thumbnails', 'door')) as Thumbnail[];
+  const ids = (first: number, step: number): number[] =>
+    Array.from({ length: 2_000 / step }, (_, n) => first + n * step);
+  expect(door.map(({ id }) => id).sort((a, b) => a - b)).toEqual(ids(0, 4));
+  expect(door.filter(({ worker }) => worker === 0)).toHaveLength(250);
+  expect(door.every(({ worker, signedBy }) => worker === signedBy)).toBe(true);
+  const yard = (await resultsOf('thumbnails', 'yard')) as Thumbnail[];
+  expect(yard.map(({ id }) => id).sort((a, b) => a - b)).toEqual(ids(1, 2));
+  const large = yard.filter(({ pixels }) => pixels > 1_000);
+  expect(large).toHaveLength(500);
+  const ofFirst = large.filter(({ worker }) => worker === 0).length;
+  // In turn it would be none or all; by chance 250, give or take a few deviations of 11.
+  expect(ofFirst).toBeGreaterThan(190);
+  expect(ofFirst).toBeLessThan(310);
 });

@@ -11,6 +11,14 @@ describe('collected results', () => {
     expect(lines).toEqual(['top: {"a":1}', 'top: "x"', 'other: 2n']);
   });
 
+  test('are printed with the row when it is deleted, also one that was never shown', () => {
+    const lines: string[] = [];
+    const results = new CollectedResults((line) => lines.push(line));
+    results.add('stock', 'table-1-0', [{ op: '-D', key: 'k', row: { article: 'shelf' } }]);
+    expect(lines).toEqual(['stock: -D {"article":"shelf"}']);
+    expect(results.toJson()).toEqual({ stock: [] });
+  });
+
   test('are kept by channel when one JSON line is wanted, and counted when they are too many', () => {
     const results = new CollectedResults(null);
     results.add('few', '1', [1, Number.NaN]);

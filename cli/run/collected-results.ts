@@ -37,10 +37,9 @@ export class CollectedResults {
   #change(channel: string, { op, key, row }: TableChange): void {
     const table = this.#tables.get(channel) ?? new Map<string, unknown>();
     this.#tables.set(channel, table);
-    const shown = row ?? table.get(key) ?? null;
     if (op === '-D') table.delete(key);
     else table.set(key, row);
-    if (this.#print !== null) this.#print(`${channel}: ${op} ${valueText(shown)}`);
+    if (this.#print !== null) this.#print(`${channel}: ${op} ${valueText(row)}`);
   }
 
   #addValue(channel: string, value: unknown): void {

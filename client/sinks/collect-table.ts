@@ -2,7 +2,7 @@
  * `stream.collect(name, { key })`: hands the changes of a table to the client that waits for the job, which keeps the current
  * row of each key. Between two checkpoints only the last change of a key is kept: exactly once, as `collect`.
  */
-import { changeSigns, type ChangeSign, takesBack } from '../../core/changelog.ts';
+import { changeSigns, type ChangeSign } from '../../core/changelog.ts';
 import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import type {
@@ -26,6 +26,7 @@ export interface TableChange {
   readonly op: ChangeSign;
   /** The key, encoded: equal for equal keys. */
   readonly key: string;
+  /** The row; of a delete the one that is no more, which the client may never have got. */
   readonly row: PlainData;
 }
 
@@ -69,8 +70,7 @@ class TableWriter<T> implements SinkWriter<T> {
     // The row that follows replaces it.
     if (kind === rowKind.updateBefore) return;
     const key = Buffer.from(encodeKeyToBytes(this.#keyOf(value))).toString('latin1');
-    const row = takesBack(kind) ? null : (ownValue(value) as PlainData);
-    this.#changes.set(key, { op: changeSigns[kind] as ChangeSign, key, row });
+    this.#changes.set(key, { op: changeSigns[kind] as ChangeSign, key, row: ownValue(value) as PlainData });
     if (this.#changes.size <= keysMax) return;
     throw new EngineError(
       'RECORD_TOO_LARGE',

@@ -1,6 +1,7 @@
 /**
- * `stream.collect(name)`: hands records to the client that waits for the job. Exactly once: the records of a checkpoint
- * travel as its committable and are delivered once it is complete, under an id that a repeated commit repeats.
+ * `stream.collect(name)`: hands records to the client that waits for the job. The records of a checkpoint
+ * travel as its committable and are delivered once it is complete, under an id that a repeated commit repeats: each once for a
+ * client that knows the ids it got. One that began after a kill knows none, so the last delivery may come again.
  */
 import { ownValue } from '../../core/codec/own.ts';
 import { EngineError } from '../../core/errors.ts';

@@ -86,7 +86,7 @@ describe('the collect sink with a key', () => {
       id: 'table-3-0',
       values: [
         { op: '+U', row: { id: 1, n: 2 } },
-        { op: '-D', row: null },
+        { op: '-D', row: { id: 2, n: 1 } },
       ],
     });
   });

@@ -156,7 +156,10 @@ export interface Stream<T> {
   ): ChangelogStream<T>;
   /** Writes to a sink. */
   to(sink: SinkLike<T>): SinkHandle;
-  /** Hands the records to the client that waits for the job, under a name. Exactly once; for results that fit in memory. */
+  /**
+   * Hands the records to the client that waits for the job, under a name; for results that fit in memory. Each once within a
+   * process, whatever restarts; at least once when the process itself was killed and goes on: the last delivery may come again.
+   */
   collect(name: string, options?: CollectOptions<T>): SinkHandle;
   /** Writes each record as a line of JSON to standard output of the process that runs the subtask. At least once. */
   print(prefix?: string): SinkHandle;

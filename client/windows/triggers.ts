@@ -157,7 +157,8 @@ export function continuousEventTime(
 
 /**
  * Fires every `interval` of the clock while the window is there, at multiples of the interval. A processing-time window fires
- * at its end as well; an event-time window does not: what came after the last firing is seen by none.
+ * at its end as well, and once at the end of all input; an event-time window does not: what came after the last firing is seen
+ * by none.
  * @param interval whole milliseconds, 1 or more
  * @throws EngineError JOB_INVALID when it is not such a number
  */
@@ -165,12 +166,14 @@ export function continuousProcessingTime(
   interval: Duration,
 ): WindowTrigger<unknown, { readonly next: ValueStateDeclaration<number> }> {
   const intervalMs = checkInterval('continuousProcessingTime', interval);
+  const fireAt = (timeMs: number, context: TriggerContext<NextTime>): void => {
+    context.state.next.update(timeMs);
+    context.timers.registerProcessingTime(timeMs);
+  };
   const fireAfter = (timeMs: number, context: TriggerContext<NextTime>): void => {
     const lastMs = context.window.end - 1;
     // An event-time window may lie in the past of the clock: its end is no bound then.
-    const next = timeMs < lastMs ? Math.min(timeMs + intervalMs, lastMs) : timeMs + intervalMs;
-    context.state.next.update(next);
-    context.timers.registerProcessingTime(next);
+    fireAt(timeMs < lastMs ? Math.min(timeMs + intervalMs, lastMs) : timeMs + intervalMs, context);
   };
   return {
     kind: 'continuous-processing-time',
@@ -182,14 +185,18 @@ export function continuousProcessingTime(
     },
     onProcessingTime(timeMs, context) {
       if (timeMs !== context.state.next.value()) return 'continue';
+      const lastMs = context.window.end - 1;
+      // Before its time: all input has ended. Only the end counts then; a day of seconds would be 86,400 equal results.
+      if (timeMs > context.processingTimeMs && timeMs < lastMs) {
+        fireAt(lastMs, context);
+        return 'continue';
+      }
       fireAfter(timeMs, context);
       return 'fire';
     },
     onMerge(context) {
       const next = earliestNext(context.forEachMerged.bind(context), context.state.next.value());
-      if (next === undefined) return;
-      context.state.next.update(next);
-      context.timers.registerProcessingTime(next);
+      if (next !== undefined) fireAt(next, context);
     },
     clear(context) {
       const next = context.state.next.value();

@@ -235,6 +235,7 @@ function clientGate(current: () => ClientGateway): ClientGateway {
     forgetJob: async (request) => current().forgetJob(request),
     stopJob: async (request) => current().stopJob(request),
     triggerSavepoint: async (request) => current().triggerSavepoint(request),
+    disposeSavepoint: async (request) => current().disposeSavepoint(request),
     rescaleJob: async (request) => current().rescaleJob(request),
     readObject: async (request) => current().readObject(request),
     getCluster: async (request) => current().getCluster(request),

@@ -107,6 +107,35 @@ describe('a job that is forgotten', () => {
     expect(await store.readJobs()).toHaveLength(2);
   });
 
+  test('leaves the graph that a savepoint of another job was taken with, and everything when that job is damaged', async () => {
+    const manifest = object('a-2/manifests/1-1.manifest');
+    const retained = [{ checkpointId: 1, manifest }];
+    const pointer = { checkpointId: 1, attempt: 1, leaderEpoch: 1, retained, pinned: retained };
+    await store.compareAndSetPointer('a-2', null, pointer);
+    const path = await store.writeSavepoint({
+      jobId: 'a-2',
+      jobName: 'a',
+      graphHash: 'hash',
+      graph: object('submissions/g1.json'),
+      engineVersion: '1',
+      checkpointId: 1,
+      attempt: 1,
+      createdAtMs: 1,
+      maxParallelism: 128,
+      manifest,
+    });
+    const third = recordOf('a-3', 'submissions/g3.json', 'submissions/code.mjs');
+    await store.createJob(third);
+    expect(await removal.remove(first, [second, third])).toBe('removed');
+    expect(await names()).toContain('submissions/g1.json');
+    await objects.delete(path);
+    await objects.put(path, Buffer.from('damaged'));
+    removal.graphReplaced('a-2');
+    expect(await removal.remove(third, [second])).toBe('removed');
+    expect(await names()).toContain('submissions/g3.json');
+    expect((await store.readJobs()).map(({ jobId }) => jobId)).toEqual(['a-2']);
+  });
+
   test('is still listed when its objects could not be removed, and can be forgotten then', async () => {
     files.fault = (operation) => (operation === 'remove' ? 'EIO' : null);
     await expect(removal.remove(first, [second])).rejects.toMatchObject({ code: 'STORAGE_FAILED' });

@@ -5,10 +5,11 @@
  * Objects go first and the record last, so whoever dies between leaves a job that is listed as over and can be forgotten
  * again, never objects that nobody knows of.
  */
-import { EngineError } from '../../core/errors.ts';
+import { EngineError, type ErrorCode, isEngineError } from '../../core/errors.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import type { JobRecord, JobStore } from '../store/job-store.ts';
+import { savepointsOf } from '../store/savepoint-document.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
 /** Jobs that are over and are kept, unless the options say otherwise. */
@@ -30,11 +31,6 @@ export interface JobRemovalOptions {
   readonly store: JobStore;
   /** Graphs and artifacts. */
   readonly objects: ObjectStore;
-}
-
-/** Savepoints that a pointer keeps. */
-export function pinnedSavepoints(pointer: CheckpointPointer | null): number {
-  return (pointer as { readonly pinned?: readonly unknown[] } | null)?.pinned?.length ?? 0;
 }
 
 /**
@@ -65,25 +61,50 @@ export class JobRemoval {
     const { store, objects } = this.#options;
     const { jobId } = record;
     // Of a pointer that cannot be read nobody knows what it pins: the error says why the job stays.
-    if (pinnedSavepoints(await store.readPointer(jobId)) > 0) return 'kept';
-    const submitted = new Set(await this.#submittedOf(record));
-    for (const other of others) for (const name of await this.#submittedOf(other)) submitted.delete(name);
+    if (isPinned(await store.readPointer(jobId))) return 'kept';
+    const unneeded = await this.#unneeded(record, others);
     await store.deleteObjects(await store.listObjects(jobId));
-    for (const name of submitted) await objects.delete(name);
+    for (const name of unneeded) await objects.delete(name);
     await store.removeJob(jobId);
     this.#submitted.delete(jobId);
     return 'removed';
   }
 
+  /** What a job was submitted with and no other one has. */
+  async #unneeded(record: JobRecord, others: readonly JobRecord[]): Promise<ReadonlySet<string>> {
+    const names = new Set(await this.#submittedOf(record));
+    try {
+      for (const other of others) for (const name of await this.#submittedOf(other)) names.delete(name);
+      return names;
+    } catch (error) {
+      if (!isEngineError(error) || !unreadableCodes.includes(error.code)) throw error;
+      // Of a job that is damaged nobody knows what it needs. What stays costs space, nothing else.
+      return new Set();
+    }
+  }
+
   async #submittedOf({ jobId, graphRef, artifactRef }: JobRecord): Promise<ReadonlySet<string>> {
     const known = this.#submitted.get(jobId);
     if (known !== undefined) return known;
+    const { store } = this.#options;
     const names = new Set([graphRef.name, artifactRef.name]);
-    const replaced = await this.#options.store.readGraph(jobId);
+    const replaced = await store.readGraph(jobId);
     if (replaced !== null) names.add(replaced.name);
+    // A savepoint names the graph that ran then, of which the job may have had several since.
+    if (isPinned(await store.readPointer(jobId))) {
+      const savepoints = (await store.listObjects(jobId)).filter((name) => name.startsWith(savepointsOf(jobId)));
+      for (const path of savepoints) names.add((await store.readSavepoint(path)).graph.name);
+    }
     this.#submitted.set(jobId, names);
     return names;
   }
+}
+
+const unreadableCodes: readonly ErrorCode[] = ['CHECKPOINT_UNREADABLE', 'SAVEPOINT_UNREADABLE', 'SAVEPOINT_NOT_FOUND'];
+
+/** It keeps savepoints. */
+function isPinned(pointer: CheckpointPointer | null): boolean {
+  return (pointer?.pinned?.length ?? 0) > 0;
 }
 
 /** @throws EngineError USAGE while it is not over */
@@ -94,6 +115,6 @@ export function checkOver({ record: { jobId }, terminal }: CatalogueEntry): void
 }
 
 export function hasSavepoints(jobId: string): EngineError {
-  const message = `job ${jobId} cannot be forgotten: savepoints of it are kept, and would be lost → dispose of them first`;
+  const message = `job ${jobId} cannot be forgotten: savepoints of it are kept, and would be lost → dispose of them first: millrace savepoint --dispose <path>`;
   return new EngineError('USAGE', message, { ids: { jobId } });
 }

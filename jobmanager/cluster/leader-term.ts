@@ -153,7 +153,10 @@ export class LeaderTerm {
     await this.#options.store.writeGraph(jobId, graph);
   }
 
-  /** Runs one piece of work after the other: who records an object must not find that it is being removed. */
+  /**
+   * Runs one piece of work after the other: two submissions of one name must see each other, and who records an object must
+   * not find that it is being removed.
+   */
   exclusively<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#turn.then(work);
     this.#turn = done.catch(() => undefined);
@@ -178,6 +181,7 @@ export class LeaderTerm {
       const bytes = await objects.get(graphRef);
       const graph = JSON.parse(new TextDecoder().decode(bytes)) as JobGraph;
       const { jobId, graphHash, restorableGraphHashes, artifactRef, workingDirectory } = record;
+      const { engineVersion, restoreFrom } = record;
       job.runner = await this.jobManager.start({
         jobId,
         graph,
@@ -186,6 +190,8 @@ export class LeaderTerm {
         graphRef,
         artifactRef,
         workingDirectory,
+        engineVersion,
+        restoreFrom,
         resume: true,
         adopt,
       });

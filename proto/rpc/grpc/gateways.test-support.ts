@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type {
   CancelJobRequest,
   ClusterStatus,
+  DisposeSavepointRequest,
   ForgetJobRequest,
   GetJobRequest,
   JobStatus,
@@ -141,6 +142,10 @@ export class NotingCluster implements ClientGateway {
 
   triggerSavepoint({ job }: TriggerSavepointRequest): Promise<TriggerSavepointResponse> {
     return this.#note(`savepoint ${job}`, { checkpointId: 8, savepointPath: 's/8' });
+  }
+
+  disposeSavepoint({ savepointPath }: DisposeSavepointRequest): Promise<Acknowledgement> {
+    return this.#note(`dispose ${savepointPath}`, {});
   }
 
   rescaleJob({ job, graph }: RescaleJobRequest): Promise<RescaleJobResponse> {

@@ -188,6 +188,20 @@ describe.each(['memory', 'cold'] as const)('on the %s backend', (backend) => {
     expect(rowsLeft(harness)).toEqual([]);
   });
 
+  test('a continuous processing-time trigger fires once when all input ends long before its window', async () => {
+    const harness = await open({
+      window: tumbling(1_000_000, { time: 'processing' }),
+      trigger: continuousProcessingTime(10),
+    });
+    await harness.process({ value: { key: 'a', n: 1 } });
+    await harness.processingTime(11);
+    expect(outputsOf(harness)).toEqual(['a@0: 1']);
+    await harness.process({ value: { key: 'a', n: 2 } });
+    await harness.watermark(Number.POSITIVE_INFINITY);
+    expect(outputsOf(harness)).toEqual(['a@0: 1,2']);
+    expect(rowsLeft(harness)).toEqual([]);
+  });
+
   test('a never trigger emits nothing and its windows go', async () => {
     const harness = await open({ window: tumbling(10), trigger: neverTrigger() });
     await harness.process(at(1, 1));
