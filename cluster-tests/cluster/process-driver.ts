@@ -16,6 +16,9 @@ export interface ProcessClusterOptions {
   readonly slots: number;
   readonly leaseTtlMs?: number;
   readonly heartbeatTimeoutMs?: number;
+  /** Further options of each. */
+  readonly jobManagerWords?: readonly string[];
+  readonly taskManagerWords?: readonly string[];
 }
 
 interface Member {
@@ -41,6 +44,7 @@ export class ProcessCluster implements ClusterDriver {
 
   static async start(options: ProcessClusterOptions): Promise<ProcessCluster> {
     const { directory, slots, leaseTtlMs = 3_000, heartbeatTimeoutMs = 3_000 } = options;
+    const { jobManagerWords = [], taskManagerWords = [] } = options;
     mkdirSync(directory, { recursive: true });
     const etcd = options.jobManagers > 1 ? await EtcdServer.start() : null;
     const ports = await freePorts(options.jobManagers);
@@ -52,12 +56,12 @@ export class ProcessCluster implements ClusterDriver {
       const timeout = `${heartbeatTimeoutMs}ms`;
       const listen = ['--address', `127.0.0.1:${port}`, '--http', '127.0.0.1:0'];
       const words = ['job-manager', ...listen, '--heartbeat-timeout', timeout];
-      cluster.#add(`job-manager-${index + 1}`, [...words, ...storage, ...election]);
+      cluster.#add(`job-manager-${index + 1}`, [...words, ...storage, ...election, ...jobManagerWords]);
     }
     for (let index = 1; index <= options.taskManagers; index++) {
       const name = `task-manager-${index}`;
       const words = ['task-manager', '--slots', String(slots), '--job-manager', addresses.join(',')];
-      cluster.#add(name, [...words, ...storage, '--local-directory', join(directory, name)]);
+      cluster.#add(name, [...words, ...storage, '--local-directory', join(directory, name), ...taskManagerWords]);
     }
     try {
       await Promise.all(cluster.#members.map((member) => cluster.#start(member)));
