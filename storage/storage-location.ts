@@ -31,7 +31,7 @@ export function openStorage(location: StorageLocation): OpenedStorage {
     const store = new LocalDirectoryStore(location.directory);
     return { store, createScratch: () => store.createScratch(), check: async () => undefined, close: () => undefined };
   }
-  const scratch = new LocalDirectoryStore(join(location.localDirectory, 'scratch'));
+  const scratch = new LocalDirectoryStore(join(location.localDirectory, 's3.scratch'));
   const openScratch = (): Promise<OpenFile> => scratch.createScratch();
   const store = new S3ObjectStore({ location: location.s3, openScratch });
   return { store, createScratch: openScratch, check: () => store.check(), close: () => store.close() };

@@ -35,6 +35,7 @@ import { decodeManifest } from '../proto/rpc/manifest.ts';
 import type { TlsFiles } from '../proto/rpc/security/tls-files.ts';
 import type { TaskManagerGateway } from '../proto/services.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { StorageLocation } from '../storage/storage-location.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
@@ -51,8 +52,8 @@ export interface TaskManagerOptions {
   readonly jobManagers: JobManagers;
   /** Graphs, artifacts and checkpoints. */
   readonly store: ObjectStore;
-  /** Directory of the object store, for the store thread. */
-  readonly storeDirectory: string;
+  /** Where that is, for the store thread, which opens it for itself. */
+  readonly storage: StorageLocation;
   /** Local copies of artifacts. */
   readonly artifactDirectory: string;
   readonly workingDirectory: string;
@@ -179,7 +180,7 @@ export class TaskManager implements TaskManagerGateway {
   static async start(options: TaskManagerOptions): Promise<TaskManager> {
     await mkdir(options.artifactDirectory, { recursive: true, mode: 0o700 });
     const id = randomUUID();
-    const storeThread = await startStoreThread({ directory: options.storeDirectory, taskManagerId: id });
+    const storeThread = await startStoreThread({ storage: options.storage, taskManagerId: id });
     const stateHost = options.backend === 'cold' ? await startStateHost() : null;
     return new TaskManager(id, options, storeThread, stateHost);
   }
