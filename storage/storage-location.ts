@@ -4,7 +4,6 @@ import type { OpenFile } from './file-system.ts';
 import { LocalDirectoryStore } from './local-directory.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { S3Location } from './s3/s3-location.ts';
-import { S3ObjectStore } from './s3/s3-object-store.ts';
 
 export type StorageLocation =
   | { readonly kind: 'directory'; readonly directory: string }
@@ -26,13 +25,15 @@ export interface OpenedStorage {
 }
 
 /** @throws EngineError CONFIG_INVALID when keys cannot be read */
-export function openStorage(location: StorageLocation): OpenedStorage {
+export async function openStorage(location: StorageLocation): Promise<OpenedStorage> {
   if (location.kind === 'directory') {
     const store = new LocalDirectoryStore(location.directory);
     return { store, createScratch: () => store.createScratch(), check: async () => undefined, close: () => undefined };
   }
   const scratch = new LocalDirectoryStore(join(location.localDirectory, 's3.scratch'));
   const openScratch = (): Promise<OpenFile> => scratch.createScratch();
+  // Only who needs it: threads and the commands of one machine start without an HTTP client.
+  const { S3ObjectStore } = await import('./s3/s3-object-store.ts');
   const store = new S3ObjectStore({ location: location.s3, openScratch });
   return { store, createScratch: openScratch, check: () => store.check(), close: () => store.close() };
 }

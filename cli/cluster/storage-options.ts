@@ -27,7 +27,7 @@ export async function openConfiguredStorage(
   const location = storageLocation(config, context);
   if (location.kind === 'directory') await mkdir(location.directory, { recursive: true, mode: 0o700 });
   else await mkdir(location.localDirectory, { recursive: true, mode: 0o700 });
-  const opened = openStorage(location);
+  const opened = await openStorage(location);
   await opened.check();
   return { location, opened };
 }

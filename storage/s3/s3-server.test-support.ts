@@ -8,6 +8,7 @@ import { MemoryFileSystem } from '../memory-file-system.test-support.ts';
 import type { S3Location } from './s3-location.ts';
 
 interface ServerOfPackage {
+  readonly logger: { silent: boolean };
   run(): Promise<AddressInfo>;
   close(): Promise<void>;
 }
@@ -32,6 +33,8 @@ export class S3TestServer {
     const configureBuckets = buckets.map((name) => ({ name }));
     const options = { port: 0, address: '127.0.0.1', silent: true, directory, vhostBuckets: false, configureBuckets };
     const server = new Server(options);
+    // Else it complains that it has nowhere to log to.
+    server.logger.silent = true;
     const { port } = await server.run();
     return new S3TestServer(server, port);
   }

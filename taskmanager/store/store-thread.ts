@@ -14,7 +14,7 @@ assert(parentPort !== null, 'the store thread runs as a worker thread');
 const main: MessagePort = parentPort;
 const { storage: location, taskManagerId } = workerData as StoreThreadData;
 
-const storage = openStorage(location);
+const storage = await openStorage(location);
 const service = new StoreService({
   store: storage.store,
   openScratch: () => storage.createScratch(),
