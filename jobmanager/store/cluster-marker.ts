@@ -85,13 +85,19 @@ export class ClusterMarker {
     const name = `${folder}${clusterId}/${revision}`;
     const before = await this.#markers();
     if (before.some((marker) => marker.clusterId === clusterId && marker.revision >= revision)) return;
+    const isFirst = !before.some((marker) => marker.clusterId === clusterId);
+    const [stranger] = before;
+    if (isFirst && stranger !== undefined) throw this.#shared(stranger, clusterId);
     await this.#objects.put(name, Buffer.from(`${JSON.stringify({ clusterId, revision })}\n`));
-    const stranger = (await this.#markers()).find((marker) => marker.clusterId !== clusterId);
-    if (stranger !== undefined) {
-      if (before.length === 0) await this.#objects.delete(name);
-      throw this.#shared(stranger, clusterId);
-    }
+    if (isFirst) await this.#takeBackIfShared(clusterId, name);
     for (const marker of before) if (marker.clusterId === clusterId) await this.#objects.delete(marker.name);
+  }
+
+  async #takeBackIfShared(clusterId: string, name: string): Promise<void> {
+    const stranger = (await this.#markers()).find((marker) => marker.clusterId !== clusterId);
+    if (stranger === undefined) return;
+    await this.#objects.delete(name);
+    throw this.#shared(stranger, clusterId);
   }
 
   async #markers(): Promise<Marker[]> {
