@@ -37,6 +37,7 @@ import type { TaskManagerGateway } from '../proto/services.ts';
 import type { LogFields } from '../core/log-record.ts';
 import type { LogBuffer } from '../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { StorageLocation } from '../storage/storage-location.ts';
 import { type LogReader, LogShipping } from './log/log-shipping.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
@@ -55,8 +56,8 @@ export interface TaskManagerOptions {
   readonly jobManagers: JobManagers;
   /** Graphs, artifacts and checkpoints. */
   readonly store: ObjectStore;
-  /** Directory of the object store, for the store thread. */
-  readonly storeDirectory: string;
+  /** Where that is, for the store thread, which opens it for itself. */
+  readonly storage: StorageLocation;
   /** Local copies of artifacts. */
   readonly artifactDirectory: string;
   readonly workingDirectory: string;
@@ -198,7 +199,7 @@ export class TaskManager implements TaskManagerGateway {
   static async start(options: TaskManagerOptions): Promise<TaskManager> {
     await mkdir(options.artifactDirectory, { recursive: true, mode: 0o700 });
     const id = randomUUID();
-    const storeThread = await startStoreThread({ directory: options.storeDirectory, taskManagerId: id });
+    const storeThread = await startStoreThread({ storage: options.storage, taskManagerId: id });
     const stateHost = options.backend === 'cold' ? await startStateHost() : null;
     return new TaskManager(id, options, storeThread, stateHost);
   }

@@ -1,15 +1,14 @@
 /** `millrace task-manager`: one task manager process in the foreground, until it is told to stop. */
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
 import { EngineError } from '../../core/errors.ts';
 import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
-import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
 import { containerLimitBytes, mebibytes } from '../../taskmanager/memory/memory-watch.ts';
 import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
+import { openConfiguredStorage } from './storage-options.ts';
 
 /** Resolves when it was told to stop. */
 export async function taskManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
@@ -19,8 +18,8 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     warn: (message) => logger.warn(message),
   });
   const { tls, insecure, authorize, tlsFiles } = security;
-  const storeDirectory = resolve(workingDirectory, config.get('storage'));
-  await mkdir(storeDirectory, { recursive: true, mode: 0o700 });
+  const localDirectory = resolve(workingDirectory, config.get('localDirectory'));
+  const storage = await openConfiguredStorage(config, { workingDirectory, localDirectory, logger });
   const host = config.get('taskManager.host');
   const slotCount = config.get('taskManager.slots');
   const taskManagerProcess = await TaskManagerProcess.start({
@@ -29,9 +28,9 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     host: config.get('taskManager.advertise') ?? host,
     rpcPort: config.get('taskManager.rpcPort'),
     slotCount,
-    store: new LocalDirectoryStore(storeDirectory),
-    storeDirectory,
-    artifactDirectory: join(resolve(workingDirectory, config.get('localDirectory')), 'artifacts'),
+    store: storage.opened.store,
+    storage: storage.location,
+    artifactDirectory: join(localDirectory, 'artifacts'),
     workingDirectory,
     backend: 'memory',
     clusterId: 'millrace',
@@ -68,6 +67,7 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
   } finally {
     await http.stop();
     await taskManagerProcess.stop();
+    storage.opened.close();
   }
 }
 

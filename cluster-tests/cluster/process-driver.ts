@@ -14,6 +14,8 @@ export interface ProcessClusterOptions {
   readonly taskManagers: number;
   /** Of each task manager. */
   readonly slots: number;
+  /** Options that say where checkpoints are; a directory of the cluster when absent. */
+  readonly storage?: readonly string[];
   readonly leaseTtlMs?: number;
   readonly heartbeatTimeoutMs?: number;
   /** Further options of each. */
@@ -50,13 +52,15 @@ export class ProcessCluster implements ClusterDriver {
     const ports = await freePorts(options.jobManagers);
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
     const cluster = new ProcessCluster(addresses, etcd);
-    const storage = ['--storage', join(directory, 'storage')];
+    const storage = options.storage ?? ['--storage', join(directory, 'storage')];
     const election = etcd === null ? [] : ['--etcd', etcd.endpoint, '--lease-ttl', `${leaseTtlMs}ms`];
     for (const [index, port] of ports.entries()) {
       const timeout = `${heartbeatTimeoutMs}ms`;
       const listen = ['--address', `127.0.0.1:${port}`, '--http', '127.0.0.1:0'];
       const words = ['job-manager', ...listen, '--heartbeat-timeout', timeout];
-      cluster.#add(`job-manager-${index + 1}`, [...words, ...storage, ...election, ...jobManagerWords]);
+      const name = `job-manager-${index + 1}`;
+      const state = ['--state-directory', join(directory, name)];
+      cluster.#add(name, [...words, ...storage, ...state, ...election, ...jobManagerWords]);
     }
     for (let index = 1; index <= options.taskManagers; index++) {
       const name = `task-manager-${index}`;

@@ -19,6 +19,7 @@ import {
   storageType,
   switchType,
   urlsType,
+  urlType,
 } from './option-types.ts';
 
 /** Commands that have options. */
@@ -88,6 +89,23 @@ export const optionSpecs = {
     '.millrace/storage',
     servers,
     'graphs, artifacts and checkpoints; shared by the whole cluster',
+  ),
+  's3.endpoint': option(urlType, null, servers, 'where S3-compatible storage answers, when storage is s3://…'),
+  's3.region': option(plainTextType, 'us-east-1', servers, 'region that requests to S3 are signed for'),
+  's3.accessKeyFile': option(pathType, null, servers, 'file with the access key of S3'),
+  's3.secretKeyFile': option(pathType, null, servers, 'file with the secret key of S3'),
+  's3.accessKey': option(plainTextType, null, servers, 'the access key itself; by the environment only', {
+    secret: true,
+  }),
+  's3.secretKey': option(plainTextType, null, servers, 'the secret key itself; by the environment only', {
+    secret: true,
+  }),
+  's3.ca': option(pathType, null, servers, 'certificate of the authority of S3; none: those of the system'),
+  's3.requestTimeout': option(
+    durationType,
+    30_000,
+    servers,
+    'a request to S3 without an answer for this long is given up; bodies have a second for each MiB besides',
   ),
   'etcd.endpoints': option(urlsType, [], jobManager, 'etcd, for several job managers; none: one job manager', {
     flag: 'etcd',
