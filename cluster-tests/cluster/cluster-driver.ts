@@ -6,6 +6,8 @@ export interface ClusterDriver {
   /** Addresses of the job managers, for clients. */
   readonly jobManagers: readonly string[];
   readonly members: readonly string[];
+  /** Null where links between members cannot be spoiled. */
+  readonly network: ClusterNetwork | null;
   /** Ends a member at once. */
   kill(member: string): Promise<void>;
   /** Starts a member that was killed. Resolves when it listens. */
@@ -17,6 +19,16 @@ export interface ClusterDriver {
   log(member: string): string;
   /** Ends everything and removes its files. */
   stop(): Promise<void>;
+}
+
+/** Faults of links between members. `*` is any member, and clients. */
+export interface ClusterNetwork {
+  /** Nothing that `from` sends arrives at `to`, whoever dialed, until it is healed. */
+  cut(from: string, to: string): void;
+  /** Resets the connection that carries the last of so many bytes from now on. Absent where that cannot be done. */
+  resetAfter?(from: string, to: string, bytes: number): void;
+  /** Takes off every fault. */
+  heal(): void;
 }
 
 /** The member at an address. */

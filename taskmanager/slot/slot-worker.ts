@@ -102,7 +102,7 @@ class SlotThread {
 
   /** Loads the job, plans it again and opens the port. */
   async #prepare(): Promise<void> {
-    const { graph, artifactPath, listens, host } = this.#deployment;
+    const { graph, artifactPath, listens, host, listenHost } = this.#deployment;
     const definition = await loadJobDefinition(artifactPath);
     const { parameters, options } = graph;
     const job = definition.plan({ resolvedParameters: parameters, parallelism: options.parallelism, options });
@@ -122,8 +122,8 @@ class SlotThread {
       tls: this.#tls(),
       onFailure: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
     });
-    const address = await this.#dataPlane.listen(host, this.#deployment.dataPorts ?? undefined);
-    this.#send({ type: 'listening', host: address.host, port: address.port });
+    const { port } = await this.#dataPlane.listen(listenHost, this.#deployment.dataPorts ?? undefined);
+    this.#send({ type: 'listening', host, port });
   }
 
   /** Read for every attempt, and again when they are renewed while it runs. */
