@@ -149,7 +149,7 @@ suite('a job on a network that fails', () => {
     async () => {
       const job = await run(async (running) => {
         network.resetAfter('task-manager-1', 'task-manager-2', 40_001);
-        await running.until('a restart', ({ restarts }) => restarts >= 1);
+        await running.until('a restart', ({ restarts }) => restarts >= 1, 25_000);
         expect(network.isArmed('task-manager-1', 'task-manager-2')).toBe(false);
         await nextCheckpoint(running);
       });

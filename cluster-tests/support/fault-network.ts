@@ -143,6 +143,8 @@ class Pipe {
   readonly #dialer: Socket;
   readonly #target: Endpoint;
   #listener: Socket | null = null;
+  /** Bytes before a reset are on their way; nothing else passes. */
+  #resets = false;
   #over = false;
 
   constructor(network: FaultNetwork, dialer: Socket, { from, to, target }: PipeEnds) {
@@ -194,7 +196,7 @@ class Pipe {
     };
     source.on('data', (chunk: Buffer) =>
       late(() => {
-        if (this.#over || this.#isReset(from, to, chunk, sink)) return;
+        if (this.#over || this.#resets || this.#isReset(from, to, chunk, sink)) return;
         if (source === this.#dialer) this.bytes += chunk.length;
         if (!sink.write(chunk)) source.pause();
       }),
@@ -215,6 +217,7 @@ class Pipe {
         fault.resetAfterBytes -= chunk.length;
         continue;
       }
+      this.#resets = true;
       sink.write(chunk.subarray(0, fault.resetAfterBytes), () => this.reset());
       fault.resetAfterBytes = null;
       return true;
