@@ -37,12 +37,15 @@ const entry = join(repositoryRoot, 'bin/millrace.js');
 
 export class ProcessCluster implements ClusterDriver {
   readonly jobManagers: readonly string[];
+  readonly advertised: readonly string[];
+  readonly access = {};
   readonly #members: Member[] = [];
   readonly #etcd: EtcdServer | null;
   readonly network: FaultNetwork | null;
 
   private constructor(jobManagers: readonly string[], etcd: EtcdServer | null, faultyNetwork: boolean) {
     this.jobManagers = jobManagers;
+    this.advertised = jobManagers;
     this.#etcd = etcd;
     this.network = faultyNetwork ? new FaultNetwork(() => this.#processes()) : null;
   }
