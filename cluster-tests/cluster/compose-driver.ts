@@ -31,10 +31,11 @@ const run = promisify(execFile);
 export function whyNoContainers({ image }: { readonly image: boolean }): string | null {
   if (spawnSync('docker', ['info']).status !== 0) return 'no container engine answers to `docker info`';
   if (composeCommand() === null) return 'there is neither `docker compose` nor docker-compose';
-  const name = process.env['MILLRACE_IMAGE'] ?? 'millrace:local';
-  if (image && spawnSync('docker', ['image', 'inspect', name]).status !== 0)
-    return `there is no image ${name}; docker-compose --file deploy/docker-compose.yml build makes it`;
-  return null;
+  const { MILLRACE_IMAGE = 'millrace:local', ETCD_IMAGE = 'quay.io/coreos/etcd:v3.5.17' } = process.env;
+  const missing = (image ? [MILLRACE_IMAGE, ETCD_IMAGE] : []).find(
+    (name) => spawnSync('docker', ['image', 'inspect', name]).status !== 0,
+  );
+  return missing === undefined ? null : `there is no image ${missing}, see docs/operations/containers.md`;
 }
 
 function composeCommand(): readonly string[] | null {

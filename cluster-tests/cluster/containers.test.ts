@@ -20,7 +20,7 @@ const suite = reason === null ? describe : describe.skip;
 
 suite(`a job on containers${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
   let directory: string;
-  let cluster: ComposeCluster;
+  let cluster: ComposeCluster | null = null;
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'millrace-containers-'));
@@ -28,13 +28,14 @@ suite(`a job on containers${reason === null ? '' : ` (skipped: ${reason})`}`, ()
   }, timeoutMs);
 
   afterAll(async () => {
-    await cluster.stop();
+    await cluster?.stop();
     rmSync(directory, { recursive: true, force: true });
   }, timeoutMs);
 
   test(
     'a job that loses a task manager and the leader commits every result once',
     async () => {
+      if (cluster === null) throw new Error('there is no cluster');
       const input = { directory: join(directory, 'in'), counts, ratePerSecond: 4_000 };
       writeChaosInput(input);
       const place = chaosPlace({ directory: join(directory, 'job'), input, checkpointIntervalMs });
