@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { BenchmarkRow } from './row.ts';
 import { rowsTable } from './rows-table.ts';
 
-const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|sliding-window|large-state|checkpoint-cost|latency|startup|nexmark|all>
+const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|sliding-window|large-state|checkpoint-cost|latency|startup|control-plane|nexmark|all>
   --case TEXT        only cases whose name contains TEXT
   --parallelism N    only cases of this parallelism
   --seconds S        about how long each case runs (default 10; micro benchmarks 1)
@@ -45,9 +45,10 @@ interface Case {
 const seconds = (defaultSeconds: number): number => Number(values.seconds ?? defaultSeconds);
 
 async function allCases(): Promise<readonly Case[]> {
-  const [{ endToEndCases, runEndToEnd }, startup, nexmark] = await Promise.all([
+  const [{ endToEndCases, runEndToEnd }, startup, { controlPlaneCases }, nexmark] = await Promise.all([
     import('./end-to-end.ts'),
     import('./startup.ts'),
+    import('./control-plane.ts'),
     import('./nexmark/defaults.ts'),
   ]);
   const micro = (benchmark: string, run: () => Promise<readonly BenchmarkRow[]>): Case => ({
@@ -67,6 +68,13 @@ async function allCases(): Promise<readonly Case[]> {
       parallelism: chosen.parallelism,
       isolated: true,
       run: async () => [await runEndToEnd(chosen, seconds(10))],
+    })),
+    ...Object.entries(controlPlaneCases).map(([name, measure]) => ({
+      benchmark: 'control-plane',
+      name,
+      parallelism: 250,
+      isolated: true,
+      run: async () => [await measure()],
     })),
     ...nexmark.queryNames.map((query) => ({
       benchmark: 'nexmark',

@@ -30,6 +30,8 @@ export interface BenchmarkRow {
   readonly bytesPerKey?: number;
   /** From scheduled emission to the sink. */
   readonly latencyMs?: { readonly p50: number; readonly p99: number; readonly p999: number; readonly max: number };
+  /** Live heap at the end above that after a fifth of the work. */
+  readonly heapGrowthMiB?: number;
   /** Resident memory of an idle engine. */
   readonly idleRssMiB?: number;
 }

@@ -56,6 +56,7 @@ function more(row: BenchmarkRow): string {
   if (row.eventsPerSlotSecond !== undefined)
     parts.push(`${rate(row.eventsPerSlotSecond)}/slot s`, `waited ${row.slotWaitedSeconds} s`);
   if (row.bytesPerKey !== undefined) parts.push(`${row.bytesPerKey} bytes a key`);
+  if (row.heapGrowthMiB !== undefined) parts.push(`heap grew by ${row.heapGrowthMiB} MiB`);
   if (row.idleRssMiB !== undefined) parts.push(`${row.idleRssMiB} MiB idle`);
   if (row.latencyMs !== undefined) {
     const { p50, p99, p999, max } = row.latencyMs;

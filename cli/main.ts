@@ -5,7 +5,7 @@
  * 78 the configuration is refused; 130 ended at once by a second Ctrl-C.
  */
 import { type Command, CommanderError } from 'commander';
-import { EngineError, fromWireError, isEngineError, toWireError } from '../core/errors.ts';
+import { EngineError, type ErrorCode, fromWireError, isEngineError, toWireError } from '../core/errors.ts';
 import { enginePackage } from '../taskmanager/artifact/engine-package.ts';
 import { Terminal } from './output/terminal.ts';
 import { type Actions, buildProgram } from './program.ts';
@@ -127,6 +127,14 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const { stopCommand } = await import('./cluster/client-commands.ts');
       await stopCommand(job, wishes, options, plainTerminal());
     },
+    savepoint: async (job, options) => {
+      const { savepointCommand } = await import('./cluster/client-commands.ts');
+      await savepointCommand(job, options, plainTerminal());
+    },
+    disposeSavepoint: async (path, options) => {
+      const { disposeCommand } = await import('./cluster/client-commands.ts');
+      await disposeCommand(path, options, plainTerminal());
+    },
     ...certsActions(plainTerminal),
     init: async (options) => {
       const { initCommand } = await import('./init/init-command.ts');
@@ -150,6 +158,17 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
 const noCommand = (): EngineError =>
   new EngineError('USAGE', 'no command was given → millrace run <job.ts>, or millrace --help');
 
+/** Exit codes other than 1. */
+const exitCodes: Partial<Record<ErrorCode, number>> = {
+  USAGE: 2,
+  PARAMETER_INVALID: 2,
+  SAVEPOINT_UNREADABLE: 65,
+  SAVEPOINT_NOT_FOUND: 66,
+  SAVEPOINT_REFUSED: 67,
+  SAVEPOINT_IN_USE: 68,
+  CONFIG_INVALID: configurationExitCode,
+};
+
 /** Prints an error, as JSON on stdout when asked for, and returns the exit code. */
 async function reportError(error: EngineError, json: boolean): Promise<number> {
   if (json) {
@@ -161,8 +180,7 @@ async function reportError(error: EngineError, json: boolean): Promise<number> {
       `${errorText(error, { engineDirectory: enginePackage().directory, workingDirectory: process.cwd() })}\n`,
     );
   }
-  if (error.code === 'CONFIG_INVALID') return configurationExitCode;
-  return error.code === 'USAGE' || error.code === 'PARAMETER_INVALID' ? 2 : 1;
+  return exitCodes[error.code] ?? 1;
 }
 
 function asEngineError(error: unknown): EngineError {

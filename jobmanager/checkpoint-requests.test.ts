@@ -60,3 +60,37 @@ test('requests fail when the job ends before a checkpoint', async () => {
   // Nobody waits any more.
   expect(asked.requests.noticed(running)).toBe(false);
 });
+
+test('who wants a savepoint, or the one the job stops with, is answered by no other checkpoint', () => {
+  const answers: string[] = [];
+  const waiting = (wanted: 'savepoint' | 'stop'): CheckpointRequests => {
+    const requests = new CheckpointRequests('job', wanted);
+    requests.wait(
+      (checkpointId) => answers.push(`${wanted} ${checkpointId}`),
+      (error) => answers.push(error.message),
+    );
+    return requests;
+  };
+  const [savepoint, stop] = [waiting('savepoint'), waiting('stop')];
+  const tell = (notice: object): void => {
+    for (const requests of [savepoint, stop]) requests.noticed(notice as never);
+  };
+  tell({ kind: 'checkpoint-completed', checkpointId: 1 });
+  tell({ kind: 'checkpoint-aborted', checkpointId: 2, reason: 'slow' });
+  expect(answers).toEqual([]);
+  tell({ kind: 'checkpoint-completed', checkpointId: 3, savepoint: true });
+  tell({ kind: 'checkpoint-completed', checkpointId: 4, savepoint: true, stop: true });
+  expect(answers).toEqual(['savepoint 3', 'stop 4']);
+});
+
+test('a savepoint is waited for only so long, but not given up once its checkpoint is under way', () => {
+  const requests = new CheckpointRequests('job', 'savepoint');
+  const answers: string[] = [];
+  const ask = () => requests.wait(String, (error) => answers.push(error.message));
+  requests.expire(ask(), 'the job is restarting');
+  expect(answers).toEqual(['the savepoint asked for of job "job": the job is restarting']);
+  const second = ask();
+  requests.triggered(1);
+  requests.expire(second, 'too late');
+  expect(answers).toHaveLength(1);
+});

@@ -5,7 +5,8 @@
 import { EngineError } from '../core/errors.ts';
 import type { JobNotice } from './model/job-master-protocol.ts';
 
-interface Waiting {
+/** Somebody who waits. */
+export interface Waiting {
   /** Newest checkpoint that was triggered before the request. */
   readonly afterId: number;
   readonly resolve: (checkpointId: number) => void;
@@ -14,11 +15,14 @@ interface Waiting {
 
 export class CheckpointRequests {
   readonly #jobName: string;
+  readonly #wanted: 'any' | 'savepoint' | 'stop';
   #newestTriggered = 0;
   #waiting: Waiting[] = [];
 
-  constructor(jobName: string) {
+  /** @param wanted which checkpoints answer: all, those that are pinned, or the one with which the job stops */
+  constructor(jobName: string, wanted: 'any' | 'savepoint' | 'stop' = 'any') {
     this.#jobName = jobName;
+    this.#wanted = wanted;
   }
 
   /** Resolves with the id of the checkpoint. @throws EngineError CHECKPOINT_FAILED */
@@ -27,8 +31,17 @@ export class CheckpointRequests {
   }
 
   /** As `add`, answered within the call that brings the answer. */
-  wait(resolve: Waiting['resolve'], reject: Waiting['reject']): void {
-    this.#waiting.push({ afterId: this.#newestTriggered, resolve, reject });
+  wait(resolve: Waiting['resolve'], reject: Waiting['reject']): Waiting {
+    const waiting = { afterId: this.#newestTriggered, resolve, reject };
+    this.#waiting.push(waiting);
+    return waiting;
+  }
+
+  /** Who has waited long enough without a checkpoint being triggered is refused; one under way has a timeout of its own. */
+  expire(waiting: Waiting, what: string): void {
+    if (!this.#waiting.includes(waiting) || this.#newestTriggered > waiting.afterId) return;
+    this.#waiting = this.#waiting.filter((other) => other !== waiting);
+    waiting.reject(this.#error(what));
   }
 
   triggered(checkpointId: number): void {
@@ -37,6 +50,8 @@ export class CheckpointRequests {
 
   /** Takes what the job master tells; true when a checkpoint is to be asked for again. */
   noticed(notice: JobNotice): boolean {
+    const isCheckpoint = notice.kind === 'checkpoint-completed' || notice.kind === 'checkpoint-aborted';
+    if (this.#wanted !== 'any' && isCheckpoint && notice[this.#wanted] !== true) return false;
     switch (notice.kind) {
       case 'checkpoint-completed':
         this.#answer(notice.checkpointId, ({ resolve }) => resolve(notice.checkpointId));
@@ -58,9 +73,13 @@ export class CheckpointRequests {
   }
 
   jobEnded(): void {
+    this.rejectAll('it ended before a checkpoint was taken');
+  }
+
+  rejectAll(what: string): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { reject } of waiting) reject(this.#error('it ended before a checkpoint was taken'));
+    for (const { reject } of waiting) reject(this.#error(what));
   }
 
   #answer(checkpointId: number, answer: (waiting: Waiting) => void): void {
@@ -70,10 +89,14 @@ export class CheckpointRequests {
   }
 
   #error(what: string): EngineError {
-    return new EngineError('CHECKPOINT_FAILED', `the checkpoint asked for of job "${this.#jobName}": ${what}`, {
-      domain: 'external',
-      retry: 'backoff',
-      ids: { jobName: this.#jobName },
-    });
+    return new EngineError(
+      'CHECKPOINT_FAILED',
+      `the ${this.#wanted === 'any' ? 'checkpoint' : 'savepoint'} asked for of job "${this.#jobName}": ${what}`,
+      {
+        domain: 'external',
+        retry: 'backoff',
+        ids: { jobName: this.#jobName },
+      },
+    );
   }
 }

@@ -7,12 +7,14 @@ import { EngineError, fromWireError, isEngineError, toWireError, type WireError 
 import type { JobGraph } from '../core/graph/job-graph.ts';
 import type { VertexStatus } from '../proto/client-messages.ts';
 import type { AlignedGroup, AlignmentReport, Manifest, ObjectRef, SubtaskMetrics } from '../proto/messages.ts';
+import { jobDirectoryName } from '../core/job-directory.ts';
 import { CheckpointRequests } from './checkpoint-requests.ts';
 import type { Clock } from './clock.ts';
 import { bytesOf, type JobProgress, MetricsBoard, sourceRecordsOf } from './job-progress.ts';
 import { JobMaster } from './model/job-master.ts';
 import type {
   JobMasterAction,
+  CheckpointPointer,
   JobMasterEvent,
   JobMasterSettings,
   JobNotice,
@@ -23,7 +25,8 @@ import type {
 import type { TerminalJobState } from './model/job-state.ts';
 import type { SlotOffer } from './model/slot-assignment.ts';
 import { WatermarkAlignment } from './model/watermark-alignment.ts';
-import type { JobStore } from './store/job-store.ts';
+import type { JobStore, RestoreSource } from './store/job-store.ts';
+import { savepointPath } from './store/savepoint-document.ts';
 import { type ObservedSubtask, SubtaskBoard } from './subtask-board.ts';
 
 /** A job as it is handed to a job manager. */
@@ -38,6 +41,10 @@ export interface SubmittedJob {
   readonly artifactRef: ObjectRef;
   /** What relative paths of connectors are resolved against; absent: the task manager's own. */
   readonly workingDirectory?: string;
+  /** Of the client that planned it; noted in savepoints. */
+  readonly engineVersion?: string;
+  /** The savepoint it starts from as long as it has no checkpoint of its own; null or absent: none. */
+  readonly restoreFrom?: RestoreSource | null;
   /** Go on from the newest checkpoint. False: there must be none. */
   readonly resume: boolean;
   /** An attempt that an earlier leader deployed may be running and is taken over where it can be. Default: no. */
@@ -49,6 +56,12 @@ export interface JobOutcome {
   /** Set exactly when the state is `failed`. */
   readonly error: EngineError | null;
   readonly progress: JobProgress;
+}
+
+/** A savepoint that was taken. */
+export interface TakenSavepoint {
+  readonly checkpointId: number;
+  readonly savepointPath: string;
 }
 
 /** What all jobs of a job manager share. */
@@ -89,6 +102,13 @@ export class JobRunner {
   readonly #alignment = new WatermarkAlignment();
   readonly #restored: RestoredPointer | null;
   readonly #requests: CheckpointRequests;
+  readonly #savepoints: CheckpointRequests;
+  /** Those with whose savepoint the job stops. */
+  readonly #stops: CheckpointRequests;
+  /** The manifest that was written last. */
+  #written: Manifest | null = null;
+  #graphRef: ObjectRef;
+  #nextGraphRef: ObjectRef | null = null;
   readonly #timers = new Map<TimerName, () => void>();
   readonly #queue: JobMasterEvent[] = [];
   #leftovers: readonly string[];
@@ -113,7 +133,10 @@ export class JobRunner {
     this.#leftovers = leftovers;
     this.#graph = job.graph;
     this.#board = new MetricsBoard(job.graph);
+    this.#graphRef = job.graphRef;
     this.#requests = new CheckpointRequests(job.graph.name);
+    this.#savepoints = new CheckpointRequests(job.graph.name, 'savepoint');
+    this.#stops = new CheckpointRequests(job.graph.name, 'stop');
     const { jobId, graph, graphHash, restorableGraphHashes = [], graphRef, artifactRef, workingDirectory = '' } = job;
     this.#master = new JobMaster({
       jobId,
@@ -123,6 +146,7 @@ export class JobRunner {
       graphRef,
       artifactRef,
       workingDirectory,
+      objectPrefix: `${jobDirectoryName(jobId)}/`,
       leaderEpoch: environment.leaderEpoch,
       newestAttempt,
       restored,
@@ -144,13 +168,14 @@ export class JobRunner {
     const { store, leaderEpoch } = environment;
     const { jobId } = job;
     const { name } = job.graph;
-    const restored = await readRestored(store, job, (message) => environment.logger.warn(message));
-    if (restored !== null && !job.resume) {
-      const { checkpointId } = restored.pointer;
+    const own = await readRestored(store, job, (message) => environment.logger.warn(message));
+    const restored = own ?? (await readForeign(store, job));
+    if (own !== null && !job.resume) {
+      const { checkpointId } = own.pointer;
       const message = `job "${name}" has state from an earlier run (checkpoint ${checkpointId}); resume it, or clear its state first`;
       throw new EngineError('USAGE', message, { ids: { jobName: name, checkpointId } });
     }
-    if (restored !== null && restored.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, restored, leaderEpoch);
+    if (own !== null && own.pointer.leaderEpoch >= leaderEpoch) throw lostEpoch(name, own, leaderEpoch);
     const leftovers = await leftoversOf(job, environment, restored);
     const terminal = await store.readTerminal(jobId);
     if (terminal !== null && terminal.state !== 'finished') await store.clearTerminal(jobId);
@@ -184,6 +209,74 @@ export class JobRunner {
     return await completed;
   }
 
+  /**
+   * Takes a checkpoint that is kept until it is disposed of. Waits until the job runs, at most its checkpoint timeout.
+   * @throws EngineError CHECKPOINT_FAILED when it was given up, or the job did not run or ended; USAGE when the job has ended
+   */
+  async savepoint(): Promise<TakenSavepoint> {
+    if (this.#ended) throw new EngineError('USAGE', 'no job runs here → ask for a savepoint while one does');
+    if (this.#master.isDraining) throw this.#noSavepoint('it is being drained, so nobody could go on from there');
+    return await new Promise((resolve, reject) => {
+      const taken = (checkpointId: number): void => resolve(this.#taken(checkpointId));
+      const waiting = this.#savepoints.wait(taken, reject);
+      const { checkpointTimeoutMs } = this.#graph.options;
+      const clear = this.#environment.clock.setTimer(checkpointTimeoutMs, () => {
+        const why = this.#lastFailure === null ? '' : `, since ${this.#lastFailure.message}`;
+        const what = `no checkpoint could be begun within ${checkpointTimeoutMs} ms, the job is ${this.#master.state}${why}`;
+        this.#savepoints.expire(waiting, what);
+      });
+      void this.outcome.catch(() => undefined).finally(clear);
+      this.tell({ kind: 'savepoint-requested' });
+    });
+  }
+
+  /**
+   * Ends the job with a savepoint. `outcome` tells when it has ended.
+   * @throws EngineError CHECKPOINT_FAILED when none could be taken: then the job runs on
+   */
+  async stopWithSavepoint(): Promise<TakenSavepoint> {
+    const { state, isDraining } = this.#master;
+    if (state !== 'running' || isDraining) {
+      const what = isDraining ? 'it is being drained' : `it is ${state}`;
+      throw this.#noSavepoint(`${what} → try again when it runs, or stop it without one`);
+    }
+    return await new Promise((resolve, reject) => {
+      this.#stops.wait((checkpointId) => resolve(this.#taken(checkpointId)), reject);
+      this.tell({ kind: 'stop-requested', savepoint: true });
+    });
+  }
+
+  /** Of the checkpoint that has just been completed. */
+  #taken(checkpointId: number): TakenSavepoint {
+    const attempt = this.#master.newestCheckpoint?.pointer.attempt ?? 0;
+    return { checkpointId, savepointPath: savepointPath({ jobId: this.jobId, attempt, checkpointId }) };
+  }
+
+  #noSavepoint(why: string): EngineError {
+    const { name } = this.#graph;
+    const message = `no savepoint of job "${name}" can be taken: ${why}`;
+    return new EngineError('CHECKPOINT_FAILED', message, { domain: 'external', ids: { jobName: name } });
+  }
+
+  /**
+   * Gives a savepoint of the job up. Resolves when no pointer pins it any more.
+   * @throws EngineError CHECKPOINT_FAILED when the next checkpoint was given up; a later one unpins it
+   */
+  async disposeSavepoint(checkpointId: number): Promise<void> {
+    this.tell({ kind: 'savepoint-disposed', checkpointId });
+    await this.checkpoint();
+  }
+
+  /** True while a checkpoint of the job needs an object of that name. */
+  needs(name: string): boolean {
+    return this.#master.needs(name);
+  }
+
+  /** Ends the input of the job, and the job with it: it finishes. */
+  drain(): void {
+    this.tell({ kind: 'stop-requested', drain: true });
+  }
+
   /** Takes one last checkpoint, then ends the job. It may be resumed. */
   stop(): void {
     this.tell({ kind: 'stop-requested' });
@@ -208,6 +301,7 @@ export class JobRunner {
   rescale(graph: JobGraph, graphRef: ObjectRef): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#rescales.push({ resolve, reject });
+      this.#nextGraphRef = graphRef;
       this.tell({ kind: 'rescale-requested', graph, graphRef });
       if (this.#ended) this.#rejectRescales();
     });
@@ -215,6 +309,7 @@ export class JobRunner {
 
   #rescaled(graph: JobGraph, checkpointId: number): void {
     this.#graph = graph;
+    this.#graphRef = this.#nextGraphRef ?? this.#graphRef;
     this.#board = new MetricsBoard(graph);
     for (const { resolve } of this.#rescales.splice(0)) resolve(checkpointId);
   }
@@ -361,6 +456,7 @@ export class JobRunner {
       }
       case 'write-manifest': {
         const { checkpointId } = action.manifest;
+        this.#written = action.manifest;
         return this.#answer(
           store.writeManifest(this.jobId, action.manifest),
           (manifest) => ({ kind: 'manifest-written', checkpointId, manifest }),
@@ -370,7 +466,9 @@ export class JobRunner {
       case 'set-pointer': {
         const { checkpointId } = action.pointer;
         return this.#answer(
-          store.compareAndSetPointer(this.jobId, action.expected, action.pointer),
+          this.#writeSavepoint(action.pointer).then(() =>
+            store.compareAndSetPointer(this.jobId, action.expected, action.pointer),
+          ),
           (result) => ({ kind: 'pointer-set', checkpointId, result }),
           (error) => ({ kind: 'pointer-set', checkpointId, result: 'unknown', error }),
         );
@@ -413,9 +511,24 @@ export class JobRunner {
     );
   }
 
+  /** The document is there before the pointer pins its checkpoint; one without is a leftover. */
+  async #writeSavepoint({ checkpointId, attempt, pinned = [] }: CheckpointPointer): Promise<void> {
+    const pin = pinned.find((one) => one.checkpointId === checkpointId);
+    const manifest = this.#written;
+    if (pin === undefined || manifest === null) return;
+    const { jobName, graphHash, completedAtMs, maxParallelism } = manifest;
+    const origin = { jobId: this.jobId, jobName, graphHash, graph: this.#graphRef };
+    const { engineVersion = '' } = this.job;
+    const taken = { checkpointId, attempt, createdAtMs: completedAtMs, maxParallelism, manifest: pin.manifest };
+    await this.#environment.store.writeSavepoint({ ...origin, engineVersion, ...taken });
+  }
+
   #call(taskManagerId: string, call: TaskManagerCall): void {
     this.#subtasks.called(taskManagerId, call);
-    if (call.method === 'triggerCheckpoint') this.#requests.triggered(call.request.checkpointId);
+    if (call.method === 'triggerCheckpoint') {
+      for (const requests of [this.#requests, this.#savepoints, this.#stops])
+        requests.triggered(call.request.checkpointId);
+    }
     const ended = (error: WireError | null): void => this.tell({ kind: 'call-ended', taskManagerId, call, error });
     this.#environment.call(taskManagerId, call).then(
       () => ended(null),
@@ -460,6 +573,10 @@ export class JobRunner {
     }
     this.#environment.onNotice(this.jobId, notice);
     if (this.#requests.noticed(notice)) this.tell({ kind: 'checkpoint-requested' });
+    if (this.#savepoints.noticed(notice)) this.tell({ kind: 'savepoint-requested' });
+    this.#stops.noticed(notice);
+    if (notice.kind === 'state-changed' && (notice.to === 'deploying' || notice.to === 'running'))
+      this.#stops.rejectAll('its attempt ended before the checkpoint was complete; the job runs on');
   }
 
   #end(state: TerminalJobState, error: WireError | null): void {
@@ -471,7 +588,7 @@ export class JobRunner {
   #close(): void {
     this.#ended = true;
     this.#queue.length = 0;
-    this.#requests.jobEnded();
+    for (const requests of [this.#requests, this.#savepoints, this.#stops]) requests.jobEnded();
     this.#rejectRescales();
     for (const clear of this.#timers.values()) clear();
     this.#timers.clear();
@@ -487,11 +604,15 @@ async function leftoversOf(
   { store, logger }: JobEnvironment,
   restored: RestoredPointer | null,
 ): Promise<readonly string[]> {
-  const manifests = restored?.manifests ?? [];
+  const manifests = [...(restored?.manifests ?? []), ...(restored?.pinnedManifests ?? [])];
   // Without a manifest it is not known what it names.
   if (manifests.includes(null)) return [];
   const needed = new Set(restored?.pointer.retained.map((checkpoint) => checkpoint.manifest.name));
   for (const manifest of manifests) for (const { file } of manifest?.files ?? []) needed.add(file.object.name);
+  restored?.pointer.pinned?.forEach(({ checkpointId, manifest }, index) => {
+    const attempt = restored.pinnedManifests?.[index]?.attempt ?? 0;
+    needed.add(manifest.name).add(savepointPath({ jobId: job.jobId, attempt, checkpointId }));
+  });
   try {
     return (await store.listObjects(job.jobId)).filter((name) => !needed.has(name));
   } catch (error) {
@@ -524,7 +645,44 @@ async function readRestored(
       manifests.push(null);
     }
   }
-  return { pointer, manifests };
+  const pinnedManifests: (Manifest | null)[] = [];
+  for (const { checkpointId, manifest } of pointer.pinned ?? []) {
+    try {
+      pinnedManifests.push(await store.readManifest(manifest));
+    } catch (error) {
+      // Storage that cannot be reached is tried again; only damage is gone on with.
+      if (!isEngineError(error) || error.code !== 'CHECKPOINT_UNREADABLE') throw error;
+      warn(
+        `the savepoint of checkpoint ${checkpointId} of job "${graph.name}" cannot be read, and because nobody knows which files it names, none of the job is deleted any more: ${error.message}`,
+      );
+      pinnedManifests.push(null);
+    }
+  }
+  return { pointer, manifests, pinnedManifests };
+}
+
+/**
+ * The savepoint that a job without a checkpoint of its own starts from. What the job numbers (attempts, checkpoints) goes on
+ * above what the savepoint has, and above all earlier jobs of its name: state, and what sinks have prepared where this one
+ * writes too, carry those numbers.
+ */
+async function readForeign(
+  store: JobStore,
+  { jobId, graph, restoreFrom }: SubmittedJob,
+): Promise<RestoredPointer | null> {
+  if (restoreFrom === null || restoreFrom === undefined) return null;
+  const { checkpointId, manifest: object } = restoreFrom;
+  const manifest = await store.readManifest(object);
+  const above = { attempt: manifest.attempt, checkpoint: checkpointId };
+  for (const record of await store.readJobs()) {
+    if (record.name !== graph.name) continue;
+    above.attempt = Math.max(above.attempt, await store.readCounter(record.jobId, 'attempt'));
+    above.checkpoint = Math.max(above.checkpoint, await store.readCounter(record.jobId, 'checkpoint'));
+  }
+  await store.raiseCounters(jobId, above);
+  const retained = [{ checkpointId, manifest: object }];
+  const pointer = { checkpointId, attempt: manifest.attempt, leaderEpoch: 0, retained };
+  return { pointer, manifests: [manifest], isForeign: true };
 }
 
 /** Epochs never repeat, so a newest checkpoint of this epoch or a later one means that the epoch counter was lost. */

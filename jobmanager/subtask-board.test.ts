@@ -13,14 +13,15 @@ function deploy(attempt: number, ...slots: readonly number[]): TaskManagerCall {
   const request = {
     attempt: ref(attempt),
     graph: object,
-    graphSha256: 'hash',
     artifact: object,
     slices,
     restoreManifest: null,
     finished: [],
     workingDirectory: '',
+    graphHash: 'hash',
+    currentAttempts: [attempt],
   };
-  return { method: 'deploySlots', request } as unknown as TaskManagerCall;
+  return { method: 'deploySlots', request };
 }
 
 function reported(attempt: number, index: number, state: 'running' | 'finished' | 'failed'): JobMasterEvent {

@@ -27,6 +27,9 @@ type Placement = Pick<RunningAttempt, 'attempt' | 'slices' | 'currentAttempts'>;
 
 export class SubtaskBoard {
   readonly #subtasks = new Map<string, Known>();
+  /** The newest attempt, and those that are current with it. */
+  #newest = 0;
+  #current: readonly number[] = [];
 
   /** In no order. */
   get subtasks(): readonly ObservedSubtask[] {
@@ -59,8 +62,12 @@ export class SubtaskBoard {
   }
 
   #place(taskManagerId: string, { attempt: { attempt }, currentAttempts, slices }: Placement): void {
-    for (const [key, known] of this.#subtasks)
-      if (known.attempt < attempt && !currentAttempts.includes(known.attempt)) this.#subtasks.delete(key);
+    if (attempt > this.#newest) {
+      this.#newest = attempt;
+      this.#current = [attempt, ...currentAttempts];
+      for (const [key, known] of this.#subtasks) if (!this.#current.includes(known.attempt)) this.#subtasks.delete(key);
+    }
+    if (!this.#current.includes(attempt)) return;
     for (const { slotIndex, subtasks } of slices) {
       for (const subtask of subtasks) {
         const known = this.#subtasks.get(subtaskKey(subtask));

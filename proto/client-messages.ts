@@ -154,6 +154,10 @@ export interface TriggerSavepointResponse {
   readonly savepointPath: string;
 }
 
+export interface DisposeSavepointRequest {
+  readonly savepointPath: string;
+}
+
 export interface RescaleJobRequest {
   readonly job: string;
   /** The job planned for another parallelism, by who has its code; an object that was stored. */

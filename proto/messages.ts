@@ -85,6 +85,8 @@ export interface TriggerCheckpointRequest {
   readonly triggeredAtMs: number;
   /** The job stops with it: sources hand on nothing after this barrier. */
   readonly stop: boolean;
+  /** Sources hand on nothing after this message, and end, whatever becomes of the checkpoint. */
+  readonly drain: boolean;
 }
 
 export interface NotifyCheckpointRequest {

@@ -7,6 +7,7 @@ import type {
   CancelJobRequest,
   ClusterStatus,
   GetClusterRequest,
+  DisposeSavepointRequest,
   GetJobRequest,
   JobStatus,
   ListJobsRequest,
@@ -84,6 +85,8 @@ export interface ClientRequests {
   /** Answers when the job has ended. */
   stopJob(request: StopJobRequest): Promise<StopJobResponse>;
   triggerSavepoint(request: TriggerSavepointRequest): Promise<TriggerSavepointResponse>;
+  /** Gives a savepoint up: its files go when nothing else names them. */
+  disposeSavepoint(request: DisposeSavepointRequest): Promise<Acknowledgement>;
   /** Answers when the job was stopped with a checkpoint and its successor is recorded. */
   rescaleJob(request: RescaleJobRequest): Promise<RescaleJobResponse>;
   /** A part of the graph or the artifact of a job. */

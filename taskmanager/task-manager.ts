@@ -104,7 +104,7 @@ interface RunningAttempt {
   readonly states: Map<string, RunningSubtask>;
   /** Checkpoints that were triggered and are neither complete nor aborted. */
   readonly pending: Set<number>;
-  /** Sources have handed on their last record for a stop: nobody can go on with the attempt. */
+  /** Sources have handed on their last record for a stop or drain: nobody can go on with the attempt. */
   stopping: boolean;
   readonly slots: Map<number, RunningSlot>;
   cancelTimer: NodeJS.Timeout | null;
@@ -334,12 +334,12 @@ export class TaskManager implements TaskManagerGateway {
   triggerCheckpoint(request: TriggerCheckpointRequest): Promise<Acknowledgement> {
     const attempt = this.#current(request.attempt);
     if (attempt === null) return Promise.resolve(acknowledged);
-    const { checkpointId, triggeredAtMs, stop } = request;
+    const { checkpointId, triggeredAtMs, stop, drain } = request;
     const live = [...attempt.slots.values()].filter((slot) => !slot.ended).map((slot) => slot.slice.slotIndex);
     attempt.pending.add(checkpointId);
-    attempt.stopping ||= stop;
+    attempt.stopping ||= stop || drain;
     this.#storeThread.beginCheckpoint(storeAttempt(attempt.ref), checkpointId, live);
-    this.#sendAll(attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop });
+    this.#sendAll(attempt, { type: 'trigger', checkpointId, triggeredAtMs, stop, drain });
     return Promise.resolve(acknowledged);
   }
 

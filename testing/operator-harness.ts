@@ -51,7 +51,7 @@ export interface HarnessOptions<Kind extends OperatorKind> {
   readonly signal?: AbortSignal;
   readonly operatorId?: string;
   /** Default memory. */
-  readonly backend?: 'memory' | 'cold' | StateBackend;
+  readonly backend?: TestedBackend | StateBackend;
   readonly maxParallelism?: number;
   readonly parallelism?: number;
   readonly subtaskIndex?: number;
@@ -59,6 +59,11 @@ export interface HarnessOptions<Kind extends OperatorKind> {
   readonly restore?: readonly RestoredRow[];
   readonly nowMs?: number;
 }
+
+/** Backends by name. `resting`: in memory, rows of tables that rest are in stored form as soon as another batch comes. */
+export type TestedBackend = 'memory' | 'cold' | 'resting';
+
+const restingBackend: StateBackend = { ...memoryBackend, objectsMin: 0 };
 
 /** Rows of the last checkpoints put together: what a restore reads. */
 export class CheckpointImage {
@@ -326,7 +331,8 @@ export class OperatorHarness<Kind extends OperatorKind> {
   }
 }
 
-function backendOf(backend: 'memory' | 'cold' | StateBackend): StateBackend {
+function backendOf(backend: TestedBackend | StateBackend): StateBackend {
+  if (backend === 'resting') return restingBackend;
   if (backend === 'memory') return memoryBackend;
   return backend === 'cold' ? createColdTestBackend() : backend;
 }

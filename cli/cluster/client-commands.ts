@@ -1,4 +1,4 @@
-/** `millrace submit`, `list`, `status`, `cancel`, `stop`: what a person asks of a running cluster. */
+/** `millrace submit`, `list`, `status`, `cancel`, `stop`, `savepoint`: what a person asks of a running cluster. */
 import type { Command } from 'commander';
 import { ClusterClient } from '../../client/submission/cluster-client.ts';
 import { EngineError, fromWireError } from '../../core/errors.ts';
@@ -25,6 +25,8 @@ export interface SubmitCommandOptions extends ClientOptions {
   readonly checkpointIntervalMs: number | undefined;
   /** What relative paths of connectors are resolved against; absolute. */
   readonly workingDirectory: string;
+  /** Path of the savepoint to go on from; undefined: a fresh start. */
+  readonly from: string | undefined;
   /** Wait for the end of the job, and fail when it fails. */
   readonly wait: boolean;
 }
@@ -79,6 +81,7 @@ export async function submitCommand(options: SubmitCommandOptions, context: Clie
       artifact: job.artifact.code,
       engineVersion,
       workingDirectory: options.workingDirectory,
+      restoreSavepoint: options.from ?? null,
     });
     if (!options.wait)
       return terminal.line(options.json ? JSON.stringify({ ok: true, jobId }) : `submitted as ${jobId}`);
@@ -175,7 +178,24 @@ export function stopCommand(
     const { checkpointId, savepointPath } = await client.stop(job, wishes);
     if (options.json) return terminal.line(JSON.stringify({ ok: true, checkpointId, savepointPath }));
     const kept = savepointPath === null ? '' : `, savepoint ${savepointPath}`;
-    terminal.line(`${job} is stopped${checkpointId === null ? '' : ` with checkpoint ${checkpointId}`}${kept}`);
+    const how = wishes.drain ? 'drained' : 'stopped';
+    terminal.line(`${job} is ${how}${checkpointId === null ? '' : ` with checkpoint ${checkpointId}`}${kept}`);
+  });
+}
+
+export function savepointCommand(job: string, options: ClientOptions, terminal: Terminal): Promise<void> {
+  return withClient(options, async (client) => {
+    const { checkpointId, savepointPath } = await client.savepoint(job);
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, checkpointId, savepointPath }));
+    terminal.line(`checkpoint ${checkpointId} of ${job} is kept as savepoint ${savepointPath}`);
+  });
+}
+
+export function disposeCommand(savepointPath: string, options: ClientOptions, terminal: Terminal): Promise<void> {
+  return withClient(options, async (client) => {
+    await client.disposeSavepoint(savepointPath);
+    if (options.json) return terminal.line(JSON.stringify({ ok: true, savepointPath }));
+    terminal.line(`savepoint ${savepointPath} is disposed of`);
   });
 }
 

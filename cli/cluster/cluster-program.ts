@@ -1,4 +1,5 @@
 /** The commands of clusters: what can be typed. What a command does is loaded only when it is called. */
+import { EngineError } from '../../core/errors.ts';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { addConfigOptions } from '../config/config-options.ts';
@@ -23,6 +24,8 @@ export interface ClusterActions {
     wishes: { readonly savepoint: boolean; readonly drain: boolean },
     options: ClientOptions,
   ): Promise<void>;
+  savepoint(job: string, options: ClientOptions): Promise<void>;
+  disposeSavepoint(path: string, options: ClientOptions): Promise<void>;
 }
 
 /** Where a job manager listens when nothing is said. */
@@ -81,6 +84,7 @@ function addSubmit(program: Command, actions: ClusterActions): void {
     .option('--checkpoint-interval <time>', 'time between checkpoints', duration('--checkpoint-interval'))
     .option('--external <package>', 'leave a package out of the bundle; may be given again', collected)
     .option('--working-directory <directory>', 'what relative paths in the job mean; default: here')
+    .option('--from <savepoint>', 'start from this savepoint of the job')
     .option('--wait', 'wait for the end of the job, and fail when it fails')
     .action((jobFile: string, words: readonly string[], flags: SubmitFlags) =>
       actions.submit({
@@ -91,6 +95,7 @@ function addSubmit(program: Command, actions: ClusterActions): void {
         parallelism: flags.parallelism,
         checkpointIntervalMs: flags.checkpointInterval,
         workingDirectory: resolve(flags.workingDirectory ?? '.'),
+        from: flags.from,
         wait: flags.wait ?? false,
       }),
     );
@@ -101,6 +106,7 @@ interface SubmitFlags extends ClientFlags {
   readonly checkpointInterval?: number;
   readonly external?: readonly string[];
   readonly workingDirectory?: string;
+  readonly from?: string;
   readonly wait?: boolean;
 }
 
@@ -122,8 +128,8 @@ function addQueries(program: Command, actions: ClusterActions): void {
     .action((job: string, flags: ClientFlags) => actions.cancel(job, clientOptions(flags, cancel)));
   const stop = clientCommand(program.command('stop <job>'))
     .description('end a job with a last checkpoint')
-    .option('--savepoint', 'say where that checkpoint is')
-    .option('--drain', 'end event time first, so that windows and timers fire')
+    .option('--savepoint', 'keep that checkpoint, for submit --from; the job runs on when it fails')
+    .option('--drain', 'end the input instead, so that windows and timers fire and the job finishes')
     .action((job: string, flags: ClientFlags & { savepoint?: boolean; drain?: boolean }) =>
       actions.stop(
         job,
@@ -131,6 +137,17 @@ function addQueries(program: Command, actions: ClusterActions): void {
         clientOptions(flags, stop),
       ),
     );
+  const savepoint = clientCommand(program.command('savepoint [job]'))
+    .description('keep the state of a job that runs on, for submit --from')
+    .option('--dispose <path>', 'give a savepoint up instead')
+    .action((job: string | undefined, flags: ClientFlags & { dispose?: string }) => {
+      const options = clientOptions(flags, savepoint);
+      if ((job === undefined) === (flags.dispose === undefined))
+        throw new EngineError('USAGE', 'name either a job or --dispose <path> → millrace savepoint <job>');
+      return flags.dispose === undefined
+        ? actions.savepoint(job as string, options)
+        : actions.disposeSavepoint(flags.dispose, options);
+    });
 }
 
 interface ClientFlags {

@@ -24,6 +24,10 @@ const remedies: Readonly<Record<ErrorCode, string>> = {
   CHECKPOINT_UNREADABLE:
     'the newest checkpoint must be readable, because results may rest on it: restore its files from a backup, or start again with --fresh',
   CHECKPOINT_FAILED: 'look at the cause above; the job can go on from the checkpoint before',
+  SAVEPOINT_NOT_FOUND: 'name the path that millrace savepoint or stop --savepoint printed',
+  SAVEPOINT_UNREADABLE: 'restore the file from a backup, or use another savepoint',
+  SAVEPOINT_REFUSED: 'start from a savepoint of this job, or submit it without --from',
+  SAVEPOINT_IN_USE: 'end the job that rests on it, or let it run until its state has been rewritten',
   STORAGE_FAILED: 'check that the disk works and the directory is writable, then run the same command again',
   STORAGE_FULL: 'make room on the disk, then run the same command again; the last checkpoint is kept',
   OUTPUT_OCCUPIED: 'run with --fresh to remove the results of the earlier run, or change the destination',

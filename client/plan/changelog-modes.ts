@@ -33,7 +33,8 @@ export function outputMode({ kind, inputs, config }: LogicalNodeOptions): Change
     case 'updating-aggregate':
       return config['emitBefore'] === false ? 'upsert' : 'retract';
     case 'dedup':
-      return config['keep'] === 'last' ? 'retract' : 'append';
+      if (config['keep'] !== 'last') return 'append';
+      return config['emitBefore'] === false ? 'upsert' : 'retract';
     case 'join':
       return config['type'] === 'inner' && input === 'append' && modeOfInputs(inputs, 1) === 'append'
         ? 'append'

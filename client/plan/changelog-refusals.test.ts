@@ -183,6 +183,14 @@ describe('a definition refuses', () => {
       /topN: emitBefore is true or false, and false only with ranks/,
     ],
     [
+      'dedup to the first that leaves out records before',
+      (env) =>
+        void readings(env)
+          .keyBy((r) => r.sensor)
+          .dedup({ keep: 'first', emitBefore: false }),
+      /dedup: emitBefore is true or false, and false only with keep: 'last'/,
+    ],
+    [
       'dedup without options',
       (env) =>
         void readings(env)

@@ -92,10 +92,16 @@ export function topNParts<T>(
 /** `dedup`. */
 export function dedupParts<T>(keyOf: KeySelector<T>, options: DedupOptions): NodeParts {
   checkOptions(options, 'dedup', "{ keep: 'first' }");
-  const { keep, by = 'time', ttl } = options;
+  const { keep, by = 'time', emitBefore = true, ttl } = options;
   checkChoice(keep, ['first', 'last'], 'dedup: keep');
   checkChoice(by, ['time', 'arrival'], 'dedup: by');
-  return { functions: { kind: 'dedup', keyOf }, config: { keep, by, ttlMs: ttlOf(ttl, 'dedup') } };
+  if (typeof emitBefore !== 'boolean' || (!emitBefore && keep === 'first')) {
+    throw invalid(
+      "dedup: emitBefore is true or false, and false only with keep: 'last': of the first record no other is replaced",
+    );
+  }
+  const config = { keep, by, ttlMs: ttlOf(ttl, 'dedup') };
+  return { functions: { kind: 'dedup', keyOf }, config: emitBefore ? config : { ...config, emitBefore } };
 }
 
 /** `join`. */

@@ -84,6 +84,11 @@ export interface DedupOptions {
    * the watermark reaches its time) or `arrival`.
    */
   readonly by?: 'time' | 'arrival';
+  /**
+   * False, with `keep: 'last'`: only the new record is told, not the one it replaces: upserts by key. Half the records, and the
+   * replaced one is never read; enough for tables by key. Default true.
+   */
+  readonly emitBefore?: boolean;
   /** A key is forgotten when nothing of it was kept for this long, in processing time. Default: never. */
   readonly ttl?: Duration;
 }

@@ -81,6 +81,7 @@ test('a client asks everything else', async () => {
   expect(await client.stop('a', { savepoint: true })).toEqual({ checkpointId: 9, savepointPath: 's/9' });
   expect(await client.stop('a', { drain: true })).toEqual({ checkpointId: null, savepointPath: null });
   expect(await client.savepoint('a')).toEqual({ checkpointId: 8, savepointPath: 's/8' });
+  await client.disposeSavepoint('s/8');
   expect(await client.rescale('a', { name: 'a' } as JobGraph)).toEqual({ checkpointId: 10 });
   const { graph, artifact } = await client.download('a');
   expect([graph, Buffer.from(artifact).toString()]).toEqual([{ name: 'read' }, 'code']);
@@ -96,6 +97,7 @@ test('a client asks everything else', async () => {
     'stop a as it is',
     'stop a drained',
     'savepoint a',
+    'dispose s/8',
     'put graph 12',
     'rescale a 12',
     'read graph of a from 0',

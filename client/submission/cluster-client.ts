@@ -100,7 +100,8 @@ export class ClusterClient {
 
   /**
    * Stores graph and artifact, and hands the job to the cluster, which runs it from then on.
-   * @throws EngineError JOB_EXISTS while a job of that name runs
+   * @throws EngineError JOB_EXISTS while a job of that name runs; SAVEPOINT_NOT_FOUND, SAVEPOINT_UNREADABLE, SAVEPOINT_REFUSED
+   *   for a savepoint that this job cannot start from: then nothing was started
    */
   async submit(job: Submission): Promise<{ readonly jobId: string }> {
     const { name } = job.graph;
@@ -132,8 +133,8 @@ export class ClusterClient {
 
   /**
    * Ends a job after one last checkpoint, with all output committed.
-   * @param options `savepoint`: keep what it ends with, for a later restore. `drain`: end event time first, so that open
-   *   windows and timers fire
+   * @param options `savepoint`: keep what it ends with, for a later restore; when that fails, the job runs on. `drain`: end
+   *   event time first, so that open windows and timers fire; the job is finished then, and nobody can go on from there
    */
   stop(
     job: string,
@@ -143,9 +144,21 @@ export class ClusterClient {
     return this.#ask((gateway) => gateway.stopJob({ job, savepoint, drain }));
   }
 
-  /** Keeps the state of a job that runs on. Answers when it is complete. */
+  /**
+   * Keeps the state of a job that runs on, until the savepoint is disposed of. Answers when it is complete.
+   * @returns the path that `restoreSavepoint` of a submission takes
+   * @throws EngineError CHECKPOINT_FAILED when it could not be taken; the job runs on
+   */
   savepoint(job: string): Promise<{ readonly checkpointId: number; readonly savepointPath: string }> {
     return this.#ask((gateway) => gateway.triggerSavepoint({ job }));
+  }
+
+  /**
+   * Gives a savepoint up: what nothing else needs of it is deleted.
+   * @throws EngineError SAVEPOINT_NOT_FOUND; SAVEPOINT_IN_USE naming the job that rests on it
+   */
+  async disposeSavepoint(savepointPath: string): Promise<void> {
+    await this.#ask((gateway) => gateway.disposeSavepoint({ savepointPath }));
   }
 
   /**

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { isEngineError } from '../errors.ts';
 import { anyValue, difference, objectOf } from './arbitraries.test.support.ts';
 import { ByteWriter } from './byte-sink.ts';
-import { decodeValue, encodeValue, encodeValueToBytes } from './value-codec.ts';
+import { decodeFirstElement, decodeValue, encodeValue, encodeValueToBytes } from './value-codec.ts';
 
 const runs = { numRuns: 3000 };
 
@@ -25,6 +25,53 @@ describe('value codec', () => {
       }),
       runs,
     );
+  });
+
+  test('object is written the same way however often objects of its fields, or of others, were written before', () => {
+    const fields = (count: number, name: (index: number) => string): Record<string, unknown> =>
+      objectOf(Array.from({ length: count }, (_, index) => [name(index), index] as const));
+    const objects = [
+      { a: 1, b: { a: 2, b: 'x' } },
+      { b: 1, a: { c: 2, a: 'x' } },
+      { é: 1, '\u0100': 2 },
+      { 1: 'one', ['n'.repeat(64)]: 2 },
+      fields(31, (index) => `name ${index}`),
+      fields(32, (index) => `name ${index}`),
+      fields(31, (index) => `other ${index}`),
+      {},
+    ];
+    const first = objects.map((object) => encodeValueToBytes(object));
+    fc.assert(
+      fc.property(fc.array(fc.nat(objects.length - 1), { minLength: 40, maxLength: 80 }), (order) => {
+        for (const index of order) {
+          const bytes = encodeValueToBytes(objects[index]);
+          expect(bytes).toEqual(first[index]);
+          expect(decodeValue(bytes)).toEqual(objects[index]);
+        }
+      }),
+    );
+    for (const [index, object] of objects.entries()) {
+      for (let time = 0; time < 40; time++) expect(encodeValueToBytes(object)).toEqual(first[index]);
+    }
+  });
+
+  test('string is read as it was whatever its length and units', () => {
+    for (const length of [23, 24, 63, 64, 4096, 4097]) {
+      for (const unit of ['a', 'é', '漢', '\ud800']) {
+        const texts = [unit.repeat(length), `${'a'.repeat(length - 1)}${unit}`];
+        for (const text of texts) expect(decodeValue(encodeValueToBytes(text))).toBe(text);
+      }
+    }
+  });
+
+  test('first element of an array is read without the others', () => {
+    const bytes = encodeValueToBytes([1.5, { rest: 'x' }]);
+    expect(decodeFirstElement(bytes, 0)).toBe(1.5);
+    expect(decodeFirstElement(bytes.subarray(0, 12), 0)).toBe(1.5);
+    for (const value of [[], 'x', { a: 1 }])
+      expect(thrownBy(() => decodeFirstElement(encodeValueToBytes(value), 0))).toMatchObject({
+        code: 'CHECKPOINT_UNREADABLE',
+      });
   });
 
   test('value is read from the middle of a buffer', () => {

@@ -6,12 +6,13 @@
  * function, an array with holes, a cycle) is an error naming the place. The writer keeps no path; only a refusal looks for it.
  */
 import { type ByteSink, ByteWriter } from './byte-sink.ts';
-import { isLatin1, writeLatin1, writeUtf16 } from './string-bytes.ts';
+import { isLatin1, writeAscii, writeLatin1, writeUtf16 } from './string-bytes.ts';
+import { fieldNamesOf, shortObjectMax } from './written-names.ts';
 import { valueNotEncodable } from './value-refusal.ts';
 import { typedArrayKinds, valueDepthMax, valueFormatVersion, valueTags } from './value-layout.ts';
 import { varintBytesMax, writeVarint } from './varint.ts';
 
-export { decodeValue } from './value-decoder.ts';
+export { decodeFirstElement, decodeValue } from './value-decoder.ts';
 
 /**
  * Writes the version byte and the value at the sink's position.
@@ -112,10 +113,42 @@ function writeFloat64(sink: ByteSink, position: number, value: number): void {
   }
 }
 
+/** From here on the native call is cheaper than a loop, which follows a slice to its parent at every unit. */
+const nativeLengthMin = 24;
+/** Up to here room for the three bytes a unit that UTF-8 may take is no waste. */
+const asciiLengthMax = 4096;
+
 function writeString(value: string, sink: ByteSink): void {
   const length = value.length;
-  sink.ensure(length * 2 + varintBytesMax + 1);
-  if (length < 64) writeShortString(value, sink);
+  if (length < nativeLengthMin) {
+    sink.ensure(length * 2 + varintBytesMax + 1);
+    return writeShortString(value, sink);
+  }
+  const mayBeAscii = length <= asciiLengthMax;
+  sink.ensure(length * (mayBeAscii ? 3 : 2) + varintBytesMax + 1);
+  if (!mayBeAscii || !writeAsciiString(value, sink)) writeLongString(value, sink);
+}
+
+/** One native pass that both checks and writes; false when there is more than ASCII. */
+function writeAsciiString(value: string, sink: ByteSink): boolean {
+  const length = value.length;
+  const start = sink.position;
+  if (length < 64) {
+    sink.buffer[sink.position++] = valueTags.shortLatin1 + length;
+  } else {
+    sink.buffer[sink.position++] = valueTags.latin1;
+    writeVarint(sink, length);
+  }
+  if (!writeAscii(sink.buffer, sink.position, value)) {
+    sink.position = start;
+    return false;
+  }
+  sink.position += length;
+  return true;
+}
+
+function writeLongString(value: string, sink: ByteSink): void {
+  if (value.length < 64) writeShortString(value, sink);
   else if (isLatin1(value)) writeLongLatin1(value, sink);
   else writeUtf16String(value, sink);
 }
@@ -183,12 +216,32 @@ function writeObject(value: object, sink: ByteSink, depth: number): boolean {
 function writePlainObject(value: object, sink: ByteSink, depth: number): boolean {
   if (depth >= valueDepthMax) return false;
   const keys = Object.keys(value);
-  if (keys.length < 32) {
-    writeTag(valueTags.shortObject + keys.length, sink);
-  } else {
-    writeTag(valueTags.object, sink);
-    writeVarint(sink, keys.length);
+  const count = keys.length;
+  if (count >= shortObjectMax) return writeLargeObject(value, keys, sink, depth);
+  writeTag(valueTags.shortObject + count, sink);
+  const names = fieldNamesOf(keys);
+  if (names === null) return writeFields(value, keys, sink, depth);
+  const { bytes, ends } = names;
+  let from = 0;
+  for (let index = 0; index < count; index++) {
+    const end = ends[index] as number;
+    sink.ensure(end - from);
+    const { buffer } = sink;
+    let position = sink.position;
+    while (from < end) buffer[position++] = bytes[from++] as number;
+    sink.position = position;
+    if (!writeValue((value as Record<string, unknown>)[keys[index] as string], sink, depth + 1)) return false;
   }
+  return true;
+}
+
+function writeLargeObject(value: object, keys: readonly string[], sink: ByteSink, depth: number): boolean {
+  writeTag(valueTags.object, sink);
+  writeVarint(sink, keys.length);
+  return writeFields(value, keys, sink, depth);
+}
+
+function writeFields(value: object, keys: readonly string[], sink: ByteSink, depth: number): boolean {
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as string;
     writeString(key, sink);

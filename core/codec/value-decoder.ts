@@ -23,6 +23,21 @@ export function decodeValue(bytes: Uint8Array, start: number = 0, end: number = 
   return value;
 }
 
+/**
+ * The first element of the encoded array that begins at `start`, without looking at the others.
+ * @throws EngineError CHECKPOINT_UNREADABLE
+ */
+export function decodeFirstElement(bytes: Uint8Array, start: number): unknown {
+  const reader = storedReader.over(bytes, start, bytes.length);
+  const version = reader.byte();
+  const tag = reader.byte();
+  if (version !== valueFormatVersion || tag !== valueTags.array || reader.varint() === 0)
+    throw reader.unreadable('an array with elements is expected');
+  const value = reader.read(1);
+  reader.release();
+  return value;
+}
+
 /** What V8 can hold. */
 const bigintBytesMax = 2 ** 27;
 

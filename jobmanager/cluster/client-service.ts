@@ -10,6 +10,7 @@ import { slotsNeeded } from '../../core/graph/slot-sharing.ts';
 import type {
   CancelJobRequest,
   ClusterStatus,
+  DisposeSavepointRequest,
   GetJobRequest,
   JobStatus,
   JobTotals,
@@ -34,8 +35,10 @@ import type { LogBuffer } from '../../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../../storage/object-store.ts';
 import type { Clock } from '../clock.ts';
 import type { JobStore } from '../store/job-store.ts';
+import { savepointPath } from '../store/savepoint-document.ts';
 import { checkJobName, decideSubmission, findJob } from './catalogue.ts';
 import type { ClusterJob, LeaderTerm } from './leader-term.ts';
+import { Savepoints } from './savepoints.ts';
 
 export interface ClientServiceOptions {
   readonly term: LeaderTerm;
@@ -63,6 +66,7 @@ const noTotals: JobTotals = {
 
 export class ClientService implements ClientGateway {
   readonly #options: ClientServiceOptions;
+  readonly #savepoints: Savepoints;
   /** Objects that are being stored, by name. */
   readonly #storing = new Map<string, Promise<ObjectRef>>();
   /** Submissions are decided one after the other: two of one name must see each other. */
@@ -70,6 +74,7 @@ export class ClientService implements ClientGateway {
 
   constructor(options: ClientServiceOptions) {
     this.#options = options;
+    this.#savepoints = new Savepoints(options);
   }
 
   async putObject(header: ObjectHeader, chunks: AsyncIterable<Uint8Array>): Promise<ObjectRef> {
@@ -120,23 +125,23 @@ export class ClientService implements ClientGateway {
     const { term, store, clock } = this.#options;
     checkJobName(request.name);
     this.#checkVersion(request);
-    if (request.restoreSavepoint !== null)
-      throw new EngineError('NOT_SUPPORTED', 'a job cannot be started from a savepoint yet → submit it without --from');
     const decision = decideSubmission(term.jobs, request);
     if (decision.kind === 'known') return { jobId: decision.jobId };
-    await this.#checkGraph(request);
+    const graph = await this.#checkGraph(request);
+    const { restoreSavepoint, graphHash: hash } = request;
+    const start = restoreSavepoint === null ? null : await this.#savepoints.start(restoreSavepoint, graph, hash);
     const record = {
       jobId: `${request.name}-${randomBytes(4).toString('hex')}`,
       name: request.name,
       graphRef: request.graph,
       artifactRef: request.artifact,
       graphHash: request.graphHash,
-      restorableGraphHashes: request.restorableGraphHashes,
+      restorableGraphHashes: [...request.restorableGraphHashes, ...(start?.graphHashes ?? [])],
       workingDirectory: request.workingDirectory,
       engineVersion: request.engineVersion,
       submittedAtMs: clock.nowMs(),
       idempotencyKey: request.idempotencyKey,
-      restoreFrom: null,
+      restoreFrom: start?.restoreFrom ?? null,
     };
     if ((await store.createJob(record)) === 'conflict') {
       const message = `the id ${record.jobId} is taken; submit the job again`;
@@ -158,7 +163,7 @@ export class ClientService implements ClientGateway {
   }
 
   /** What was uploaded must be what was said, before it is recorded that it is to be run. */
-  async #checkGraph({ name, graph: ref, graphHash: told, artifact }: SubmitJobRequest): Promise<void> {
+  async #checkGraph({ name, graph: ref, graphHash: told, artifact }: SubmitJobRequest): Promise<JobGraph> {
     const { objects } = this.#options;
     const graph = await readGraph(objects, ref);
     const found = graphHash(graph);
@@ -170,6 +175,7 @@ export class ClientService implements ClientGateway {
       const message = `the artifact ${artifact.name} of job "${name}" is not there; submit the job again`;
       throw new EngineError('JOB_INVALID', message, { ids: { jobName: name, object: artifact.name } });
     }
+    return graph;
   }
 
   async listJobs(): Promise<ListJobsResponse> {
@@ -188,24 +194,44 @@ export class ClientService implements ClientGateway {
   }
 
   async stopJob({ job, savepoint, drain }: StopJobRequest): Promise<StopJobResponse> {
-    if (drain)
-      throw new EngineError(
-        'NOT_SUPPORTED',
-        'a job cannot be drained yet → stop it without --drain, or let its input end',
-      );
+    if (drain && savepoint) {
+      const message =
+        'a job that is drained has ended its input, so nobody could go on from its savepoint → stop it with --savepoint, or with --drain';
+      throw new EngineError('USAGE', message);
+    }
     const found = this.#find(job);
+    const answered = savepoint && found.terminal === 'stopped' ? await this.#stoppedWith(found) : null;
+    if (answered !== null) return answered;
     const runner = this.#running(found);
-    runner.stop();
+    const taken = savepoint ? await runner.stopWithSavepoint() : null;
+    if (drain) runner.drain();
+    else if (!savepoint) runner.stop();
     const { state, error, progress } = await runner.outcome;
     if (state === 'failed' && error !== null) throw error;
-    const checkpointId = progress.lastCheckpoint?.id ?? null;
-    return { checkpointId, savepointPath: savepoint ? (runner.newestManifest?.name ?? null) : null };
+    return taken ?? { checkpointId: progress.lastCheckpoint?.id ?? null, savepointPath: null };
   }
 
-  triggerSavepoint(_request: TriggerSavepointRequest): Promise<TriggerSavepointResponse> {
-    return Promise.reject(
-      new EngineError('NOT_SUPPORTED', 'savepoints of a running job cannot be taken yet → stop it with --savepoint'),
-    );
+  /** Asked again, since the answer was lost; null when the job did not end with a savepoint. */
+  async #stoppedWith({ record: { jobId } }: ClusterJob): Promise<StopJobResponse | null> {
+    const pointer = await this.#options.store.readPointer(jobId);
+    const last = pointer?.pinned?.at(-1)?.checkpointId;
+    if (pointer === null || last !== pointer.checkpointId) return null;
+    const { checkpointId, attempt } = pointer;
+    return { checkpointId, savepointPath: savepointPath({ jobId, attempt, checkpointId }) };
+  }
+
+  /** Asked again, since the answer was lost, it takes another one. */
+  triggerSavepoint({ job }: TriggerSavepointRequest): Promise<TriggerSavepointResponse> {
+    return this.#running(this.#find(job)).savepoint();
+  }
+
+  async disposeSavepoint({ savepointPath: path }: DisposeSavepointRequest): Promise<Acknowledgement> {
+    // No job may begin to rest on it while it is decided.
+    const begun = this.#turn.then(() => this.#savepoints.beginDisposal(path));
+    this.#turn = begun.catch(() => undefined);
+    const dispose = await begun;
+    await dispose();
+    return acknowledged;
   }
 
   /** The graph is recorded before the job is told, so a leader that comes after goes on with it. */

@@ -225,6 +225,7 @@ function clientGate(current: () => ClientGateway): ClientGateway {
     cancelJob: async (request) => current().cancelJob(request),
     stopJob: async (request) => current().stopJob(request),
     triggerSavepoint: async (request) => current().triggerSavepoint(request),
+    disposeSavepoint: async (request) => current().disposeSavepoint(request),
     rescaleJob: async (request) => current().rescaleJob(request),
     readObject: async (request) => current().readObject(request),
     getCluster: async (request) => current().getCluster(request),

@@ -134,6 +134,7 @@ export class LeaderTerm {
       const bytes = await objects.get(graphRef);
       const graph = JSON.parse(new TextDecoder().decode(bytes)) as JobGraph;
       const { jobId, graphHash, restorableGraphHashes, artifactRef, workingDirectory } = record;
+      const { engineVersion, restoreFrom } = record;
       job.runner = await this.jobManager.start({
         jobId,
         graph,
@@ -142,6 +143,8 @@ export class LeaderTerm {
         graphRef,
         artifactRef,
         workingDirectory,
+        engineVersion,
+        restoreFrom,
         resume: true,
         adopt,
       });

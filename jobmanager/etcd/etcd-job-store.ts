@@ -15,6 +15,7 @@ import type { ClusterMarker } from '../store/cluster-marker.ts';
 import { JobObjects } from '../store/job-objects.ts';
 import { sameRecord, submissionOrder } from '../store/job-record.ts';
 import type { JobCounter, JobRecord, JobStore, TerminalRecord } from '../store/job-store.ts';
+import type { SavepointDocument } from '../store/savepoint-document.ts';
 import {
   type EtcdApi,
   type EtcdCompare,
@@ -152,21 +153,32 @@ export class EtcdJobStore implements JobStore {
   }
 
   async advanceCounter(jobId: string, counter: JobCounter): Promise<number> {
+    const counters = await this.#changeCounters(jobId, (before) => ({ ...before, [counter]: before[counter] + 1 }));
+    failpoint('job-store.counter-advanced');
+    return counters[counter];
+  }
+
+  async raiseCounters(jobId: string, above: { readonly attempt: number; readonly checkpoint: number }): Promise<void> {
+    await this.#changeCounters(jobId, (before) => ({
+      ...before,
+      attempt: Math.max(before.attempt, above.attempt),
+      checkpoint: Math.max(before.checkpoint, above.checkpoint),
+    }));
+  }
+
+  async #changeCounters(jobId: string, change: (before: Counters) => Counters): Promise<Counters> {
     for (let tries = 1; tries <= counterTriesMax; tries++) {
       const { counters } = await this.#read(jobId);
-      const value = counters.value[counter] + 1;
-      const stored = JSON.stringify({ ...counters.value, [counter]: value });
+      const value = change(counters.value);
       const outcome = await this.#change(this.#options.leaderEpoch, {
         when: [counters.unchanged],
-        apply: [{ kind: 'put', key: counters.key, value: stored }],
+        apply: [{ kind: 'put', key: counters.key, value: JSON.stringify(value) }],
         readBack: [],
       });
       if (outcome.kind === 'replaced') throw staleEpoch(this.#options.leaderEpoch);
-      if (outcome.kind === 'conflict') continue;
-      failpoint('job-store.counter-advanced');
-      return value;
+      if (outcome.kind === 'done') return value;
     }
-    const message = `counter "${counter}" of job ${jobId} was changed by somebody else ${counterTriesMax} times in a row → only Millrace may write below ${this.#options.prefix} in etcd`;
+    const message = `the counters of job ${jobId} were changed by somebody else ${counterTriesMax} times in a row → only Millrace may write below ${this.#options.prefix} in etcd`;
     throw new EngineError('STORAGE_FAILED', message, { domain: 'external', retry: 'backoff', ids: { jobId } });
   }
 
@@ -181,6 +193,14 @@ export class EtcdJobStore implements JobStore {
 
   readManifest(object: ObjectRef): Promise<Manifest> {
     return this.#objects.readManifest(object);
+  }
+
+  writeSavepoint(document: SavepointDocument): Promise<string> {
+    return this.#objects.writeSavepoint(document);
+  }
+
+  readSavepoint(path: string): Promise<SavepointDocument> {
+    return this.#objects.readSavepoint(path);
   }
 
   listObjects(jobId: string): Promise<string[]> {

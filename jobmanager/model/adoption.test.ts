@@ -55,8 +55,8 @@ test('an attempt is complete when every subtask was told of, and adopted when ev
   expect(one.reported('b', running(1, [source1]))).toBeNull();
   expect(one.becameComplete()).toBe(true);
   expect(one.becameComplete()).toBe(false);
-  expect(one.acknowledged({ taskManagerId: 'a', attempt: 3 })).toBe(false);
-  expect(one.acknowledged({ taskManagerId: 'b', attempt: 3 })).toBe(true);
+  expect([one.answered({ taskManagerId: 'a', attempt: 3 }, null), one.isAcknowledged]).toEqual([null, false]);
+  expect([one.answered({ taskManagerId: 'b', attempt: 3 }, null), one.isAcknowledged]).toEqual([null, true]);
   const [execution] = one.executions();
   expect(execution?.taskManagerIds).toEqual(['a', 'b']);
   expect(execution?.allRunning).toBe(true);
@@ -99,11 +99,15 @@ test('an attempt with subtasks that the graph no longer has is not adopted, and 
 });
 
 test('a failure, the end of a slot and the loss of a task manager end the adoption, a regular end does not', () => {
-  const one = adoption();
-  one.reported('a', running(0, [source0]));
+  const begun = (): Adoption => {
+    const one = adoption();
+    one.reported('a', running(0, [source0]));
+    return one;
+  };
   const base = { attempt: { leaderEpoch: 2, jobId: 'job-1', attempt: 3 }, taskManagerId: 'a', error: null };
-  expect(one.slotEnded({ ...base, slotIndex: 0 })).toMatch(/slot 0 .* has ended/);
-  expect(one.subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toMatch(/failed/);
+  expect(begun().slotEnded({ ...base, slotIndex: 0 })).toMatch(/slot 0 .* has ended/);
+  expect(begun().subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toMatch(/failed/);
+  const one = begun();
   expect(one.subtaskState({ ...base, subtask: source0, state: 'finished', inputEnded: true })).toBeNull();
   expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
   expect(one.everything()[0]?.finishedSubtasks).toEqual([source0]);
@@ -151,5 +155,47 @@ test('the end of an attempt that others have taken the place of ends no adoption
   expect(one.subtaskState({ ...base, subtask: source0, state: 'failed', inputEnded: false })).toBeNull();
   expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
   expect(one.taskManagerLost('sleeper')).toBeNull();
-  expect(one.taskManagerLost('b')).toMatch(/lost/);
+  expect(one.givenUp.size).toBe(0);
+  expect(one.taskManagerLost('b')).toBeNull();
+  expect([...one.givenUp]).toEqual([[0, 'task manager b is lost']]);
+});
+
+test('a region of which something is missing is given up at the deadline, and the others go on', () => {
+  const one = new Adoption(2, twoRegions, 'hash', null);
+  one.reported('a', running(2, [committer], ofAttempt(2, [1, 2])));
+  one.reported('b', running(0, [source0], ofAttempt(1, [1, 2])));
+  expect(one.becameComplete()).toBe(false);
+  expect(one.deadlinePassed()).toBeNull();
+  expect([...one.givenUp]).toEqual([[0, 'subtask 1/source was not heard of']]);
+  expect(one.becameComplete()).toBe(true);
+  expect(one.holders).toEqual([{ taskManagerId: 'a', attempt: 2 }]);
+  expect(one.answered({ taskManagerId: 'a', attempt: 2 }, null)).toBeNull();
+  expect(one.isAcknowledged).toBe(true);
+  expect(one.executions().map(({ attempt }) => attempt)).toEqual([2]);
+  expect(one.abandoned().map(({ attempt }) => attempt)).toEqual([1]);
+  expect(one.gone).toEqual([]);
+});
+
+test('a region that fails, or whose task manager refuses, is given up; nothing is adopted when no region is left', () => {
+  const one = new Adoption(2, twoRegions, 'hash', null);
+  one.reported('a', running(2, [committer], ofAttempt(2, [1, 2])));
+  one.reported('b', running(0, [source0, source1], ofAttempt(1, [1, 2])));
+  expect(one.becameComplete()).toBe(true);
+  const base = { attempt: { leaderEpoch: 2, jobId: 'job-1', attempt: 1 }, taskManagerId: 'b', error: null };
+  expect(one.slotEnded({ ...base, slotIndex: 0 })).toBeNull();
+  expect([one.isAcknowledged, one.holders.length]).toEqual([false, 1]);
+  expect(one.answered({ taskManagerId: 'a', attempt: 2 }, 'it knows a newer leader')).toMatch(
+    /slot 0 on task manager b has ended; a did not take it over: it knows a newer leader/,
+  );
+});
+
+test('whoever does not acknowledge by the deadline gives up its region', () => {
+  const one = new Adoption(2, twoRegions, 'hash', null);
+  one.reported('a', running(2, [committer], ofAttempt(2, [1, 2])));
+  one.reported('b', running(0, [source0, source1], ofAttempt(1, [1, 2])));
+  one.becameComplete();
+  one.answered({ taskManagerId: 'b', attempt: 1 }, null);
+  expect(one.deadlinePassed()).toBeNull();
+  expect([...one.givenUp]).toEqual([[1, 'not every task manager has answered']]);
+  expect(one.isAcknowledged).toBe(true);
 });

@@ -15,6 +15,7 @@
  *   repeated until the answer is definite: never both complete and aborted (rule 9).
  * - Notify after the pointer, never before (rule 3). Notifications are repeated until every task manager has answered,
  *   and a later one stands for all earlier ones.
+ * - A savepoint is a checkpoint that its own pointer pins: it is complete and pinned in one write, or neither.
  */
 import { assert, EngineError, toWireError, type WireError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
@@ -59,6 +60,8 @@ interface Collecting {
   readonly step: 'collecting';
   readonly checkpointId: number;
   readonly reason: CheckpointReason;
+  /** Somebody wants it as a savepoint. */
+  readonly pin: boolean;
   readonly triggeredAtMs: number;
   /** Subtasks whose share is missing. A task manager acknowledges once an attempt, for all its subtasks that have not left. */
   readonly missingSubtasks: Set<string>;
@@ -71,6 +74,7 @@ interface Completing {
   readonly step: 'writing' | 'pointing' | 'reading';
   readonly checkpointId: number;
   readonly reason: CheckpointReason;
+  readonly pin: boolean;
   readonly manifest: Manifest;
   readonly ownFileNames: readonly string[];
   /** Null until the manifest is written. */
@@ -118,7 +122,10 @@ export class CheckpointCoordinator {
   readonly #retention: FileRetention;
   readonly #merges = new MergeOwnership();
   #phase: Phase = { step: 'idle' };
+  /** Names the newest checkpoint; of another job until the first own one is complete. */
   #pointer: CheckpointPointer | null;
+  /** Checkpoint of the pointer that is stored for this job. */
+  #storedId: number | null;
   #manifest: Manifest | null;
   /** Those that run, one for each region, newest last. */
   #attempts: readonly CoordinatedAttempt[] = [];
@@ -130,6 +137,12 @@ export class CheckpointCoordinator {
   /** Who has not confirmed the newest completion. */
   #unnotified = new Map<string, Participant>();
   #stopRequested = false;
+  /** The checkpoint of the stop, and no earlier one, is pinned. */
+  #stopPins = false;
+  /** The next checkpoint that is triggered is to be pinned. */
+  #savepointWanted = false;
+  /** Sources are to end. Once a task manager may have heard it, it stays so, for whoever leads the job later too. */
+  #draining: boolean;
   #finalRequested = false;
   #nextDueMs = 0;
   #failuresInARow = 0;
@@ -146,12 +159,21 @@ export class CheckpointCoordinator {
     this.#minPauseMs = options.settings.checkpointMinPauseMs;
     this.#storeFailuresMax = options.settings.storeFailuresMax;
     this.#timers = timers;
-    this.#retention = new FileRetention(options.graph.options.checkpointsRetained);
+    this.#retention = new FileRetention(options.graph.options.checkpointsRetained, options.objectPrefix);
     this.#pointer = options.restored?.pointer ?? null;
+    this.#storedId = options.restored?.isForeign === true ? null : (this.#pointer?.checkpointId ?? null);
+    this.#draining = this.#pointer?.draining === true;
     this.#manifest = newestManifest(options.restored);
-    options.restored?.pointer.retained.forEach((checkpoint, index) => {
-      const manifest = options.restored?.manifests[index];
+    if (this.#storedId !== null) this.#retain(options.restored);
+  }
+
+  #retain(restored: RestoredPointer | null): void {
+    restored?.pointer.retained.forEach((checkpoint, index) => {
+      const manifest = restored.manifests[index];
       if (manifest !== null && manifest !== undefined) this.#retention.restore(checkpoint, manifest);
+    });
+    restored?.pointer.pinned?.forEach((checkpoint, index) => {
+      this.#retention.restorePinned(checkpoint, restored.pinnedManifests?.[index] ?? null);
     });
   }
 
@@ -165,6 +187,18 @@ export class CheckpointCoordinator {
     return this.#pointer === null || this.#manifest === null
       ? null
       : { pointer: this.#pointer, manifest: this.#manifest };
+  }
+
+  /** True once sources are to end. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
+  /** True while a checkpoint of this job needs an object of that name, its own or of a savepoint it started from. */
+  needs(name: string): boolean {
+    if (this.#retention.isNamed(name)) return true;
+    if (this.#pointer?.retained.some(({ manifest }) => manifest.name === name) === true) return true;
+    return this.#manifest?.files.some(({ file }) => file.object.name === name) === true;
   }
 
   /** True when every task manager has confirmed the newest completion. */
@@ -189,7 +223,7 @@ export class CheckpointCoordinator {
     for (const subtask of finished) this.#finishedRefs.set(subtaskKey(subtask), subtask);
     this.#failuresInARow = 0;
     this.#finalRequested = false;
-    this.#nextDueMs = env.nowMs + this.#graph.options.checkpointIntervalMs;
+    this.#nextDueMs = env.nowMs + (this.#draining ? 0 : this.#graph.options.checkpointIntervalMs);
     return { actions: this.#schedule(env) };
   }
 
@@ -201,6 +235,9 @@ export class CheckpointCoordinator {
     ];
     if (this.#phase.step === 'collecting') actions.push(...this.#abort(this.#phase, 'an attempt ended'));
     if (this.#phase.step === 'numbering') this.#phase = { step: 'idle' };
+    this.#stopRequested = false;
+    // Who still wants a savepoint asks again when all attempts run.
+    this.#savepointWanted = false;
     this.#attempts = this.#attempts.filter(({ attempt }) => !ended.includes(attempt));
     this.#allRun = false;
     for (const [key, { attempt }] of this.#unnotified) if (ended.includes(attempt)) this.#unnotified.delete(key);
@@ -224,16 +261,43 @@ export class CheckpointCoordinator {
     return { actions: this.#schedule(env) };
   }
 
+  /** As `requestNow`, for a checkpoint that is pinned. */
+  requestSavepoint(env: StepEnvironment): CoordinatorOutcome {
+    if (!this.#allRun) return { actions: [] };
+    this.#savepointWanted = true;
+    return this.requestNow(env);
+  }
+
+  /** A savepoint is given up: the next pointer does not pin it. */
+  unpin(checkpointId: number, env: StepEnvironment): CoordinatorOutcome {
+    this.#retention.unpin(checkpointId);
+    return this.requestNow(env);
+  }
+
+  /** Sources end with the next checkpoint that is triggered, in these attempts and in every later one. */
+  requestDrain(env: StepEnvironment): CoordinatorOutcome {
+    this.#draining = true;
+    return this.requestNow(env);
+  }
+
   /** The next attempt has another parallelism. To be told between attempts. */
   rescaled(graph: JobGraph): void {
     assert(this.#attempts.length === 0, 'no attempt runs while the parallelism changes');
     this.#graph = graph;
   }
 
-  /** One last checkpoint before the job stops. */
-  requestStop(env: StepEnvironment): CoordinatorOutcome {
+  /** One last checkpoint before the job stops, pinned or not. */
+  requestStop(env: StepEnvironment, pin = false): CoordinatorOutcome {
     this.#stopRequested = true;
+    this.#stopPins = pin;
     this.#nextDueMs = env.nowMs;
+    return { actions: this.#schedule(env) };
+  }
+
+  /** The job does not stop after all. */
+  stopGivenUp(env: StepEnvironment): CoordinatorOutcome {
+    this.#stopRequested = false;
+    this.#nextDueMs = env.nowMs + this.#graph.options.checkpointIntervalMs;
     return { actions: this.#schedule(env) };
   }
 
@@ -258,6 +322,7 @@ export class CheckpointCoordinator {
       step: 'collecting',
       checkpointId,
       reason: this.#phase.reason,
+      pin: this.#savepointWanted || (this.#phase.reason === 'stop' && this.#stopPins),
       triggeredAtMs: env.nowMs,
       missingSubtasks: new Set(live.map(({ subtask }) => subtaskKey(subtask))),
       acknowledgedBy: new Set(),
@@ -266,11 +331,14 @@ export class CheckpointCoordinator {
     };
     this.#pointerFailures = 0;
     this.#pointerError = null;
+    this.#savepointWanted = false;
     const stop = this.#phase.reason === 'stop';
+    const drain = this.#draining;
+    const told = { checkpointId, triggeredAtMs: env.nowMs, stop, drain };
     // A task manager whose subtasks have all left has nothing to say any more.
     const participants = new Map(live.map(({ participant }) => [participantKey(participant), participant]));
     const actions = this.#callEach(participants.values(), (attempt) => {
-      return { method: 'triggerCheckpoint', request: { attempt, checkpointId, triggeredAtMs: env.nowMs, stop } };
+      return { method: 'triggerCheckpoint', request: { attempt, ...told } };
     });
     actions.push(this.#timers.set('checkpoint-timeout', this.#graph.options.checkpointTimeoutMs));
     return { actions };
@@ -355,11 +423,14 @@ export class CheckpointCoordinator {
     const phase = this.#phase;
     if (phase.step !== 'writing' || phase.checkpointId !== checkpointId)
       return { actions: this.#deletable([manifest.name]) };
-    const pointer = {
+    const pinned = this.#retention.pinnedWith(phase.pin ? { checkpointId, manifest } : null);
+    const pointer: CheckpointPointer = {
       checkpointId,
       attempt: phase.manifest.attempt,
       leaderEpoch: this.#leaderEpoch,
       retained: this.#retention.retainedWith({ checkpointId, manifest }),
+      ...(pinned.length > 0 ? { pinned } : {}),
+      ...(this.#draining ? { draining: true } : {}),
     };
     this.#phase = { ...phase, step: 'pointing', pointer };
     return { actions: [this.#setPointer(pointer)] };
@@ -391,7 +462,7 @@ export class CheckpointCoordinator {
     const foundId = found?.checkpointId ?? null;
     if (foundId === checkpointId && found?.attempt === phase.pointer.attempt)
       return this.#complete(phase, phase.pointer, env);
-    if (foundId === (this.#pointer?.checkpointId ?? null)) {
+    if (foundId === this.#storedId) {
       if (
         this.#storeFailuresMax !== null &&
         this.#pointerFailures >= this.#storeFailuresMax &&
@@ -480,6 +551,7 @@ export class CheckpointCoordinator {
       step: 'writing',
       checkpointId: phase.checkpointId,
       reason: phase.reason,
+      pin: phase.pin,
       manifest,
       ownFileNames,
       pointer: null,
@@ -513,18 +585,20 @@ export class CheckpointCoordinator {
   }
 
   #setPointer(pointer: CheckpointPointer): JobMasterAction {
-    return { kind: 'set-pointer', expected: this.#pointer?.checkpointId ?? null, pointer };
+    return { kind: 'set-pointer', expected: this.#storedId, pointer };
   }
 
   #complete(phase: Completing, pointer: CheckpointPointer, env: StepEnvironment): CoordinatorOutcome {
     const { manifest, checkpointId, reason } = phase;
     this.#phase = { step: 'idle' };
     this.#pointer = pointer;
+    this.#storedId = checkpointId;
     this.#manifest = manifest;
     this.#failuresInARow = 0;
     const newest = pointer.retained[pointer.retained.length - 1];
     assert(newest?.checkpointId === checkpointId, 'the newest retained checkpoint is the pointed one');
-    const unreferenced = this.#retention.completed(newest, manifest);
+    const pinned = (pointer.pinned ?? []).map((one) => one.checkpointId);
+    const unreferenced = this.#retention.completed(newest, manifest, pinned);
     this.#unnotified = new Map(this.#participants.map((participant) => [participantKey(participant), participant]));
     const actions = [...this.#timers.clear('pointer-retry'), ...this.#notifications()];
     const merge = this.#merges.completed(manifest, env.nowMs);
@@ -536,7 +610,11 @@ export class CheckpointCoordinator {
       .filter((entry) => entry.checkpointId === checkpointId)
       .reduce((sum, entry) => sum + entry.file.object.bytes, 0);
     const durationMs = env.nowMs - manifest.triggeredAtMs;
-    actions.push({ kind: 'notice', notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs } });
+    const savepoint = phase.pin;
+    actions.push({
+      kind: 'notice',
+      notice: { kind: 'checkpoint-completed', checkpointId, bytes, durationMs, savepoint, stop: reason === 'stop' },
+    });
     // Whoever has ended and was not covered yet ends with another final checkpoint.
     const covered = manifest.subtasks.every((info) => info.afterEnd);
     if (this.#finalRequested && !covered) this.#nextDueMs = env.nowMs;
@@ -582,7 +660,16 @@ export class CheckpointCoordinator {
         return { method: 'notifyCheckpointAborted', request: { attempt, checkpointId } };
       }),
       ...this.#deletable(names),
-      { kind: 'notice', notice: { kind: 'checkpoint-aborted', checkpointId, reason } },
+      {
+        kind: 'notice',
+        notice: {
+          kind: 'checkpoint-aborted',
+          checkpointId,
+          reason,
+          savepoint: phase.pin,
+          stop: phase.reason === 'stop',
+        },
+      },
     ];
   }
 
@@ -594,7 +681,7 @@ export class CheckpointCoordinator {
     if (phase.step === 'writing' || phase.step === 'pointing' || phase.step === 'reading') {
       for (const entry of phase.manifest.files) inFlight.add(entry.file.object.name);
     }
-    const unnamed = names.filter((name) => !this.#retention.isNamed(name) && !inFlight.has(name));
+    const unnamed = this.#retention.deletable(names).filter((name) => !inFlight.has(name));
     return unnamed.length === 0 ? [] : [{ kind: 'delete-objects', names: unnamed }];
   }
 }

@@ -42,6 +42,10 @@ export interface CheckpointPointer {
   readonly leaderEpoch: number;
   /** Oldest first; the last one is the newest checkpoint. Files of these manifests are never deleted. */
   readonly retained: readonly RetainedCheckpoint[];
+  /** Those of savepoints, oldest first; never deleted either. Absent: none. */
+  readonly pinned?: readonly RetainedCheckpoint[];
+  /** The job ends its input: whoever goes on from here does so too. Absent: no. */
+  readonly draining?: boolean;
 }
 
 /** A pointer with the manifests it retains, as read at start. */
@@ -49,6 +53,13 @@ export interface RestoredPointer {
   readonly pointer: CheckpointPointer;
   /** One for each entry of `pointer.retained`; null where an older one could not be read. The newest is always there. */
   readonly manifests: readonly (Manifest | null)[];
+  /** One for each entry of `pointer.pinned`; null where it could not be read. Absent: there are none. */
+  readonly pinnedManifests?: readonly (Manifest | null)[];
+  /**
+   * The checkpoint is of another job, from whose savepoint this one starts: the pointer only names it, it is not stored for
+   * this job, and its files are not this job's to delete.
+   */
+  readonly isForeign?: boolean;
 }
 
 export interface JobMasterSettings {
@@ -93,6 +104,8 @@ export interface JobMasterOptions {
   readonly leaderEpoch: number;
   /** What relative paths of connectors are resolved against; empty: the task manager's own. */
   readonly workingDirectory: string;
+  /** What names of the job's own objects start with: others are never deleted. Absent: all are its own. */
+  readonly objectPrefix?: string;
   /** The newest attempt number that an earlier leader took, and that may still run; 0: nothing can run. */
   readonly newestAttempt: number;
   /** Null on a fresh start. */
@@ -121,9 +134,17 @@ export type CounterName = 'attempt' | 'checkpoint';
 
 export type JobMasterEvent =
   | { readonly kind: 'started' }
-  | { readonly kind: 'stop-requested' }
+  /**
+   * `savepoint`: the last checkpoint is pinned, and without it the job does not stop; dropped while the job does not run.
+   * `drain`: sources end instead, and the job finishes, also through restarts.
+   */
+  | { readonly kind: 'stop-requested'; readonly savepoint?: boolean; readonly drain?: boolean }
   /** Somebody wants a checkpoint now; dropped while the job does not run. */
   | { readonly kind: 'checkpoint-requested' }
+  /** As above, and the checkpoint is pinned. */
+  | { readonly kind: 'savepoint-requested' }
+  /** The savepoint of this checkpoint is given up: the next checkpoint that completes unpins it. */
+  | { readonly kind: 'savepoint-disposed'; readonly checkpointId: number }
   /** The job planned for another parallelism, durable under its name. */
   | { readonly kind: 'rescale-requested'; readonly graph: JobGraph; readonly graphRef: ObjectRef }
   | { readonly kind: 'cancel-requested' }
@@ -221,8 +242,20 @@ export type JobNotice =
   | {
       readonly kind: 'checkpoint-completed';
       readonly checkpointId: number;
+      /** It is pinned. Absent: no. */
+      readonly savepoint?: boolean;
+      /** With it the job stops. Absent: no. */
+      readonly stop?: boolean;
       readonly bytes: number;
       readonly durationMs: number;
     }
-  | { readonly kind: 'checkpoint-aborted'; readonly checkpointId: number; readonly reason: string }
+  | {
+      readonly kind: 'checkpoint-aborted';
+      readonly checkpointId: number;
+      readonly reason: string;
+      /** It would have been pinned. Absent: no. */
+      readonly savepoint?: boolean;
+      /** The job was to stop with it. Absent: no. */
+      readonly stop?: boolean;
+    }
   | { readonly kind: 'warning'; readonly message: string };

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { EngineError, toWireError } from '../../core/errors.ts';
 import type { JobGraph } from '../../core/graph/job-graph.ts';
-import type { AttemptRef } from '../../proto/messages.ts';
+import type { AttemptRef, Manifest } from '../../proto/messages.ts';
 import { JobMaster } from './job-master.ts';
 import {
   type CheckpointPointer,
   type JobMasterAction,
   type JobMasterEvent,
   jobMasterSettingsDefault,
+  type RestoredPointer,
 } from './job-master-protocol.ts';
 
 const subtask = { vertexId: 'v', subtaskIndex: 0 };
@@ -34,7 +35,7 @@ function graph(): JobGraph {
 class Driver {
   readonly master: JobMaster;
 
-  constructor(storeFailuresMax: number | null = null, newestAttempt = 0) {
+  constructor(storeFailuresMax: number | null = null, newestAttempt = 0, restored: RestoredPointer | null = null) {
     this.master = new JobMaster({
       jobId: 'job',
       graph: graph(),
@@ -45,7 +46,8 @@ class Driver {
       workingDirectory: '',
       newestAttempt,
       leaderEpoch: 7,
-      restored: null,
+      objectPrefix: '',
+      restored,
       settings: { ...jobMasterSettingsDefault, storeFailuresMax },
     });
   }
@@ -54,7 +56,7 @@ class Driver {
   nowMs = 0;
   /** Who gives all slots that are asked for, at once. */
   grants: string | null = 'tm';
-  #counters = { attempt: 0, checkpoint: 0 };
+  readonly counters = { attempt: 0, checkpoint: 0 };
 
   /** Steps, and answers counters at once. */
   step(event: JobMasterEvent): this {
@@ -64,7 +66,7 @@ class Driver {
       if (action.kind === 'give-up-task-manager') this.grants = null;
       if (action.kind === 'request-slots' && this.grants !== null) this.grant(this.grants);
       if (action.kind !== 'advance-counter') continue;
-      this.step({ kind: 'counter-advanced', counter: action.counter, value: ++this.#counters[action.counter] });
+      this.step({ kind: 'counter-advanced', counter: action.counter, value: ++this.counters[action.counter] });
     }
     return this;
   }
@@ -333,4 +335,104 @@ test('a requested checkpoint is forgotten with its attempt, and the next attempt
   expect(triggered(driver)).toBe(0);
   driver.fire('restart-delay').run(2);
   expect(dueIn(driver)).toBe(100);
+});
+
+/** What the checkpoints that were triggered said to task managers. */
+function triggers(driver: Driver): { readonly stop: boolean; readonly drain: boolean }[] {
+  return driver.actions.flatMap((action) =>
+    action.kind === 'call' && action.call.method === 'triggerCheckpoint'
+      ? [{ stop: action.call.request.stop, drain: action.call.request.drain }]
+      : [],
+  );
+}
+
+const pinnedBy = (pointer: CheckpointPointer): number[] => (pointer.pinned ?? []).map((one) => one.checkpointId);
+const done = (checkpointId: number) => ({ kind: 'pointer-set', checkpointId, result: 'done' }) as const;
+
+test('a savepoint is pinned by its own pointer and by every later one, until it is given up', () => {
+  const driver = running().step({ kind: 'savepoint-requested' }).checkpoint(1, 1);
+  expect(pinnedBy(driver.pointer)).toEqual([1]);
+  for (const checkpointId of [2, 3, 4]) driver.step(done(checkpointId - 1)).checkpoint(1, checkpointId);
+  expect([pinnedBy(driver.pointer), driver.pointer.retained.map((one) => one.checkpointId)]).toEqual([[1], [3, 4]]);
+  driver.step(done(4)).step({ kind: 'savepoint-disposed', checkpointId: 1 }).checkpoint(1, 5);
+  expect(pinnedBy(driver.pointer)).toEqual([]);
+  expect(driver.actions).not.toContainEqual({ kind: 'delete-objects', names: ['m1'] });
+  driver.step(done(5));
+  expect(driver.actions).toContainEqual({ kind: 'delete-objects', names: expect.arrayContaining(['m1']) });
+});
+
+test('a savepoint that is asked for during a checkpoint is the next one', () => {
+  const driver = running().fire('checkpoint-due').step({ kind: 'savepoint-requested' });
+  const info = { subtask, afterEnd: false, rows: 0, bytes: 0, alignmentMs: 0, sourceRecords: 0 };
+  const report = { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, subtasks: [info], file: null };
+  driver.step({ kind: 'checkpoint-acknowledged', report });
+  driver.step({ kind: 'manifest-written', checkpointId: 1, manifest: { ...ref, name: 'm1' } });
+  expect(pinnedBy(driver.pointer)).toEqual([]);
+  driver.step(done(1)).checkpoint(1, 2);
+  expect(pinnedBy(driver.pointer)).toEqual([2]);
+});
+
+test('FLINK-10354: a stop whose savepoint fails is none, and the job goes on', () => {
+  const driver = running().step({ kind: 'stop-requested', savepoint: true }).fire('checkpoint-due');
+  expect(driver.master.state).toBe('stopping');
+  driver.state(1, 'failed').slotEnded(1).fire('restart-delay').run(2);
+  expect(driver.master.state).toBe('running');
+  driver.checkpoint(2, 2);
+  expect([pinnedBy(driver.pointer), triggers(driver).at(-1)?.stop]).toEqual([[], false]);
+});
+
+test('a stop with a savepoint pins its own checkpoint, and not one that was begun before', () => {
+  const driver = running();
+  // Its number is being made when the wish comes.
+  driver.master.step({ kind: 'timer-fired', timer: 'checkpoint-due', generation: 1 }, { nowMs: 100, random: 0.5 });
+  driver.step({ kind: 'stop-requested', savepoint: true });
+  driver.step({ kind: 'counter-advanced', counter: 'checkpoint', value: ++driver.counters.checkpoint });
+  const info = { subtask, afterEnd: false, rows: 0, bytes: 0, alignmentMs: 0, sourceRecords: 0 };
+  const report = { attempt: driver.at(1), taskManagerId: 'tm', checkpointId: 1, subtasks: [info], file: null };
+  driver.step({ kind: 'checkpoint-acknowledged', report });
+  driver.step({ kind: 'manifest-written', checkpointId: 1, manifest: { ...ref, name: 'm1' } });
+  expect(pinnedBy(driver.pointer)).toEqual([]);
+  driver.step(done(1)).checkpoint(1, 2);
+  expect([pinnedBy(driver.pointer), triggers(driver).map(({ stop }) => stop)]).toEqual([[2], [false, true]]);
+});
+
+test('FLINK-10354: a stop whose savepoint is complete is one, although the attempt has failed', () => {
+  const driver = running().step({ kind: 'stop-requested', savepoint: true }).checkpoint(1, 1);
+  driver.state(1, 'failed').slotEnded(1).step(done(1));
+  expect(driver.actions).toContainEqual(expect.objectContaining({ kind: 'record-terminal', state: 'stopped' }));
+  expect(pinnedBy(driver.pointer)).toEqual([1]);
+});
+
+test('a job that is drained says so to sources in every attempt, and in its pointer', () => {
+  const driver = running().step({ kind: 'stop-requested', drain: true }).fire('checkpoint-due');
+  driver.state(1, 'failed').slotEnded(1).fire('restart-delay').run(2).checkpoint(2, 2);
+  expect(triggers(driver).map(({ drain }) => drain)).toEqual([true, true]);
+  expect([driver.master.state, driver.pointer.draining]).toEqual(['running', true]);
+  const pointer = { ...driver.pointer, leaderEpoch: 6 };
+  const manifests = [driver.master.newestCheckpoint?.manifest ?? written(driver)];
+  const next = new Driver(null, 0, { pointer, manifests });
+  Object.assign(next.counters, { attempt: 2, checkpoint: 2 });
+  next.step({ kind: 'started' }).run(3).fire('checkpoint-due');
+  expect(triggers(next)).toEqual([{ stop: false, drain: true }]);
+});
+
+function written(driver: Driver): Manifest {
+  const write = driver.last((action) => action.kind === 'write-manifest');
+  if (write.kind !== 'write-manifest') throw new Error('no manifest was written');
+  return write.manifest;
+}
+
+test('a job that starts from the savepoint of another one restores it, replaces no pointer, and deletes nothing of it', () => {
+  const source = running().step({ kind: 'savepoint-requested' }).checkpoint(1, 1);
+  const pointer = { ...source.pointer, leaderEpoch: 0, retained: source.pointer.pinned ?? [] };
+  const driver = new Driver(null, 0, { pointer, manifests: [written(source)], isForeign: true });
+  Object.assign(driver.counters, { attempt: 1, checkpoint: 1 });
+  driver.step({ kind: 'started' });
+  expect(driver.restoredFrom).toBe('m1');
+  driver.run(2).checkpoint(2, 2);
+  expect(driver.last((action) => action.kind === 'set-pointer')).toMatchObject({ expected: null });
+  expect(driver.pointer.retained.map((one) => one.checkpointId)).toEqual([2]);
+  driver.step(done(2)).checkpoint(2, 3).step(done(3)).checkpoint(2, 4).step(done(4));
+  const deleted = driver.actions.flatMap((action) => (action.kind === 'delete-objects' ? action.names : []));
+  expect(deleted).toEqual(['m2']);
 });

@@ -47,14 +47,7 @@ import type {
 import { isLegalJobMove, isTerminal, type JobState, moveJob, type TerminalJobState } from './job-state.ts';
 import { isRestartable, RestartPolicy } from './restart-policy.ts';
 import { finishedSubtasks, finishedVertices, restoreProblem } from './restored-job.ts';
-import {
-  missingSlotsError,
-  placeSlices,
-  type RegionSlice,
-  type SlotOffer,
-  slicesOf,
-  subtaskKey,
-} from './slot-assignment.ts';
+import { missingSlotsError, placeSlices, type RegionSlice, type SlotOffer, slicesOf } from './slot-assignment.ts';
 import type { SlotSupply } from './slot-pool.ts';
 import { Timers } from './timers.ts';
 
@@ -110,6 +103,8 @@ export class JobMaster {
   #supply: SlotSupply = { taskManagers: 0, slots: 0, freeSlots: 0 };
   /** Failures in a row to write a record of the job itself. */
   #storeFailures = 0;
+  /** A stop that is nothing without its savepoint: when its checkpoint fails, the job goes on. */
+  #stopNeedsSavepoint = false;
   /** Subtasks that were not started, because they had finished before. */
   #finished: SubtaskRef[] = [];
   #env: StepEnvironment = { nowMs: 0, random: 0 };
@@ -145,6 +140,14 @@ export class JobMaster {
     // No vertex is in two regions.
     return new Map(this.#executions.flatMap((execution) => [...execution.subtaskStates]));
   }
+  /** True once its sources are to end. */
+  get isDraining(): boolean {
+    return this.#coordinator.isDraining;
+  }
+  /** True while a checkpoint of the job needs an object of that name. */
+  needs(name: string): boolean {
+    return this.#coordinator.needs(name);
+  }
   /** Newest complete checkpoint, or null. */
   get newestCheckpoint(): CheckpointCoordinator['newest'] {
     return this.#coordinator.newest;
@@ -166,9 +169,13 @@ export class JobMaster {
       case 'started':
         return this.#start();
       case 'stop-requested':
-        return this.#stop();
+        return event.drain === true ? this.#drain() : this.#stop(event.savepoint === true);
       case 'checkpoint-requested':
         return this.#take(this.#coordinator.requestNow(this.#env));
+      case 'savepoint-requested':
+        return this.#take(this.#coordinator.requestSavepoint(this.#env));
+      case 'savepoint-disposed':
+        return this.#take(this.#coordinator.unpin(event.checkpointId, this.#env));
       case 'rescale-requested':
         return this.#rescale(event.graph, event.graphRef);
       case 'cancel-requested':
@@ -304,20 +311,19 @@ export class JobMaster {
   #adoptionStep(adoption: Adoption, take: (adoption: Adoption) => string | null): void {
     const problem = take(adoption);
     if (problem !== null) return this.#notAdopted(adoption, problem);
-    if (!adoption.becameComplete()) return;
-    const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
-    for (const { taskManagerId, attempt } of adoption.holders) {
-      const request = { attempt: this.#attemptRef(attempt), completedCheckpointId };
-      this.#call(taskManagerId, { method: 'adoptAttempt', request });
+    if (adoption.becameComplete()) {
+      const completedCheckpointId = this.#coordinator.newest?.pointer.checkpointId ?? 0;
+      for (const { taskManagerId, attempt } of adoption.holders) {
+        const request = { attempt: this.#attemptRef(attempt), completedCheckpointId };
+        this.#call(taskManagerId, { method: 'adoptAttempt', request });
+      }
     }
+    if (adoption.isAcknowledged) this.#adopted(adoption);
   }
 
   #adoptionAnswered(holder: AttemptHolder, error: WireError | null): void {
     if (this.#phase.step !== 'adopting') return;
-    const { adoption } = this.#phase;
-    if (error !== null)
-      return this.#notAdopted(adoption, `task manager ${holder.taskManagerId} did not take it over: ${error.message}`);
-    if (adoption.acknowledged(holder)) this.#adopted(adoption);
+    this.#adoptionStep(this.#phase.adoption, (adoption) => adoption.answered(holder, error?.message ?? null));
   }
 
   #adopted(adoption: Adoption): void {
@@ -335,21 +341,27 @@ export class JobMaster {
         this.#call(taskManagerId, { method: 'notifyCheckpointAborted', request });
       }
     }
+    if (adoption.givenUp.size > 0) return this.#restartGivenUp(adoption);
     this.#allRunning();
     this.#checkEnd();
   }
 
+  /** Regions that could not be taken over with the others start again. */
+  #restartGivenUp(adoption: Adoption): void {
+    for (const why of adoption.givenUp.values())
+      this.#warn(`a region of job "${this.#jobName}" is not taken over with the others, it starts again: ${why}`);
+    this.#beginEnding(adoption.abandoned(), { kind: 'restart', delayMs: 0 });
+  }
+
+  /** What is missing is given up; what is left is given as much time again to acknowledge. */
   #adoptionTimedOut(): void {
     if (this.#phase.step !== 'adopting') return;
-    const { adoption } = this.#phase;
-    const missing = adoption.missing.map(subtaskKey);
-    const shown = missing.slice(0, 5).join(', ');
-    const what = !adoption.knowsAttempts
-      ? 'it was not heard of'
-      : missing.length === 0
-        ? 'not every task manager has answered'
-        : `${missing.length} of its subtasks were not heard of (${shown})`;
-    this.#notAdopted(adoption, `${what} within ${this.#options.settings.adoptionTimeoutMs} ms`);
+    const { adoptionTimeoutMs } = this.#options.settings;
+    this.#setTimer('adoption-deadline', adoptionTimeoutMs);
+    this.#adoptionStep(this.#phase.adoption, (adoption) => {
+      const problem = adoption.deadlinePassed();
+      return problem === null ? null : `${problem}, within ${adoptionTimeoutMs} ms`;
+    });
   }
 
   /** What runs is ended, and a new attempt goes on from the newest checkpoint. */
@@ -570,7 +582,7 @@ export class JobMaster {
   #attemptsFailed(failed: readonly AttemptExecution[], error: WireError): void {
     const undecided = failed.filter((execution) => !this.#isEnding(execution));
     if (undecided.length === 0 || (this.#phase.step === 'ending' && this.#phase.aim.kind === 'end')) return;
-    if (this.#state === 'stopping') {
+    if (this.#state === 'stopping' && (!this.#stopNeedsSavepoint || this.#phase.step === 'committing')) {
       // The job was to end anyway; it goes on from its newest checkpoint when it is resumed.
       this.#warn(
         `the last checkpoint of job "${this.#jobName}" was not taken, it stops with the one before: ${error.message}`,
@@ -592,11 +604,20 @@ export class JobMaster {
     this.#beginEnding(this.#executions, { kind: 'end', state: 'failed', error });
   }
 
-  #stop(): void {
+  /** Sources end, and with them the job: it finishes as if there were no more input. */
+  #drain(): void {
+    if (this.#state === 'stopping' || this.#state === 'canceling') return;
+    this.#take(this.#coordinator.requestDrain(this.#env));
+  }
+
+  #stop(withSavepoint: boolean): void {
     if (this.#state === 'running') {
+      this.#stopNeedsSavepoint = withSavepoint;
       this.#move('stopping');
-      return this.#take(this.#coordinator.requestStop(this.#env));
+      return this.#take(this.#coordinator.requestStop(this.#env, withSavepoint));
     }
+    if (withSavepoint) return;
+    this.#stopNeedsSavepoint = false;
     if (this.#state !== 'stopping') this.#endJob('stopped', null);
   }
 
@@ -758,7 +779,8 @@ export class JobMaster {
     if (outcome.completed?.reason === 'stop') this.#stopCheckpointCompleted();
     else if (outcome.completed !== undefined) this.#restartRescaled();
     const { failed } = outcome;
-    if (failed !== undefined && (failed.fatal || failed.reason === 'stop'))
+    if (failed !== undefined && !failed.fatal && failed.reason === 'stop' && this.#stopNeedsSavepoint) this.#unstop();
+    else if (failed !== undefined && (failed.fatal || failed.reason === 'stop'))
       this.#attemptsFailed(this.#executions, failed.error);
     if (this.#phase.step === 'ending') this.#checkEnded();
   }
@@ -769,7 +791,17 @@ export class JobMaster {
     this.#beginEnding(this.#running, { kind: 'restart', delayMs: 0 });
   }
 
+  /** The savepoint of a stop was given up, and its sources go on: so does the job. */
+  #unstop(): void {
+    if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
+    this.#take(this.#coordinator.stopGivenUp(this.#env));
+    this.#move('running');
+  }
+
   #stopCheckpointCompleted(): void {
+    // An attempt has failed meanwhile, but what was asked for is there.
+    if (this.#phase.step === 'ending' && this.#phase.aim.kind === 'restart' && this.#stopNeedsSavepoint)
+      return this.#beginEnding(this.#executions, { kind: 'end', state: 'stopped', error: null });
     if (this.#phase.step !== 'running' || this.#state !== 'stopping') return;
     this.#phase = { step: 'committing' };
     this.#setTimer('commit-wait', this.#options.settings.commitWaitMs);

@@ -32,7 +32,8 @@ const jobMoves: Readonly<Record<JobState, readonly JobState[]>> = {
   deploying: ['running', 'restarting', 'canceling'],
   running: ['restarting', 'stopping', 'canceling', 'finished'],
   restarting: ['deploying', 'canceling', 'failed', 'canceled', 'stopped'],
-  stopping: ['canceling', 'finished'],
+  // A stop whose savepoint failed is none.
+  stopping: ['running', 'restarting', 'canceling', 'finished'],
   canceling: ['failed', 'canceled', 'stopped'],
   finished: [],
   failed: [],

@@ -94,6 +94,34 @@ export function jobStoreContract(kind: string, make: () => Promise<JobStoreUnder
       expect(await store.listObjects(jobId)).toEqual([]);
     });
 
+    test('the document of a savepoint is read back by its path, stored once, and listed', async () => {
+      const { store, reopen } = await make();
+      const manifest = await store.writeManifest(jobId, manifestOf(3));
+      const graph = { name: 'graph', sha256: 'aa', bytes: 1 };
+      const origin = { jobId, jobName: 'orders', graphHash: 'h', graph, engineVersion: '0.1.0', maxParallelism: 128 };
+      const document = { ...origin, checkpointId: 3, attempt: 1, createdAtMs: 5, manifest };
+      const path = await store.writeSavepoint(document);
+      expect(await store.writeSavepoint(document)).toBe(path);
+      expect(await (await reopen()).readSavepoint(path)).toEqual(document);
+      await expect(store.writeSavepoint({ ...document, graphHash: 'other' })).rejects.toThrow(/something else/);
+      expect((await store.listObjects(jobId)).sort()).toEqual([manifest.name, path].sort());
+      await store.deleteObjects([path]);
+      await expect(store.readSavepoint(path)).rejects.toMatchObject({ code: 'SAVEPOINT_NOT_FOUND' });
+      for (const wrong of ['', '../pointer', `${path}/x`, '/etc/passwd'])
+        await expect(store.readSavepoint(wrong)).rejects.toMatchObject({ code: 'SAVEPOINT_NOT_FOUND' });
+    });
+
+    test('counters are raised above those of a savepoint, and never lowered', async () => {
+      const { store, reopen } = await make();
+      await store.raiseCounters(jobId, { attempt: 4, checkpoint: 17 });
+      await store.raiseCounters(jobId, { attempt: 2, checkpoint: 3 });
+      const later = await reopen();
+      expect([await later.advanceCounter(jobId, 'attempt'), await later.advanceCounter(jobId, 'checkpoint')]).toEqual([
+        5, 18,
+      ]);
+      expect(await later.readPointer(jobId)).toBeNull();
+    });
+
     test('how a job ended is kept until it is cleared', async () => {
       const { store, reopen, leaderEpoch } = await make();
       expect(await store.readTerminal(jobId)).toBeNull();

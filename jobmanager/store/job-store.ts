@@ -7,6 +7,7 @@ import type { WireError } from '../../core/errors.ts';
 import type { Manifest, ObjectRef } from '../../proto/messages.ts';
 import type { CheckpointPointer } from '../model/job-master-protocol.ts';
 import type { TerminalJobState } from '../model/job-state.ts';
+import type { SavepointDocument } from './savepoint-document.ts';
 
 export type JobCounter = 'epoch' | 'attempt' | 'checkpoint';
 
@@ -63,6 +64,7 @@ export interface JobStore {
   readGraph(jobId: string): Promise<ObjectRef | null>;
   /**
    * Forgets a job that has ended: its record, pointer, counters and how it ended. Its objects stay; who removes them does so before.
+   * Not for one whose pointer pins savepoints: they would be forgotten with it.
    * One that is not there is no error. @throws EngineError STALE_EPOCH
    */
   removeJob(jobId: string): Promise<void>;
@@ -86,13 +88,22 @@ export interface JobStore {
    * @throws EngineError STALE_EPOCH when another leader has taken over
    */
   advanceCounter(jobId: string, counter: JobCounter): Promise<number>;
+  /**
+   * Lets the counters of a job go on above these values, for one that starts from the state of another job. Lower ones change
+   * nothing. @throws EngineError STALE_EPOCH when another leader has taken over
+   */
+  raiseCounters(jobId: string, above: { readonly attempt: number; readonly checkpoint: number }): Promise<void>;
   /** The value of a counter that was given out last; 0 before the first. */
   readCounter(jobId: string, counter: JobCounter): Promise<number>;
   /** Stores a manifest under a name of its own. */
   writeManifest(jobId: string, manifest: Manifest): Promise<ObjectRef>;
   /** @throws EngineError CHECKPOINT_UNREADABLE naming the object */
   readManifest(object: ObjectRef): Promise<Manifest>;
-  /** Names of all state files and manifests of a job, needed or not, in no order. */
+  /** Stores the document of a savepoint; the same one again is no error. @returns its path */
+  writeSavepoint(document: SavepointDocument): Promise<string>;
+  /** @throws EngineError SAVEPOINT_NOT_FOUND, SAVEPOINT_UNREADABLE naming the path */
+  readSavepoint(path: string): Promise<SavepointDocument>;
+  /** Names of all state files, manifests and savepoints of a job, needed or not, in no order. */
   listObjects(jobId: string): Promise<string[]>;
   /** Removes objects; one that is not there is no error. */
   deleteObjects(names: readonly string[]): Promise<void>;

@@ -6,6 +6,7 @@
  *                  terminal    how the last run ended
  *                  record      what was submitted, in a cluster
  *                  manifests/  objects, one a checkpoint
+ *                  savepoints/ objects, one a savepoint
  *
  * The pointer alone says which checkpoint is the newest; other files, older or newer, are junk to it (FLINK-19816). That a
  * pointer once existed is kept with the counters, so a lost pointer is not mistaken for a fresh start.
@@ -24,6 +25,7 @@ import { decodeRecord, encodeRecord } from './durable-record.ts';
 import { JobObjects } from './job-objects.ts';
 import { sameRecord, submissionOrder } from './job-record.ts';
 import type { JobCounter, JobRecord, JobStore, TerminalRecord } from './job-store.ts';
+import type { SavepointDocument } from './savepoint-document.ts';
 
 interface Counters {
   readonly epoch: number;
@@ -123,6 +125,16 @@ export class LocalJobStore implements JobStore {
     });
   }
 
+  raiseCounters(jobId: string, above: { readonly attempt: number; readonly checkpoint: number }): Promise<void> {
+    return this.#inOrder(async () => {
+      const counters = await this.#counters(jobId);
+      const attempt = Math.max(counters.attempt, above.attempt);
+      const checkpoint = Math.max(counters.checkpoint, above.checkpoint);
+      if (attempt === counters.attempt && checkpoint === counters.checkpoint) return;
+      await this.#replace(jobId, 'counters', { ...counters, attempt, checkpoint });
+    });
+  }
+
   readCounter(jobId: string, counter: JobCounter): Promise<number> {
     return this.#inOrder(async () => (await this.#counters(jobId))[counter]);
   }
@@ -133,6 +145,14 @@ export class LocalJobStore implements JobStore {
 
   readManifest(object: ObjectRef): Promise<Manifest> {
     return this.#objects.readManifest(object);
+  }
+
+  writeSavepoint(document: SavepointDocument): Promise<string> {
+    return this.#objects.writeSavepoint(document);
+  }
+
+  readSavepoint(path: string): Promise<SavepointDocument> {
+    return this.#objects.readSavepoint(path);
   }
 
   listObjects(jobId: string): Promise<string[]> {

@@ -24,6 +24,7 @@ export const methodRoles = {
   '/millrace.v1.ClientService/CancelJob': 'operator',
   '/millrace.v1.ClientService/StopJob': 'operator',
   '/millrace.v1.ClientService/TriggerSavepoint': 'operator',
+  '/millrace.v1.ClientService/DisposeSavepoint': 'operator',
   '/millrace.v1.ClientService/RescaleJob': 'operator',
   '/millrace.v1.ClientService/ReadObject': 'operator',
   '/millrace.v1.ClientService/GetCluster': 'viewer',

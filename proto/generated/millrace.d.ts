@@ -752,6 +752,9 @@ export namespace millrace {
             /** TriggerCheckpointRequest stop. */
             stop: boolean;
 
+            /** TriggerCheckpointRequest drain. */
+            drain: boolean;
+
             /**
              * Encodes the specified TriggerCheckpointRequest message. Does not implicitly {@link millrace.v1.TriggerCheckpointRequest.verify|verify} messages.
              * @param message TriggerCheckpointRequest message or plain object to encode
@@ -787,6 +790,9 @@ export namespace millrace {
 
                 /** TriggerCheckpointRequest stop */
                 stop?: (boolean|null);
+
+                /** TriggerCheckpointRequest drain */
+                drain?: (boolean|null);
 
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
@@ -3818,6 +3824,63 @@ export namespace millrace {
 
             /** Shape of a TriggerSavepointResponse. */
             type $Shape = millrace.v1.TriggerSavepointResponse.$Properties;
+        }
+
+        /**
+         * Properties of a DisposeSavepointRequest.
+         * @deprecated Use millrace.v1.DisposeSavepointRequest.$Properties instead.
+         */
+        interface IDisposeSavepointRequest extends millrace.v1.DisposeSavepointRequest.$Properties {
+        }
+
+        /** Represents a DisposeSavepointRequest. */
+        class DisposeSavepointRequest {
+
+            /**
+             * Constructs a new DisposeSavepointRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.DisposeSavepointRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** DisposeSavepointRequest savepointPath. */
+            savepointPath: string;
+
+            /**
+             * Encodes the specified DisposeSavepointRequest message. Does not implicitly {@link millrace.v1.DisposeSavepointRequest.verify|verify} messages.
+             * @param message DisposeSavepointRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.DisposeSavepointRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a DisposeSavepointRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.DisposeSavepointRequest & millrace.v1.DisposeSavepointRequest.$Shape} DisposeSavepointRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.DisposeSavepointRequest & millrace.v1.DisposeSavepointRequest.$Shape;
+        }
+
+        namespace DisposeSavepointRequest {
+
+            /** Properties of a DisposeSavepointRequest. */
+            interface $Properties {
+
+                /** DisposeSavepointRequest savepointPath */
+                savepointPath?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a DisposeSavepointRequest. */
+            type $Shape = millrace.v1.DisposeSavepointRequest.$Properties;
         }
 
         /**

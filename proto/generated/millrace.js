@@ -1151,6 +1151,7 @@ export const millrace = $root.millrace = (() => {
             TriggerCheckpointRequest.prototype.checkpointId = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             TriggerCheckpointRequest.prototype.triggeredAtMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             TriggerCheckpointRequest.prototype.stop = false;
+            TriggerCheckpointRequest.prototype.drain = false;
 
             TriggerCheckpointRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1167,6 +1168,8 @@ export const millrace = $root.millrace = (() => {
                     writer.uint32(24).uint64(message.triggeredAtMs);
                 if (message.stop != null && $Object.hasOwnProperty.call(message, "stop") && message.stop !== false)
                     writer.uint32(32).bool(message.stop);
+                if (message.drain != null && $Object.hasOwnProperty.call(message, "drain") && message.drain !== false)
+                    writer.uint32(40).bool(message.drain);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1231,6 +1234,15 @@ export const millrace = $root.millrace = (() => {
                                 message.stop = value;
                             else
                                 delete message.stop;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.drain = value;
+                            else
+                                delete message.drain;
                             continue;
                         }
                     }
@@ -5998,6 +6010,88 @@ export const millrace = $root.millrace = (() => {
             };
 
             return TriggerSavepointResponse;
+        })();
+
+        v1.DisposeSavepointRequest = (function() {
+
+            const DisposeSavepointRequest = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            DisposeSavepointRequest.prototype.savepointPath = "";
+
+            DisposeSavepointRequest.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.savepointPath != null && $Object.hasOwnProperty.call(message, "savepointPath") && message.savepointPath !== "")
+                    writer.uint32(10).string(message.savepointPath);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            DisposeSavepointRequest.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.millrace.v1.DisposeSavepointRequest();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.savepointPath = value;
+                            else
+                                delete message.savepointPath;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return DisposeSavepointRequest;
         })();
 
         v1.RescaleJobRequest = (function() {

@@ -113,6 +113,11 @@ export const triggerSavepointResponse = message<messages.TriggerSavepointRespons
   wire.TriggerSavepointResponse,
   { checkpointId: count, savepointPath: nonEmptyText },
 );
+export const disposeSavepointRequest = message<messages.DisposeSavepointRequest>(
+  'DisposeSavepointRequest',
+  wire.DisposeSavepointRequest,
+  { savepointPath: nonEmptyText },
+);
 export const rescaleJobRequest = message<messages.RescaleJobRequest>('RescaleJobRequest', wire.RescaleJobRequest, {
   job: nonEmptyText,
   graph: objectRef,

@@ -27,6 +27,7 @@ export const clientMethods: UnaryMethods<ClientRequests> = {
     codecs.triggerSavepointResponse,
     checkpointMs,
   ),
+  disposeSavepoint: ofClient('DisposeSavepoint', codecs.disposeSavepointRequest, acknowledgement, checkpointMs),
   rescaleJob: ofClient('RescaleJob', codecs.rescaleJobRequest, codecs.rescaleJobResponse, checkpointMs),
   readObject: ofClient('ReadObject', codecs.readObjectRequest, codecs.readObjectResponse, recordMs),
   getCluster: ofClient('GetCluster', codecs.getClusterRequest, codecs.clusterStatus, lookMs),

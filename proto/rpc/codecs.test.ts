@@ -133,7 +133,13 @@ test('the remaining messages survive the wire', () => {
   });
   roundTrip(codecs.connectSlotsRequest, { attempt: attemptRef, slots: [address], slices: [slice] });
   roundTrip(codecs.cancelAttemptRequest, { attempt: attemptRef, cancelTimeoutMs: 5000 });
-  roundTrip(codecs.triggerCheckpointRequest, { attempt: attemptRef, checkpointId: 4, triggeredAtMs: 5, stop: false });
+  roundTrip(codecs.triggerCheckpointRequest, {
+    attempt: attemptRef,
+    checkpointId: 4,
+    triggeredAtMs: 5,
+    stop: false,
+    drain: false,
+  });
   roundTrip(codecs.notifyCheckpointRequest, { attempt: attemptRef, checkpointId: 4 });
   roundTrip(codecs.mergeFilesRequest, { attempt: attemptRef, mergeId: 1, inputs: [ref, ref] });
   const subtask = { vertexId: 'v', subtaskIndex: 0 };

@@ -89,7 +89,7 @@ export const cancelAttemptRequest = message<messages.CancelAttemptRequest>(
 export const triggerCheckpointRequest = message<messages.TriggerCheckpointRequest>(
   'TriggerCheckpointRequest',
   wire.TriggerCheckpointRequest,
-  { attempt: attemptRef, checkpointId: count, triggeredAtMs: count, stop: flag },
+  { attempt: attemptRef, checkpointId: count, triggeredAtMs: count, stop: flag, drain: flag },
 );
 export const notifyCheckpointRequest = message<messages.NotifyCheckpointRequest>(
   'NotifyCheckpointRequest',

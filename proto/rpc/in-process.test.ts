@@ -27,9 +27,9 @@ test('an in-process task manager gets calls in order and never inside the stack 
   const gateway = inProcessTaskManager(recordingGateway(calls));
   const pending = [
     gateway.connectSlots({ attempt, slots: [], slices: [] }),
-    gateway.triggerCheckpoint({ attempt, checkpointId: 1, triggeredAtMs: 0, stop: false }),
+    gateway.triggerCheckpoint({ attempt, checkpointId: 1, triggeredAtMs: 0, stop: false, drain: false }),
     gateway.notifyCheckpointAborted({ attempt, checkpointId: 1 }),
-    gateway.triggerCheckpoint({ attempt, checkpointId: 2, triggeredAtMs: 0, stop: false }),
+    gateway.triggerCheckpoint({ attempt, checkpointId: 2, triggeredAtMs: 0, stop: false, drain: false }),
     gateway.notifyCheckpointComplete({ attempt, checkpointId: 2 }),
   ];
   expect(calls).toEqual([]);

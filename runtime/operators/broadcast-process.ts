@@ -42,9 +42,11 @@ class BroadcastProcessOperator extends KeyedProcessOperator<'broadcast-process'>
 
   constructor(context: OperatorContext<'broadcast-process'>) {
     const process = context.functions.process as unknown as AnyFunction;
-    const maps = new BroadcastMaps(process.broadcastState, placeOf(context));
     const { keyOf } = context.functions;
-    super(context, process, keyOf, keyOf, (parts) => new ReadingCall(parts, maps));
+    const makeCall = (parts: CallParts): ReadingCall =>
+      new ReadingCall(parts, new BroadcastMaps(process.broadcastState, placeOf(context), parts.gate));
+    super(context, process, keyOf, keyOf, makeCall);
+    const { maps } = this.call as ReadingCall;
     this.#function = process;
     this.#maps = maps;
     this.#broadcastCall = new WritingCall(context, this.gate, maps, (stateName, apply) =>
@@ -69,7 +71,7 @@ class BroadcastProcessOperator extends KeyedProcessOperator<'broadcast-process'>
     const call = this.#broadcastCall;
     call.timestamp = this.context.scope.timestamp;
     call.watermark = this.call.watermark;
-    this.gate.isOpen = true;
+    this.gate.enter();
     try {
       const result: unknown = this.#function.onBroadcast(value as Readonly<unknown>, call as never);
       if (result !== undefined) refusePromise(this.context, 'onBroadcast', result);
@@ -150,10 +152,12 @@ function keysInSlot(table: KeyedTable): Map<number, Map<string, Key>> {
 /** Context of `onRecord` and `onTimer`. */
 class ReadingCall extends CallContext {
   readonly broadcastState: object;
+  readonly maps: BroadcastMaps;
 
   constructor(parts: CallParts, maps: BroadcastMaps) {
     super(parts);
     this.broadcastState = maps.readonlyHandles;
+    this.maps = maps;
   }
 }
 

@@ -1,13 +1,17 @@
 /** What functions must not do with their context and with promises: named, whatever the function catches. */
 import { describe, expect, test } from 'vitest';
 import type { EngineError } from '../../core/errors.ts';
+import { mapState, operatorListState, tumbling } from '../../client/index.ts';
 import { valueState } from '../../core/state/declarations.ts';
 import { OperatorHarness } from '../../testing/operator-harness.ts';
 import { FilterOperator } from './filter.ts';
 import { MapOperator } from './map.ts';
 import { createProcessOperator } from './process.ts';
-import { createPlainProcessOperator } from './plain-process.ts';
+import { CallGate } from './call-gate.ts';
+import type { AnyOperatorContext } from './operator.ts';
+import { createPlainBroadcastOperator, createPlainProcessOperator } from './plain-process.ts';
 import { createReduceOperator } from './reduce.ts';
+import { at, windowOptions } from './windows/general/window-harness.test-support.ts';
 
 type Call = {
   emit(value: unknown): void;
@@ -127,4 +131,86 @@ test('a reduce fails the attempt when its function is asynchronous', async () =>
   });
   await expect(harness.process({ value: 1 }, { value: 2 })).rejects.toThrow(/returned a promise/);
   expect(harness.outputs.map(({ value }) => value)).toEqual([1]);
+});
+
+test('an operator list fails the attempt when it is used after the call, and is unchanged', async () => {
+  const kept: { add(value: unknown): void; get(): readonly unknown[] }[] = [];
+  const harness = await OperatorHarness.open({
+    create: createPlainProcessOperator,
+    functions: {
+      kind: 'plain-process',
+      process: {
+        state: { held: operatorListState<number>() },
+        onRecord: (value: unknown, call: { state: { held: (typeof kept)[number] } }) => {
+          call.state.held.add(value);
+          kept.push(call.state.held);
+        },
+      } as never,
+    },
+  });
+  await harness.process({ value: 1 });
+  expect(() => kept[0]?.get()).toThrow(/used state 'held' of its context after the call/);
+  expect(messageOf(harness)).toMatch(/used state 'held' of its context after the call/);
+});
+
+test('a broadcast map fails the attempt when it is used after the call, by those who read and those who write', async () => {
+  const kept: { get(key: string): unknown; set?(key: string, value: unknown): void }[] = [];
+  const keep = (_: unknown, call: { broadcastState: { rules: (typeof kept)[number] } }): void => {
+    kept.push(call.broadcastState.rules);
+  };
+  const open = () =>
+    OperatorHarness.open({
+      create: createPlainBroadcastOperator,
+      functions: {
+        kind: 'plain-broadcast-process',
+        process: { broadcastState: { rules: mapState<string, number>() }, onRecord: keep, onBroadcast: keep },
+      } as never,
+    });
+  const reading = await open();
+  await reading.process({ value: 1 });
+  expect(() => kept[0]?.get('a')).toThrow(/used broadcast state 'rules' of its context after the call/);
+  expect(messageOf(reading)).toMatch(/broadcast state 'rules'/);
+  const writing = await open();
+  await writing.processSecond({ value: 1 });
+  expect(() => kept[1]?.set?.('a', 1)).toThrow(/used broadcast state 'rules' of its context after the call/);
+  expect(messageOf(writing)).toMatch(/broadcast state 'rules'/);
+});
+
+test.each([
+  ['timers', (call: Call) => call.timers.registerEventTime(5)],
+  ['trigger state', (call: Call) => call.state.seen.update(1)],
+])('a trigger fails the attempt when its %s are used after the call', async (used, use) => {
+  const kept: Call[] = [];
+  const trigger = {
+    options: {},
+    state: { seen: valueState<number>() },
+    onElement: (_: unknown, call: Call) => {
+      call.state.seen.update(0);
+      kept.push({ ...call, timers: call.timers, state: call.state });
+      return 'continue';
+    },
+  };
+  const harness = await OperatorHarness.open(windowOptions({ window: tumbling(10), trigger: trigger as never }));
+  await harness.process(at(1, 1));
+  expect(harness.failure).toBeNull();
+  expect(() => use(kept[0] as Call)).toThrow(new RegExp(`used ${used} of its context after the call`));
+  expect(messageOf(harness)).toMatch(new RegExp(`used ${used} of its context after the call`));
+});
+
+test('a function that emits in an endless loop is ended when the attempt fails, and not before it has emitted on for a while', () => {
+  const failures: unknown[] = [];
+  const context = { node: { id: 'flood' }, subtaskIndex: 0, fail: (error: unknown) => failures.push(error) };
+  const gate = new CallGate(context as unknown as AnyOperatorContext);
+  gate.enter();
+  gate.emits('emit');
+  gate.attemptFailed();
+  let emitted = 0;
+  expect(() => {
+    for (;;) {
+      gate.emits('emit');
+      emitted++;
+    }
+  }).toThrow(/attempt of operator 'flood' has failed/);
+  expect(emitted).toBe(1_000);
+  expect(failures).toEqual([]);
 });

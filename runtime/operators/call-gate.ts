@@ -11,13 +11,46 @@ import type { Key } from '../../core/operators.ts';
 import type { KeyScope } from '../state/state-handles.ts';
 import type { AnyOperatorContext } from './operator.ts';
 
-/** True while a function runs that was given the context. */
+/** Uses of a context after the failure of the attempt that do nothing, before they throw. */
+const droppedSilentlyMax = 1_000;
+
+/** Open while a function runs that was given the context, unless the attempt fails meanwhile. */
 export class CallGate {
   isOpen = false;
+  /** What the call in hand, or the last one, has emitted. */
+  emitted = 0;
+  #attemptFailed = false;
+  #droppedCount = 0;
   readonly #context: AnyOperatorContext;
 
   constructor(context: AnyOperatorContext) {
     this.#context = context;
+  }
+
+  /** A call begins. */
+  enter(): void {
+    this.isOpen = !this.#attemptFailed;
+    this.emitted = 0;
+  }
+
+  /** The function has returned. */
+  leave(): void {
+    this.isOpen = false;
+  }
+
+  /**
+   * The attempt has failed: what the call in hand emits from now on is dropped. It is not told, since a failure elsewhere is not
+   * its to catch; but one that goes on emitting in a loop is ended by what its context throws in the end.
+   */
+  attemptFailed(): void {
+    this.#attemptFailed = true;
+    this.isOpen = false;
+  }
+
+  /** To be called for each record. @throws EngineError as {@link check} does */
+  emits(how: 'emit' | 'output'): void {
+    if (!this.isOpen) this.#refuse(how);
+    this.emitted++;
   }
 
   /** To be called with what is used of the context. @throws EngineError USER_FUNCTION_FAILED, which also fails the attempt */
@@ -25,7 +58,8 @@ export class CallGate {
     if (!this.isOpen) this.#refuse(used);
   }
 
-  #refuse(used: string): never {
+  #refuse(used: string): void {
+    if (this.#attemptFailed) return this.#dropped();
     const { node, subtaskIndex } = this.#context;
     const message = `operator '${node.id}' used ${used} of its context after the call it was given for: it belongs to that call and its record only → use it before the function returns; for calls that answer later put asyncMap(..) before the operator, for later times register a timer`;
     const error = new EngineError('USER_FUNCTION_FAILED', message, {
@@ -33,6 +67,12 @@ export class CallGate {
     });
     this.#context.fail(error);
     throw error;
+  }
+
+  #dropped(): void {
+    if (++this.#droppedCount <= droppedSilentlyMax) return;
+    const { id } = this.#context.node;
+    throw new EngineError('CANCELED', `the attempt of operator '${id}' has failed: what it emits is dropped`);
   }
 }
 

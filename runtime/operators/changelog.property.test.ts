@@ -1,11 +1,11 @@
 /**
  * The law of operators that emit changes: after every change of the input, the table that the output describes is what a batch
- * computation of the input so far gives. On both backends, over a checkpoint restored into two subtasks.
+ * computation of the input so far gives. On all backends, over a checkpoint restored into two subtasks.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { avg, count, countDistinct, filtered, max, min, sum } from '../../client/index.ts';
-import type { HarnessOptions } from '../../testing/operator-harness.ts';
+import type { HarnessOptions, TestedBackend } from '../../testing/operator-harness.ts';
 import { byKey, type Drawn, type Row, rowsAfter, runScript, validScript } from './changes.test-support.ts';
 import { createDedupOperator } from './dedup.ts';
 import { createJoinOperator } from './join.ts';
@@ -53,7 +53,7 @@ function results(k: unknown, rows: readonly Row[]): unknown {
   };
 }
 
-function aggregate(backend: 'memory' | 'cold', changelog: boolean): HarnessOptions<'updating-aggregate'> {
+function aggregate(backend: TestedBackend, changelog: boolean): HarnessOptions<'updating-aggregate'> {
   return {
     create: createUpdatingAggregateOperator,
     backend,
@@ -87,7 +87,7 @@ function joined(type: string, first: readonly Row[], second: readonly Row[]): un
   return pairs;
 }
 
-describe.each(['memory', 'cold'] as const)(
+describe.each(['memory', 'cold', 'resting'] as const)(
   'the table of the output is that of a batch on the %s backend',
   (backend) => {
     test.each([false, true])(
@@ -200,6 +200,30 @@ describe.each(['memory', 'cold'] as const)(
           }
           expect(table.rows).toEqual(sorted([...newest.values()].map(({ value }) => value)));
         });
+      });
+    });
+
+    test('dedup tells the newest of each key as upserts when it tells no record before', async () => {
+      const options: HarnessOptions<'dedup'> = {
+        create: createDedupOperator,
+        backend,
+        config: { keep: 'last', by: 'time', ttlMs: null, emitBefore: false },
+        functions: { kind: 'dedup', keyOf },
+      };
+      await holds(false, async (changes, cut) => {
+        const script = changes.map(({ k, n }, index) => ({ value: { k, n: index }, kind: 0 as const, timestamp: n }));
+        const right = new Map<unknown, (typeof script)[number]>();
+        for (const change of script) {
+          const known = right.get(change.value.k);
+          if (known === undefined || change.timestamp >= known.timestamp) right.set(change.value.k, change);
+        }
+        const told = new Map<unknown, unknown>();
+        for (const { value, rowKind } of await runScript(options, script, cut, () => undefined)) {
+          const { k } = value as Row;
+          expect(rowKind ?? 0).toBe(told.has(k) ? 2 : 0);
+          told.set(k, value);
+        }
+        expect(sorted([...told.values()])).toEqual(sorted([...right.values()].map(({ value }) => value)));
       });
     });
 

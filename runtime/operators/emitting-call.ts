@@ -18,11 +18,11 @@ export class EmittingCall {
 
   // Fields, so that functions may take them out of the context (`({ emit }) => ...`).
   readonly emit = (value: unknown): void => {
-    this.#gate.check('emit');
+    this.#gate.emits('emit');
     this.#context.output.emit(value);
   };
   readonly output = <T>(tag: OutputTag<T>, value: T): void => {
-    this.#gate.check('output');
+    this.#gate.emits('output');
     this.#context.sideOutput(tag.tag).emit(value);
   };
 }

@@ -103,7 +103,7 @@ export class IntervalBuffer {
   #stretchAt(start: number): Stretch {
     const known = this.#stretches.get(start);
     if (known !== undefined) return known;
-    const table = new LiveTable(this.#owner, this.#stateName, timedForm, start);
+    const table = new LiveTable(this.#owner, this.#stateName, timedForm, { namespace: start });
     const stretch = { start, table, keys: table.resident ? null : new Map<string, Key>() };
     this.#stretches.set(start, stretch);
     this.#cache.add(table);

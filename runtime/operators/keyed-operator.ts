@@ -60,6 +60,9 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
   /** Announces (`prefetch.need`) the rows that a record of `input` needs. `timestamp` is NaN where absent. */
   protected abstract needRows(key: Key, timestamp: number, input: number): void;
 
+  /** Before (the rest of) a batch of so many records: nobody holds an object of a table now, and earlier batches are over. */
+  protected beforeBatch(_records: number): void {}
+
   /** The bound of one state's tables. */
   protected newCache(): RowCache {
     const cache = new RowCache(this.context.backend);
@@ -123,6 +126,7 @@ export abstract class KeyedOperator<Kind extends OperatorKind> implements Operat
   }
 
   prepare(batch: Batch, from: number, input: number): number {
+    this.beforeBatch(batch.length - from);
     if (this.context.backend.resident) return batch.length - from;
     const keyOf = input === 0 ? this.#keyOf : this.#keyOfSecond;
     return this.prefetch.prepare(batch, from, batch.length, (index) => {

@@ -38,6 +38,7 @@ export interface ProcessLifecycle {
 export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends KeyedOperator<Kind> {
   protected readonly states: StateTables;
   protected readonly gate: CallGate;
+  readonly gates: readonly CallGate[];
   protected readonly keyScope: GatedKeyScope;
   protected readonly call: CallContext;
   readonly #function: ProcessLifecycle;
@@ -58,6 +59,7 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     super(context, keyOf, keyOfSecond);
     this.#function = process;
     this.gate = new CallGate(context);
+    this.gates = [this.gate];
     this.keyScope = new GatedKeyScope(this.gate);
     refuseReservedNames(context.node.id, process.state ?? {});
     this.#clock = new StateClock(context.scope, () => context.nowMs());
@@ -132,7 +134,7 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     call.rowKind = 'insert';
     call.timestamp = scope.timestamp;
     call.timeDomain = domain;
-    this.gate.isOpen = true;
+    this.gate.enter();
     try {
       const result: unknown = this.#function.onTimer?.(timer.time, call as never);
       if (result !== undefined) refusePromise(this.context, 'onTimer', result);
@@ -148,12 +150,12 @@ export abstract class KeyedProcessOperator<Kind extends OperatorKind> extends Ke
     this.call.timestamp = scope.timestamp;
     this.call.rowKind = changeKinds[scope.rowKind] as ChangeKind;
     scope.rowKind = 0;
-    this.gate.isOpen = true;
+    this.gate.enter();
   }
 
   /** After each call of user code. */
   protected afterCall(): void {
-    this.gate.isOpen = false;
+    this.gate.leave();
     if (this.call.processingTimersChanged) this.#askToBeWoken();
     this.states.expireSome();
     this.shrinkCaches();

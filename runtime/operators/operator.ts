@@ -14,6 +14,7 @@ import type { OperatorFunctions, OperatorKind } from '../../core/operators.ts';
 import type { OperatorNode } from '../../core/graph/job-graph.ts';
 import type { Batch } from '../../core/stream/batch.ts';
 import type { RowBlockWriter } from '../checkpoint/row-block.ts';
+import type { CallGate } from './call-gate.ts';
 import type { StateBackend } from '../state/backend.ts';
 
 /** Attributes of the record being processed, one object per subtask. */
@@ -139,6 +140,8 @@ export interface Operator extends Collector {
   poll?(deadlineMs: number): PollResult;
   /** True while a record is handled in part: nothing else is processed and no snapshot is taken before `resume` is done with it. Absent: never. */
   readonly pending?: boolean;
+  /** Of the contexts it gives to user code: told when the attempt fails, and how much a call has emitted. Absent: none. */
+  readonly gates?: readonly CallGate[];
   /** Goes on with the remainder until it is done or there is no room. */
   resume?(): void;
   /** False while a sink's buffer is full. Absent: always room. */

@@ -38,8 +38,7 @@ class PlainCall extends RecordCall {
   readonly broadcastState: object;
   readonly gate: CallGate;
 
-  constructor(context: AnyOperatorContext, state: object, broadcastState: object) {
-    const gate = new CallGate(context);
+  constructor(context: AnyOperatorContext, gate: CallGate, state: object, broadcastState: object) {
     super(context, gate);
     this.gate = gate;
     this.state = state;
@@ -55,6 +54,7 @@ class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
   readonly #state: ReservedState;
   readonly #first: Handler;
   readonly #firstCall: PlainCall;
+  readonly gates: readonly CallGate[];
 
   constructor(
     context: OperatorContext<Kind>,
@@ -67,6 +67,7 @@ class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
     this.#state = state;
     this.#first = first.handler;
     this.#firstCall = first.call;
+    this.gates = [first.call.gate];
   }
 
   emit(value: unknown): void {
@@ -75,14 +76,14 @@ class PlainProcessOperator<Kind extends OperatorKind> implements Operator {
 
   protected handle(value: unknown, handler: Handler, call: PlainCall): void {
     call.timestamp = this.#context.scope.timestamp;
-    call.gate.isOpen = true;
+    call.gate.enter();
     try {
       const result = handler(value as never, call as never);
       if (result !== undefined) refusePromise(this.#context, 'the function', result);
     } catch (error) {
       handleUserError(this.#context, value, error);
     }
-    call.gate.isOpen = false;
+    call.gate.leave();
   }
 
   restore(row: RestoredRow): void {
@@ -147,8 +148,9 @@ export function placeOf({ node, subtaskIndex, parallelism }: AnyOperatorContext)
 /** `stream.process({ state, onRecord })` */
 export function createPlainProcessOperator(context: OperatorContext<'plain-process'>): Operator {
   const process = context.functions.process as unknown as ProcessFunction<unknown, unknown, Record<never, never>>;
-  const lists = new OperatorLists(process.state ?? {}, placeOf(context));
-  const call = new PlainCall(context, lists.handles, {});
+  const gate = new CallGate(context);
+  const lists = new OperatorLists(process.state ?? {}, placeOf(context), gate);
+  const call = new PlainCall(context, gate, lists.handles, {});
   const handler: Handler = (value, given) => process.onRecord(value, given);
   return new PlainProcessOperator(context, process, lists, { handler, call });
 }
@@ -161,8 +163,9 @@ export function createPlainCoProcessOperator(context: OperatorContext<'plain-co-
     unknown,
     Record<never, never>
   >;
-  const lists = new OperatorLists(process.state ?? {}, placeOf(context));
-  const call = new PlainCall(context, lists.handles, {});
+  const gate = new CallGate(context);
+  const lists = new OperatorLists(process.state ?? {}, placeOf(context), gate);
+  const call = new PlainCall(context, gate, lists.handles, {});
   return new TwoInputPlainOperator(context, process, lists, [
     { handler: (value, given) => process.onFirst(value, given), call },
     { handler: (value, given) => process.onSecond(value, given), call },
@@ -177,15 +180,16 @@ export function createPlainBroadcastOperator(context: OperatorContext<'plain-bro
     unknown,
     Record<never, never>
   >;
-  const maps = new BroadcastMaps(process.broadcastState, placeOf(context));
+  const gate = new CallGate(context);
+  const maps = new BroadcastMaps(process.broadcastState, placeOf(context), gate);
   return new TwoInputPlainOperator(context, process, maps, [
     {
       handler: (value, given) => process.onRecord(value, given),
-      call: new PlainCall(context, {}, maps.readonlyHandles),
+      call: new PlainCall(context, gate, {}, maps.readonlyHandles),
     },
     {
       handler: (value, given) => process.onBroadcast(value, given),
-      call: new PlainCall(context, {}, maps.handles),
+      call: new PlainCall(context, gate, {}, maps.handles),
     },
   ]);
 }

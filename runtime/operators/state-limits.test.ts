@@ -72,6 +72,51 @@ describe.each(['memory', 'cold'] as const)('state on the %s backend', (backend) 
   });
 });
 
+const megabyte = 1024 * 1024;
+
+test.each<[string, StateDeclarations, (handle: never, n: number) => void, RegExp]>([
+  [
+    'an entry of a map, at once',
+    { s: mapState() },
+    (s: { set(k: number, v: unknown): void }) => s.set(7, new Uint8Array(17 * megabyte)),
+    /key "k", map key 7: a value of 17825792 bytes, more than stateValueMaxBytes/,
+  ],
+  [
+    'an entry of a large map, when it is encoded',
+    { s: mapState() },
+    (s: { set(k: number, v: unknown): void }) => {
+      for (let entry = 0; entry < 200; entry++) s.set(entry, { small: entry });
+      s.set(7, { large: new Uint8Array(17 * megabyte) });
+    },
+    /key "k", map key 7: a value of 17825\d\d\d bytes, more than stateValueMaxBytes/,
+  ],
+  [
+    'a chunk of a list',
+    { s: listState() },
+    (s: { add(v: unknown): void }) => {
+      for (let part = 0; part < 5; part++) s.add(new Uint8Array(14 * megabyte));
+    },
+    /key "k".*: a value of 734\d+ bytes, more than stateRowMaxBytes \(67108864\)/,
+  ],
+])(
+  '%s that is too large is refused naming state, operator and key',
+  { timeout: 60_000 },
+  async (_what, state, write, message) => {
+    const options = keyedBy(() => 'k', {
+      state,
+      onRecord: (value: number, context) => write(context.state['s'] as never, value),
+    });
+    const harness = await OperatorHarness.open(options);
+    const run = async () => {
+      await harness.process({ value: 1 });
+      harness.checkpoint(1);
+    };
+    const error = await engineErrorOf(run());
+    expect([error.code, error.ids]).toMatchObject(['RECORD_TOO_LARGE', { operator: 'keeper', state: 's' }]);
+    expect(error.message).toMatch(message);
+  },
+);
+
 test('a flood of new keys, a thousand for each row of the cache, leaves the slot and is all there', {
   timeout: 60_000,
 }, async () => {

@@ -36,7 +36,7 @@ class TopNOperator extends OneTableOperator<'top-n'> {
     this.#ascending = config['order'] === 'asc';
     this.#keepsAll = config['changelog'] === 'retract' || uniqueBy !== null;
     this.#form = new RankingForm({ ascending: this.#ascending, ties: ties as never, uniqueBy: uniqueBy as never });
-    this.#table = this.keep(new LiveTable(this.owner, 'ranking', this.#form));
+    this.#table = this.keep(new LiveTable(this.owner, 'ranking', this.#form, { rests: true }));
     this.#changes = new TopChanges(new ChangeOutput(context), config['rank'] !== false, config['emitBefore'] !== false);
     this.#cursor = new ChangeCursor(context);
   }
@@ -59,6 +59,10 @@ class TopNOperator extends OneTableOperator<'top-n'> {
 
   resume(): void {
     this.#cursor.resume();
+  }
+
+  protected override beforeBatch(records: number): void {
+    this.#table.rest(records);
   }
 
   #handle(value: unknown): void {

@@ -210,6 +210,30 @@ describe('one record', () => {
     });
   });
 
+  it('fails the attempt naming the operator whose call emitted most, not the one behind it that handed it on', async () => {
+    const job = plan((env) => {
+      env
+        .from(collection([1]), { uid: 'one' })
+        .keyBy((value) => value)
+        .process(emits<string>(), {
+          onRecord: (_, context) => {
+            for (let index = 0; index < 40; index++) context.emit(`${index}${megabyte}`);
+          },
+        })
+        .uid('flood')
+        .map((value) => value.concat('!'))
+        .uid('behind')
+        .rebalance()
+        .map((value) => value.length)
+        .collect('lengths');
+    });
+    await expect(collected(job, { emitPerRecordMaxBytes: 16 * 1024 * 1024 })).rejects.toMatchObject({
+      code: 'RECORD_TOO_LARGE',
+      ids: { operator: 'flood' },
+      message: expect.stringContaining('in the chain flood, behind'),
+    });
+  });
+
   it('fails the attempt when it overfills a sink chained behind it', async () => {
     const job = plan((env) => {
       env

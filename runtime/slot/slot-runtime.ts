@@ -183,10 +183,14 @@ export class SlotRuntime {
     this.#loop.start();
   }
 
-  /** @param stop the job stops with this checkpoint: sources hand on nothing after its barrier */
-  trigger(barrier: Barrier, stop = false): void {
+  /**
+   * @param stop the job stops with this checkpoint: sources hand on nothing after its barrier
+   * @param drain sources hand on nothing from now on, and end
+   */
+  trigger(barrier: Barrier, stop = false, drain = false): void {
     for (const { subtask, place } of this.#placed) {
       subtask.trigger(barrier, stop);
+      if (drain) subtask.drain();
       this.#loop.wake(place);
     }
   }

@@ -23,6 +23,8 @@ export interface StateBackend {
   readonly resident: boolean;
   /** Rows kept in the cache of one table when nothing pins them; Infinity when resident. */
   readonly cachedRowsMax: number;
+  /** When resident: how many rows of a table that rests are objects at least (resting-rows.ts). */
+  readonly objectsMin?: number;
   /** Where changed rows wait for a checkpoint when they leave the cache; null when resident: none leave. */
   readonly spill: RowSpill | null;
   /** The values of rows, in order; undefined where absent. */

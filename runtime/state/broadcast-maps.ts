@@ -13,7 +13,7 @@ import type {
 } from '../../core/state/broadcast-state.ts';
 import type { RestoredRow, SnapshotTask } from '../operators/operator.ts';
 import { bytesOfText, encodedText, textOfBytes } from './key-index.ts';
-import { notStored, type SubtaskPlace } from './operator-lists.ts';
+import { alwaysUsable, type SubtaskPlace, type UseGate } from './operator-lists.ts';
 import { ReservedRows } from './reserved-rows.ts';
 
 interface Entry {
@@ -64,57 +64,70 @@ class ReadHandle implements ReadonlyBroadcastState<Key, object> {
 /** What the main stream is given. */
 class ReadView implements ReadonlyBroadcastState<Key, object> {
   readonly #map: ReadHandle;
+  readonly #gate: UseGate;
+  readonly #what: string;
 
-  constructor(map: ReadHandle) {
+  constructor(map: ReadHandle, gate: UseGate, name: string) {
     this.#map = map;
+    this.#gate = gate;
+    this.#what = `broadcast state '${name}'`;
   }
 
   get size(): number {
-    return this.#map.size;
+    return this.used.size;
   }
 
   get(key: Key): object | undefined {
-    return this.#map.get(key);
+    return this.used.get(key);
   }
 
   has(key: Key): boolean {
-    return this.#map.has(key);
+    return this.used.has(key);
   }
 
   entries(): IterableIterator<[Key, object]> {
-    return this.#map.entries();
+    return this.used.entries();
+  }
+
+  protected get used(): ReadHandle {
+    this.#gate.check(this.#what);
+    return this.#map;
   }
 }
 
 /** What the broadcast stream is given. */
 class WriteView extends ReadView implements BroadcastState<Key, object> {
-  readonly #map: ReadHandle;
   readonly #write: (key: Key, value: unknown) => void;
   readonly #remove: (key: Key) => void;
 
-  constructor(map: ReadHandle, write: (key: Key, value: unknown) => void, remove: (key: Key) => void) {
-    super(map);
-    this.#map = map;
+  constructor(
+    given: readonly [map: ReadHandle, gate: UseGate, name: string],
+    write: (key: Key, value: unknown) => void,
+    remove: (key: Key) => void,
+  ) {
+    super(...given);
     this.#write = write;
     this.#remove = remove;
   }
 
   set(key: Key, value: unknown): void {
+    const map = this.used;
     const text = encodedText(key);
     const own = decodeKey(bytesOfText(text)).key;
     this.#write(own, value);
-    this.#map.change(text, { key: own, value: ownValue(value) as object });
+    map.change(text, { key: own, value: ownValue(value) as object });
   }
 
   delete(key: Key): void {
+    const map = this.used;
     const text = encodedText(key);
-    if (!this.#map.has(key)) return;
+    if (!map.has(key)) return;
     this.#remove(key);
-    this.#map.change(text, undefined);
+    map.change(text, undefined);
   }
 
   clear(): void {
-    for (const text of this.#map.texts()) this.delete(decodeKey(bytesOfText(text)).key);
+    for (const text of this.used.texts()) this.delete(decodeKey(bytesOfText(text)).key);
   }
 }
 
@@ -126,18 +139,22 @@ export class BroadcastMaps {
   readonly #rows: ReservedRows;
   readonly #maps = new Map<string, ReadHandle>();
 
-  constructor(declarations: BroadcastStateDeclarations, { operatorId, subtaskIndex }: SubtaskPlace) {
+  constructor(
+    declarations: BroadcastStateDeclarations,
+    { operatorId, subtaskIndex }: SubtaskPlace,
+    gate: UseGate = alwaysUsable,
+  ) {
     this.#rows = new ReservedRows(operatorId);
     const readonlyHandles: Record<string, ReadView> = {};
     const handles: Record<string, WriteView> = {};
     for (const name of Object.keys(declarations)) {
       const map = new ReadHandle();
       this.#maps.set(name, map);
-      readonlyHandles[name] = new ReadView(map);
+      readonlyHandles[name] = new ReadView(map, gate, name);
       handles[name] = new WriteView(
-        map,
+        [map, gate, name],
         (key, value) => {
-          if (subtaskIndex === 0) this.#put(operatorId, name, key, value);
+          if (subtaskIndex === 0) this.#rows.put(name, key, value);
         },
         (key) => {
           if (subtaskIndex === 0) this.#rows.delete(name, key);
@@ -164,13 +181,5 @@ export class BroadcastMaps {
 
   checkpointCompleted(checkpointId: number): void {
     this.#rows.checkpointCompleted(checkpointId);
-  }
-
-  #put(operatorId: string, name: string, key: Key, value: unknown): void {
-    try {
-      this.#rows.put(name, key, value);
-    } catch (error) {
-      throw notStored(error, operatorId, name);
-    }
   }
 }

@@ -9,6 +9,7 @@ import { bytesOfText } from './key-index.ts';
 import { describeKey } from './keyed-table.ts';
 import type { ValueLayout } from './row-layout.ts';
 import { rowFlag, RowTable, type RowWrite, type TableOwner } from './row-table.ts';
+import { stateRowMaxBytes } from './value-limit.ts';
 
 /** What rows of parts belong to: the live form of one key's state. */
 export interface PartOwner {
@@ -28,6 +29,7 @@ const scratch = new ByteWriter(256);
 
 export class EntryTable<Head extends PartOwner> extends RowTable {
   slotCount = 0;
+  protected override readonly rowValueMaxBytes: number;
   readonly #layout: ValueLayout;
   readonly #partName: string;
   readonly #places: (EntryPlace<Head> | undefined)[] = [];
@@ -35,9 +37,19 @@ export class EntryTable<Head extends PartOwner> extends RowTable {
   readonly #free: number[] = [];
   #evictionHand = 0;
 
-  /** @param partName what a part's key is called in errors */
-  constructor(owner: TableOwner, stateName: string, layout: ValueLayout, partName: string) {
+  /**
+   * @param partName what a part's key is called in errors
+   * @param rowValueMaxBytes most bytes of one part
+   */
+  constructor(
+    owner: TableOwner,
+    stateName: string,
+    layout: ValueLayout,
+    partName: string,
+    rowValueMaxBytes: number = stateRowMaxBytes,
+  ) {
     super(owner, stateName);
+    this.rowValueMaxBytes = rowValueMaxBytes;
     this.#layout = layout;
     this.#partName = partName;
   }

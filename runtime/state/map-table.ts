@@ -15,10 +15,12 @@ import { assert } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import { EntryTable } from './entry-table.ts';
 import { bytesOfText, encodedText, textOfBytes } from './key-index.ts';
+import { describeKey } from './keyed-table.ts';
 import { HeadTable, PartTable, type RestoredPart } from './part-table.ts';
 import { plainLayout, rowVersion, type Timed, timedLayout, unknownRowVersion } from './row-layout.ts';
 import type { TableOwner } from './row-table.ts';
 import type { Ttl } from './ttl.ts';
+import { isSurelyTooLarge, stateValueMaxBytes, valueEnvelopeBytes, valueTooLarge } from './value-limit.ts';
 
 /** Entries of a map that is stored as one row. */
 export const inlineEntriesMax = 64;
@@ -100,10 +102,20 @@ function sortedEntries(head: MapHead): InlineEntry[] {
 }
 
 export class MapTable extends PartTable<MapHead, MapHeads> {
+  readonly #stateName: string;
+
   /** @param timed true where values are kept with the time of their last access */
   constructor(owner: TableOwner, stateName: string, timed: boolean = false) {
-    const entries = new EntryTable<MapHead>(owner, stateName, timed ? timedLayout : plainLayout, 'map key');
+    const layout = timed ? timedLayout : plainLayout;
+    const entryMaxBytes = stateValueMaxBytes + valueEnvelopeBytes;
+    const entries = new EntryTable<MapHead>(owner, stateName, layout, 'map key', entryMaxBytes);
     super(owner, new MapHeads(owner, stateName, entries, timed), entries);
+    this.#stateName = stateName;
+  }
+
+  #tooLarge(key: Key, mapKey: Key, value: string | Uint8Array): Error {
+    const place = `${describeKey(key)}, map key ${describeKey(mapKey)}`;
+    return valueTooLarge(this.owner.operatorId, this.#stateName, place, value.length);
   }
 
   get(key: Key, mapKey: Key): unknown {
@@ -119,6 +131,7 @@ export class MapTable extends PartTable<MapHead, MapHeads> {
   }
 
   set(key: Key, mapKey: Key, value: unknown): void {
+    if (isSurelyTooLarge(value)) throw this.#tooLarge(key, mapKey, value as string | Uint8Array);
     const text = encodedText(mapKey);
     const known = this.heads.find(key);
     if (known >= 0 && this.heads.headAt(known).spilled) return this.#setEntry(known, text, value);

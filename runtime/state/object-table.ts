@@ -15,6 +15,7 @@ import { isSurelyTooLarge, stateValueMaxBytes, valueEnvelopeBytes, valueTooLarge
 export { checkRowVersion, rowValueVersion } from './row-layout.ts';
 
 export class ObjectTable extends KeyedTable {
+  protected override readonly rowValueMaxBytes: number = stateValueMaxBytes + valueEnvelopeBytes;
   readonly #values: unknown[] = [];
   readonly #layout: ValueLayout;
 
@@ -70,11 +71,7 @@ export class ObjectTable extends KeyedTable {
   }
 
   protected override encodeRowValue(slot: number, sink: ByteSink): void {
-    const start = sink.position;
     this.#layout.encode(this.#values[slot], sink);
-    const bytes = sink.position - start;
-    if (bytes > stateValueMaxBytes + valueEnvelopeBytes)
-      throw valueTooLarge(this.owner.operatorId, this.stateName, this.describeKey(slot), bytes);
   }
 
   protected override decodeRowValue(slot: number, bytes: Uint8Array): void {

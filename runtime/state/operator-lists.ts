@@ -7,7 +7,6 @@
 import { decodeKey } from '../../core/codec/key-codec.ts';
 import { ownValue } from '../../core/codec/own.ts';
 import { decodeValue } from '../../core/codec/value-codec.ts';
-import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { OperatorListState, OperatorStateDeclarations } from '../../core/state/operator-state.ts';
 import type { RestoredRow, SnapshotTask } from '../operators/operator.ts';
 import { ReservedRows } from './reserved-rows.ts';
@@ -28,20 +27,32 @@ export interface SubtaskPlace {
   readonly parallelism: number;
 }
 
-class ListHandle implements OperatorListState<object> {
-  elements: unknown[] = [];
-  /** Rows before this one are as they were written last. */
-  dirtyFrom = 0;
-  /** Rows written. */
-  rowCount = 0;
+/** What handles ask before they are used: whether user code may use them now. */
+export interface UseGate {
+  /** @throws EngineError when it may not */
+  check(used: string): void;
+}
+
+export const alwaysUsable: UseGate = { check: () => undefined };
+
+/** What user code is given; the list itself is nobody's but the operator's. */
+class ListView implements OperatorListState<object> {
+  readonly #list: ListHandle;
+  readonly #gate: UseGate;
+  readonly #what: string;
+
+  constructor(list: ListHandle, gate: UseGate, name: string) {
+    this.#list = list;
+    this.#gate = gate;
+    this.#what = `state '${name}'`;
+  }
 
   get size(): number {
-    return this.elements.length;
+    return this.#used.elements.length;
   }
 
   add(value: unknown): void {
-    this.#changedFrom(this.elements.length);
-    this.elements.push(ownValue(value));
+    this.#used.add(value);
   }
 
   addAll(values: Iterable<unknown>): void {
@@ -49,7 +60,7 @@ class ListHandle implements OperatorListState<object> {
   }
 
   get(): readonly object[] {
-    return this.elements.slice() as object[];
+    return this.#used.elements.slice() as object[];
   }
 
   [Symbol.iterator](): Iterator<object> {
@@ -60,6 +71,28 @@ class ListHandle implements OperatorListState<object> {
     const replacement = [...values];
     this.clear();
     this.addAll(replacement);
+  }
+
+  clear(): void {
+    this.#used.clear();
+  }
+
+  get #used(): ListHandle {
+    this.#gate.check(this.#what);
+    return this.#list;
+  }
+}
+
+class ListHandle {
+  elements: unknown[] = [];
+  /** Rows before this one are as they were written last. */
+  dirtyFrom = 0;
+  /** Rows written. */
+  rowCount = 0;
+
+  add(value: unknown): void {
+    this.#changedFrom(this.elements.length);
+    this.elements.push(ownValue(value));
   }
 
   clear(): void {
@@ -81,12 +114,13 @@ export class OperatorLists {
   /** Restored chunks by state, subtask and number. */
   readonly #restored = new Map<string, Map<number, Map<number, StoredChunk>>>();
 
-  constructor(declarations: OperatorStateDeclarations, place: SubtaskPlace) {
+  constructor(declarations: OperatorStateDeclarations, place: SubtaskPlace, gate: UseGate = alwaysUsable) {
     this.#place = place;
     this.#declarations = declarations;
     this.#rows = new ReservedRows(place.operatorId);
     for (const name of Object.keys(declarations)) this.#lists.set(name, new ListHandle());
-    this.handles = Object.fromEntries(this.#lists);
+    const views = [...this.#lists].map(([name, list]) => [name, new ListView(list, gate, name)] as const);
+    this.handles = Object.fromEntries(views);
   }
 
   has(name: string): boolean {
@@ -148,20 +182,12 @@ export class OperatorLists {
     for (let number = list.dirtyFrom; number < rowCount; number++) {
       const first = number * listRowElementsMax;
       const elements = list.elements.slice(first, first + listRowElementsMax);
-      this.#put(name, [subtaskIndex, number], { parallelism, elements });
+      this.#rows.put(name, [subtaskIndex, number], { parallelism, elements });
     }
     for (let number = rowCount; number < list.rowCount; number++) this.#rows.delete(name, [subtaskIndex, number]);
     list.rowCount = rowCount;
     // The last row may grow.
     list.dirtyFrom = rowCount;
-  }
-
-  #put(name: string, key: readonly [number, number], chunk: StoredChunk): void {
-    try {
-      this.#rows.put(name, key, chunk);
-    } catch (error) {
-      throw notStored(error, this.#place.operatorId, name);
-    }
   }
 }
 
@@ -169,12 +195,4 @@ function elementsOf(chunks: ReadonlyMap<number, StoredChunk> | undefined): unkno
   if (chunks === undefined) return [];
   const numbers = [...chunks.keys()].sort((left, right) => left - right);
   return numbers.flatMap((number) => chunks.get(number)?.elements ?? []);
-}
-
-/** Names the state in the refusal of a value. */
-export function notStored(error: unknown, operatorId: string, stateName: string): unknown {
-  if (!isEngineError(error) || error.code !== 'VALUE_NOT_ENCODABLE') return error;
-  const ids = { operator: operatorId, state: stateName };
-  const message = `state '${stateName}' of operator '${operatorId}': ${error.message}`;
-  return new EngineError('VALUE_NOT_ENCODABLE', message, { cause: error, ids });
 }

@@ -5,6 +5,7 @@
  */
 import { encodeKeyToBytes } from '../../core/codec/key-codec.ts';
 import { encodeValueToBytes } from '../../core/codec/value-codec.ts';
+import { EngineError, isEngineError } from '../../core/errors.ts';
 import type { Key } from '../../core/operators.ts';
 import type { RowBlockWriter } from '../checkpoint/row-block.ts';
 import { reservedKeyGroup, type SnapshotTask } from '../operators/operator.ts';
@@ -35,8 +36,17 @@ export class ReservedRows {
     this.#operatorId = operatorId;
   }
 
+  /** @throws EngineError VALUE_NOT_ENCODABLE naming operator, state and the place in the value */
   put(stateName: string, key: Key, value: unknown): void {
-    this.#set(stateName, key, encodeValueToBytes(value));
+    this.#set(stateName, key, this.#encoded(stateName, value));
+  }
+
+  #encoded(stateName: string, value: unknown): Uint8Array {
+    try {
+      return encodeValueToBytes(value);
+    } catch (error) {
+      throw notStored(error, this.#operatorId, stateName);
+    }
   }
 
   /** As `put`, for a value that nobody changes any more: encoded when its checkpoint is written, not now. */
@@ -75,7 +85,7 @@ export class ReservedRows {
       const { value: row, done } = left.next();
       if (done === true) return true;
       if (row.value === later) {
-        row.value = encodeValueToBytes(row.source);
+        row.value = this.#encoded(row.stateName, row.source);
         row.source = undefined;
       }
       writer.startTable(this.#operatorId, row.stateName);
@@ -83,4 +93,12 @@ export class ReservedRows {
       if (written % rowsPerClockRead === 0 && performance.now() >= deadlineMs) return false;
     }
   }
+}
+
+/** Names the state in the refusal of a value. */
+function notStored(error: unknown, operatorId: string, stateName: string): unknown {
+  if (!isEngineError(error) || error.code !== 'VALUE_NOT_ENCODABLE') return error;
+  const ids = { operator: operatorId, state: stateName };
+  const message = `state '${stateName}' of operator '${operatorId}': ${error.message}`;
+  return new EngineError('VALUE_NOT_ENCODABLE', message, { cause: error, ids });
 }

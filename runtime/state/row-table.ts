@@ -16,6 +16,7 @@ import type { RowBlockWriter } from '../checkpoint/row-block.ts';
 import type { ByteSink } from '../../core/codec/byte-sink.ts';
 import type { RowAddress, StateBackend } from './backend.ts';
 import type { ChangeLedger, LedgerTable, Segment } from './change-ledger.ts';
+import { stateRowMaxBytes, valueTooLarge } from './value-limit.ts';
 
 export const rowFlag = {
   used: 1,
@@ -74,6 +75,9 @@ export abstract class RowTable implements LedgerTable {
     this.holdsDeleted = !this.resident;
     this.#listed = this.resident ? this.touched : new Uint32Array(initialCapacity);
   }
+
+  /** Most bytes of one encoded row; rows of one value have a lower bound. */
+  protected readonly rowValueMaxBytes: number = stateRowMaxBytes;
 
   protected abstract encodeRowKey(slot: number, sink: ByteSink): void;
   protected abstract encodeRowValue(slot: number, sink: ByteSink): void;
@@ -257,6 +261,7 @@ export abstract class RowTable implements LedgerTable {
   }
 
   #encodeValue(slot: number, sink: ByteSink): void {
+    const start = sink.position;
     try {
       this.encodeRowValue(slot, sink);
     } catch (error) {
@@ -265,6 +270,14 @@ export abstract class RowTable implements LedgerTable {
       const ids = { operator: this.owner.operatorId, state: this.stateName };
       throw new EngineError('VALUE_NOT_ENCODABLE', `${place}: ${error.message}`, { cause: error, ids });
     }
+    const bytes = sink.position - start;
+    if (bytes > this.rowValueMaxBytes) throw this.#tooLarge(slot, bytes);
+  }
+
+  #tooLarge(slot: number, bytes: number): EngineError {
+    const { operatorId } = this.owner;
+    const limit = this.rowValueMaxBytes < stateRowMaxBytes ? undefined : `stateRowMaxBytes (${stateRowMaxBytes})`;
+    return valueTooLarge(operatorId, this.stateName, this.describeKey(slot), bytes, limit);
   }
 }
 

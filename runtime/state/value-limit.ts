@@ -5,10 +5,14 @@
 import { EngineError } from '../../core/errors.ts';
 import { defaultExchangeLimits } from '../exchange/exchange-limits.ts';
 
-/** Bytes of one value of value and reducing state, as large as one record may be. */
+/** Bytes of one value of value and reducing state, or of one entry of a map: as large as one record may be. */
 export const stateValueMaxBytes = defaultExchangeLimits.recordMaxBytes;
+/** Bytes of one row of several values: the entries of a small map, a chunk of a list, the accumulators of a key. */
+export const stateRowMaxBytes = 4 * stateValueMaxBytes;
 /** What the encoding adds at most to one string or byte array: version, type, length, the time of its last access. */
 export const valueEnvelopeBytes = 64;
+
+const valueLimitText = `stateValueMaxBytes (${stateValueMaxBytes})`;
 
 /** Whether a value is certainly too large, as far as can be told without encoding it: bytes by their length, text by its own. */
 export function isSurelyTooLarge(value: unknown): boolean {
@@ -16,11 +20,18 @@ export function isSurelyTooLarge(value: unknown): boolean {
   return value instanceof Uint8Array && value.byteLength > stateValueMaxBytes;
 }
 
-export function valueTooLarge(operatorId: string, stateName: string, key: string, bytes: number): EngineError {
+/** @param limit the name and value of what was passed */
+export function valueTooLarge(
+  operatorId: string,
+  stateName: string,
+  key: string,
+  bytes: number,
+  limit: string = valueLimitText,
+): EngineError {
   return new EngineError(
     'RECORD_TOO_LARGE',
     `state '${stateName}' of operator '${operatorId}', key ${key}: a value of ${bytes} bytes, more than ` +
-      `stateValueMaxBytes (${stateValueMaxBytes}) → spread it over the entries of a mapState or the elements of a ` +
+      `${limit} → spread it over the entries of a mapState or the elements of a ` +
       'listState, or keep the large part outside and store a reference',
     { ids: { operator: operatorId, state: stateName, bytes } },
   );

@@ -8,14 +8,20 @@ import { EngineError } from '../../core/errors.ts';
 /** Most that one record of the input may emit beyond the room there is, in bytes. */
 export const emitPerRecordMaxBytes = 64 * 1024 * 1024;
 
+/** What is asked of the operators of a chain. */
+export interface OverrunLink {
+  readonly operatorId: string;
+  readonly operator: { readonly gates?: readonly { readonly emitted: number }[] };
+}
+
 export class OutputOverrun {
   readonly #maxBytes: number;
-  readonly #chain: readonly string[];
+  readonly #chain: readonly OverrunLink[];
   readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
 
-  /** @param chain ids of the operators of the chain, for the message */
-  constructor(maxBytes: number, chain: readonly string[]) {
+  /** @param chain operators of the chain, for the message */
+  constructor(maxBytes: number, chain: readonly OverrunLink[]) {
     this.#maxBytes = maxBytes;
     this.#chain = chain;
   }
@@ -34,9 +40,26 @@ export class OutputOverrun {
     return this.#bytes > this.#maxBytes ? this.#error() : null;
   }
 
+  /** The operator whose call has emitted most; where nobody has emitted several records, the one that handed on most bytes. */
+  #cause(): string {
+    let cause = '';
+    let most = 1;
+    for (const { operatorId, operator } of this.#chain) {
+      for (const { emitted } of operator.gates ?? []) {
+        if (emitted <= most) continue;
+        cause = operatorId;
+        most = emitted;
+      }
+    }
+    if (cause !== '') return cause;
+    return [...this.#bytesOf].reduce((heaviest, next) => (next[1] > heaviest[1] ? next : heaviest))[0];
+  }
+
   #error(): EngineError {
-    const [operatorId, bytes] = [...this.#bytesOf].reduce((most, next) => (next[1] > most[1] ? next : most));
-    const chain = this.#chain.length > 1 ? ` (in the chain ${this.#chain.join(', ')})` : '';
+    const operatorId = this.#cause();
+    const bytes = this.#bytes;
+    const chain =
+      this.#chain.length > 1 ? ` (in the chain ${this.#chain.map((link) => link.operatorId).join(', ')})` : '';
     const message =
       `operator '${operatorId}'${chain} emitted about ${this.#bytes} bytes for one record although there was no room, ` +
       `more than emitPerRecordMaxBytes (${this.#maxBytes}): emit less per record, or return the items from a flatMap as a generator, which waits for room`;

@@ -135,6 +135,8 @@ export class Subtask {
   #stopAfter: number | null = null;
   /** The job stops and the snapshot is taken: a source hands on nothing more. */
   #halted = false;
+  /** A source is to end, whatever it could still read. */
+  #draining = false;
   /** Checkpoint this subtask took its last snapshot for. */
   #frozenId = 0;
   #endCheckpointComplete = false;
@@ -157,10 +159,7 @@ export class Subtask {
       .map((link) => link.operator)
       .filter((operator) => operator.resume !== undefined)
       .reverse();
-    this.#overrun = new OutputOverrun(
-      parts.emitPerRecordMaxBytes,
-      parts.chain.map((link) => link.operatorId),
-    );
+    this.#overrun = new OutputOverrun(parts.emitPerRecordMaxBytes, parts.chain);
     this.#aligner = new BarrierAligner(parts.inputs.length, { hasOwnInput: this.#head.poll !== undefined });
     this.#valve = new WatermarkValve(parts.inputs.length, parts.valveLayout);
     const sideFirst = this.#head.endSide !== undefined;
@@ -227,6 +226,7 @@ export class Subtask {
     if (this.#phase === 'failed') return;
     this.#phase = 'failed';
     this.#blocked = true;
+    for (const { operator } of this.chain) for (const gate of operator.gates ?? []) gate.attemptFailed();
     this.#host.failed(error);
   }
 
@@ -247,6 +247,11 @@ export class Subtask {
     this.#halted ||= stop && this.#frozenId === barrier.checkpointId;
     this.#barriers.set(barrier.checkpointId, barrier);
     this.#wantSnapshot(this.#aligner.announced(barrier.checkpointId));
+  }
+
+  /** A source hands on nothing more and ends, as if its input had: windows fire. Of no effect on others. */
+  drain(): void {
+    this.#draining = true;
   }
 
   completed(checkpointId: number): void {
@@ -530,7 +535,7 @@ export class Subtask {
     const head = this.#head;
     if (this.#halted) return 'stuck';
     if (head.poll !== undefined && !this.#sourceEnded) {
-      const result = head.poll(deadlineMs);
+      const result = this.#draining ? 'ended' : head.poll(deadlineMs);
       if (this.#sourceHead !== null) this.#sourceTime(this.#sourceHead);
       if (result === 'ended') this.#sourceEnded = true;
       else return result === 'more' ? 'done' : this.#hasWork() ? 'done' : 'stuck';

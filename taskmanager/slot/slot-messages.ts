@@ -65,7 +65,13 @@ export interface RestorePoint {
 
 export type ToSlot =
   | { readonly type: 'connect'; readonly slots: readonly SlotAddress[]; readonly slices: readonly SlotSlice[] }
-  | { readonly type: 'trigger'; readonly checkpointId: number; readonly triggeredAtMs: number; readonly stop: boolean }
+  | {
+      readonly type: 'trigger';
+      readonly checkpointId: number;
+      readonly triggeredAtMs: number;
+      readonly stop: boolean;
+      readonly drain: boolean;
+    }
   | { readonly type: 'completed'; readonly checkpointId: number }
   | { readonly type: 'aborted'; readonly checkpointId: number }
   /** How far the sources of all other slots are. */

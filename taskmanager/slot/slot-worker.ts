@@ -99,7 +99,7 @@ class SlotThread {
         this.#guard(this.#start(message));
         return;
       case 'trigger':
-        this.#runtime?.trigger(message, message.stop);
+        this.#runtime?.trigger(message, message.stop, message.drain);
         return;
       case 'completed':
         this.#runtime?.completed(message.checkpointId);

@@ -19,7 +19,12 @@ export type Fault =
   | { readonly kind: 'stop-and-resume'; readonly atMs: number; readonly parallelism: number }
   | { readonly kind: 'flip-byte'; readonly atMs: number }
   /** No fault, but as unexpected: somebody asks for a checkpoint now. */
-  | { readonly kind: 'request-checkpoint'; readonly atMs: number };
+  | { readonly kind: 'request-checkpoint'; readonly atMs: number }
+  | { readonly kind: 'request-savepoint'; readonly atMs: number }
+  /** The oldest savepoint of the job is given up. */
+  | { readonly kind: 'dispose-savepoint'; readonly atMs: number }
+  /** The job is canceled, and another one starts from its newest savepoint. */
+  | { readonly kind: 'start-from-savepoint'; readonly atMs: number };
 
 /** Faults that can happen to any operation while faults are on, each with a probability. */
 export interface FaultRates {
@@ -116,7 +121,12 @@ export function drawConfiguration(seed: number): SimulationConfiguration {
       commitReplyLost: rate(0.3, 0.4),
       troubleAtPointer: rate(0.25, 0.3),
     },
-    faults: [...drawFaults(random, { healAtMs, taskManagerCount }), ...drawRequests(seed, healAtMs), ...sleeper],
+    faults: [
+      ...drawFaults(random, { healAtMs, taskManagerCount }),
+      ...drawRequests(seed, healAtMs),
+      ...drawSavepoints(seed, healAtMs),
+      ...sleeper,
+    ],
     healAtMs: sleeper.length === 0 ? healAtMs : sleeperHealAtMs,
   };
 }
@@ -164,6 +174,18 @@ function drawRequests(seed: number, healAtMs: number): Fault[] {
     atMs = random.chance(0.3) ? atMs + random.between(0, 30) : random.between(0, healAtMs + 500);
   }
   return requests;
+}
+
+/** As requests of checkpoints, of a stream of their own. */
+function drawSavepoints(seed: number, healAtMs: number): Fault[] {
+  const random = randomStream(seed, 'savepoints');
+  if (random.chance(0.6)) return [];
+  const faults: Fault[] = Array.from({ length: random.between(1, 3) }, () => {
+    return { kind: 'request-savepoint', atMs: random.between(0, healAtMs) };
+  });
+  if (random.chance(0.3)) faults.push({ kind: 'dispose-savepoint', atMs: random.between(500, healAtMs) });
+  if (random.chance(0.7)) faults.push({ kind: 'start-from-savepoint', atMs: random.between(500, healAtMs + 1_000) });
+  return faults;
 }
 
 function makeFault(

@@ -3,7 +3,7 @@ import { loadSimulator } from '../../tools/load-simulator.mjs';
 import { plantedBugs } from './planted-bugs.ts';
 
 /** Schedules within which every planted bug is found. */
-const seedsMax = 1_000;
+const seedsMax = 2_000;
 
 test.each(plantedBugs)('the simulator finds $id when it is planted: $what', async (bug) => {
   const { runSchedule } = await loadSimulator(bug);

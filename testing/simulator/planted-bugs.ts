@@ -107,6 +107,20 @@ export const plantedBugs: readonly PlantedBug[] = [
     replace: 'for',
   },
   {
+    id: 'own-4',
+    what: 'files of a savepoint go when its checkpoint is not retained any more',
+    file: 'jobmanager/model/file-retention.ts',
+    find: 'this.#pinned.push(this.#add(checkpoint, manifest));',
+    replace: 'this.#pinned.push({ ...checkpoint, fileNames: [] });',
+  },
+  {
+    id: 'FLINK-26985',
+    what: 'a job deletes files of the savepoint it started from',
+    file: 'jobmanager/model/file-retention.ts',
+    find: 'name.startsWith(this.#ownPrefix) && ',
+    replace: '',
+  },
+  {
     id: 'own-3',
     what: 'a request of a checkpoint is answered by one that was triggered before it',
     file: 'jobmanager/checkpoint-requests.ts',

@@ -36,7 +36,6 @@ export type TaskManagerEvent =
     }
   | { readonly kind: 'heartbeat'; readonly taskManagerId: string; readonly leaderEpoch: number };
 
-const jobId = 'job-1';
 const heartbeatTimeoutMs = 5_000;
 const heartbeatCheckMs = 1_000;
 const settings = {
@@ -51,6 +50,7 @@ export class SimulatedJobManager {
   readonly process: Process;
   readonly epoch: number;
   readonly master: JobMaster;
+  readonly #jobId: string;
   ended = false;
   /** Newest checkpoint for which a manifest was written or a pointer set by this one. */
   newestCheckpointTried = 0;
@@ -60,6 +60,7 @@ export class SimulatedJobManager {
   readonly #simulation: Simulation;
   readonly #random: Random;
   readonly #requests = new CheckpointRequests('x');
+  readonly #savepoints = new CheckpointRequests('x', 'savepoint');
   /** Requests of a checkpoint that were not answered. */
   #requestsOpen = 0;
   #newestTriggered = 0;
@@ -70,13 +71,15 @@ export class SimulatedJobManager {
   constructor(simulation: Simulation, epoch: number, restored: RestoredPointer | null, newestAttempt: number) {
     this.#simulation = simulation;
     this.epoch = epoch;
+    this.#jobId = simulation.jobId;
     this.process = simulation.world.newProcess(`jm${epoch}`);
     this.#random = simulation.world.random(`job manager ${epoch}`);
     const ref = { name: 'x', sha256: 'x', bytes: 1 };
     const graphRef = graphRefOf(simulation.parallelism);
     const graph = makeGraph(simulation.world.configuration, simulation.parallelism);
     this.master = new JobMaster({
-      jobId,
+      jobId: simulation.jobId,
+      objectPrefix: `${simulation.jobId}/`,
       graph,
       graphHash,
       restorableGraphHashes: [],
@@ -99,7 +102,7 @@ export class SimulatedJobManager {
     if (event.kind === 'heartbeat') return this.#heard(event);
     if (event.kind === 'slot-ended') {
       const { taskManagerId, attempt } = event.report;
-      this.#follow(this.#pool.slotEnded(taskManagerId, jobId, attempt.attempt));
+      this.#follow(this.#pool.slotEnded(taskManagerId, attempt.jobId, attempt.attempt));
     }
     if (this.#stepping) {
       this.#queue.push(event);
@@ -150,6 +153,31 @@ export class SimulatedJobManager {
     this.tell({ kind: 'checkpoint-requested' });
   }
 
+  /** Somebody asks for a savepoint: when it is answered, its checkpoint is the newest and pinned. */
+  requestSavepoint(): void {
+    const { store } = this.#simulation;
+    const world: World = this.#simulation.world;
+    if (!this.process.alive || this.ended) return;
+    this.#requestsOpen++;
+    this.#savepoints.wait(
+      (checkpointId) => {
+        this.#requestsOpen--;
+        world.saw('savepoint_taken');
+        const pinned = store.pointer?.pinned ?? [];
+        const mine = store.leaderEpoch === this.epoch;
+        world.check(
+          !mine || pinned.some((one) => one.checkpointId === checkpointId),
+          () => `checkpoint ${checkpointId} answers a request of a savepoint, but is not pinned`,
+        );
+      },
+      () => {
+        this.#requestsOpen--;
+        world.saw('savepoint_given_up');
+      },
+    );
+    this.tell({ kind: 'savepoint-requested' });
+  }
+
   #heard({ taskManagerId, leaderEpoch }: TaskManagerEvent & { kind: 'heartbeat' }): void {
     if (leaderEpoch !== this.epoch) {
       const ids = { leaderEpoch: this.epoch };
@@ -160,12 +188,24 @@ export class SimulatedJobManager {
 
   #registered(event: TaskManagerEvent & { kind: 'task-manager-registered' }): void {
     const { taskManagerId, slotCount, running } = event;
-    const found = running.flatMap(({ attempt: { attempt }, slices, endedSlots }) => {
+    const found = running.flatMap(({ attempt: { jobId, attempt }, slices, endedSlots }) => {
       const slots = slices.length - endedSlots.length;
       return slots > 0 ? [{ jobId, attempt, slots }] : [];
     });
     this.#follow(this.#pool.registered(taskManagerId, slotCount, this.#simulation.world.nowMs, found));
-    for (const one of running) this.tell({ kind: 'attempt-reported', taskManagerId, running: one });
+    for (const one of running) {
+      if (one.attempt.jobId === this.#jobId) this.tell({ kind: 'attempt-reported', taskManagerId, running: one });
+      else this.#cancelOther(taskManagerId, one);
+    }
+  }
+
+  /** Of a job that is over, and whose end the task manager missed. */
+  #cancelOther(taskManagerId: string, running: RunningAttempt): void {
+    const attempt = { ...running.attempt, leaderEpoch: this.epoch };
+    const call = { method: 'cancelAttempt', request: { attempt, cancelTimeoutMs: settings.cancelTimeoutMs } } as const;
+    this.#simulation.callTaskManager(this, taskManagerId, call, (error) => {
+      if (error !== null && !this.ended) this.#cancelOther(taskManagerId, running);
+    });
   }
 
   /** The connection to a task manager broke. */
@@ -185,9 +225,9 @@ export class SimulatedJobManager {
   /** Tells the job what the slot pool has decided. */
   #follow({ granted, waiting, lost }: SlotPoolOutcome): void {
     for (const { taskManagerId, reason, jobIds } of lost)
-      if (jobIds.includes(jobId)) this.tell({ kind: 'task-manager-lost', taskManagerId, reason });
+      if (jobIds.includes(this.#jobId)) this.tell({ kind: 'task-manager-lost', taskManagerId, reason });
     for (const { offers } of granted) this.tell({ kind: 'slots-granted', offers });
-    if (waiting.includes(jobId)) this.tell({ kind: 'slots-short', supply: this.#pool.supply });
+    if (waiting.includes(this.#jobId)) this.tell({ kind: 'slots-short', supply: this.#pool.supply });
   }
 
   #step(event: JobMasterEvent): void {
@@ -215,11 +255,11 @@ export class SimulatedJobManager {
     const tell = (event: JobMasterEvent): void => this.tell(event);
     switch (action.kind) {
       case 'request-slots':
-        return this.#follow(this.#pool.requested(jobId, action.count, action.kept));
+        return this.#follow(this.#pool.requested(this.#jobId, action.count, action.kept));
       case 'adopt-slots':
-        return this.#pool.adopted(jobId, action.attempt);
+        return this.#pool.adopted(this.#jobId, action.attempt);
       case 'release-slots':
-        return this.#follow(this.#pool.released(jobId));
+        return this.#follow(this.#pool.released(this.#jobId));
       case 'give-up-task-manager':
         return this.#follow(this.#pool.lost(action.taskManagerId, action.reason));
       case 'call':
@@ -245,7 +285,7 @@ export class SimulatedJobManager {
         const { checkpointId, files } = action.manifest;
         this.newestCheckpointTried = checkpointId;
         if (files.some((entry) => entry.base)) world.saw('merge_entered_manifest');
-        return store.writeManifest(this.process, action.manifest, {
+        return store.writeManifest(this.process, this.#jobId, action.manifest, {
           done: (manifest) => tell({ kind: 'manifest-written', checkpointId, manifest }),
           failed: (error) => tell({ kind: 'manifest-failed', checkpointId, error }),
         });
@@ -289,6 +329,7 @@ export class SimulatedJobManager {
       case 'job-ended':
         this.ended = true;
         this.#requests.jobEnded();
+        this.#savepoints.jobEnded();
         this.#simulation.world.check(
           this.#requestsOpen === 0,
           () => `${this.#requestsOpen} requests of a checkpoint were never answered`,
@@ -303,6 +344,7 @@ export class SimulatedJobManager {
     if (call.method === 'triggerCheckpoint') {
       this.#newestTriggered = Math.max(this.#newestTriggered, call.request.checkpointId);
       this.#requests.triggered(call.request.checkpointId);
+      this.#savepoints.triggered(call.request.checkpointId);
     }
     this.#simulation.callTaskManager(this, taskManagerId, call, (error) => {
       this.tell({ kind: 'call-ended', taskManagerId, call, error: error === null ? null : toWireError(error) });
@@ -323,6 +365,8 @@ export class SimulatedJobManager {
         world.saw('region_restarted_alone');
     } else if (notice.kind === 'adopted') world.saw('attempt_adopted');
     else if (notice.kind === 'rescaled') world.saw('rescaled');
+    else if (notice.kind === 'warning' && notice.message.includes('with the others'))
+      world.saw('region_not_adopted_with_the_others');
     else if (notice.kind === 'warning' && notice.message.includes('is not taken over'))
       world.saw('attempt_not_adopted');
     else if (notice.kind === 'checkpoint-aborted' && notice.reason.includes('was not acknowledged'))
@@ -330,6 +374,7 @@ export class SimulatedJobManager {
     else if (notice.kind === 'attempt-failed' && notice.error.message.includes('is lost'))
       world.saw('task_manager_lost');
     if (this.#requests.noticed(notice)) this.tell({ kind: 'checkpoint-requested' });
+    if (this.#savepoints.noticed(notice)) this.tell({ kind: 'savepoint-requested' });
   }
 }
 

@@ -17,13 +17,16 @@ export interface Transaction {
 export class SimulatedSink {
   /** Everything a reader of committed results sees. */
   readonly visible = new Set<string>();
-  readonly #committed = new Set<string>();
+  #committed = new Set<string>();
   readonly #world: World;
   readonly #random: Random;
   readonly #expected: ReadonlySet<string>;
   /** Transactions in the snapshots of checkpoints, and those of complete ones. */
-  readonly #inSnapshot = new Map<number, string[]>();
+  readonly #inSnapshot = new Map<number, Transaction[]>();
   readonly #inComplete = new Set<string>();
+  /** What every complete checkpoint and those before it have promised, by checkpoint. */
+  readonly #promised = new Map<number, readonly Transaction[]>();
+  #newestPromise: readonly Transaction[] = [];
 
   constructor(world: World, expected: ReadonlySet<string>) {
     this.#world = world;
@@ -33,12 +36,26 @@ export class SimulatedSink {
 
   /** A committer took a snapshot with these committables. */
   frozen(checkpointId: number, committables: readonly Committable[]): void {
-    const ids = committables.map((committable) => (committable.data as Transaction).id);
-    this.#inSnapshot.set(checkpointId, [...(this.#inSnapshot.get(checkpointId) ?? []), ...ids]);
+    const transactions = committables.map((committable) => committable.data as Transaction);
+    this.#inSnapshot.set(checkpointId, [...(this.#inSnapshot.get(checkpointId) ?? []), ...transactions]);
   }
 
   checkpointCompleted(checkpointId: number): void {
-    for (const id of this.#inSnapshot.get(checkpointId) ?? []) this.#inComplete.add(id);
+    const fresh = (this.#inSnapshot.get(checkpointId) ?? []).filter(({ id }) => !this.#inComplete.has(id));
+    for (const { id } of fresh) this.#inComplete.add(id);
+    this.#newestPromise = [...this.#newestPromise, ...fresh];
+    this.#promised.set(checkpointId, this.#newestPromise);
+  }
+
+  /**
+   * A job starts from a savepoint, with an output of its own that has what the savepoint's checkpoint and those before it
+   * promised: together they are the whole result.
+   */
+  startFrom(checkpointId: number): void {
+    this.#newestPromise = this.#promised.get(checkpointId) ?? [];
+    this.#committed = new Set(this.#newestPromise.map(({ id }) => id));
+    this.visible.clear();
+    for (const { results } of this.#newestPromise) for (const result of results) this.visible.add(result);
   }
 
   /** Commits; the answer may be lost although the commit happened. */

@@ -24,6 +24,8 @@ export interface OperationOutcome<T> {
 
 export class SimulatedStore {
   pointer: CheckpointPointer | null = null;
+  /** Of jobs that are over, from whose savepoints others have started. */
+  readonly earlierPointers: CheckpointPointer[] = [];
   terminal: { readonly state: TerminalJobState; readonly error: WireError | null } | null = null;
   leaderEpoch = 0;
   downUntilMs = 0;
@@ -45,6 +47,13 @@ export class SimulatedStore {
   /** The next leader takes over: from now on earlier ones cannot move the pointer. */
   newLeader(): number {
     return ++this.leaderEpoch;
+  }
+
+  /** The job is over; another one with the same storage begins. Its numbers go on above those of all before. */
+  beginAnotherJob(): void {
+    if (this.pointer !== null) this.earlierPointers.push(this.pointer);
+    this.pointer = null;
+    this.terminal = null;
   }
 
   /** The newest attempt number given out. */
@@ -149,10 +158,10 @@ export class SimulatedStore {
     this.#operate(process, 'delete', apply, { done: () => undefined, failed: () => undefined });
   }
 
-  writeManifest(process: Process, manifest: Manifest, outcome: OperationOutcome<ObjectRef>): void {
+  writeManifest(process: Process, jobId: string, manifest: Manifest, outcome: OperationOutcome<ObjectRef>): void {
     this.putObject(
       process,
-      `manifests/${manifest.attempt}-${manifest.checkpointId}`,
+      `${jobId}/manifests/${manifest.attempt}-${manifest.checkpointId}`,
       encodeManifest(manifest),
       outcome,
     );
@@ -162,10 +171,11 @@ export class SimulatedStore {
     return decodeManifest(this.#read(object));
   }
 
-  /** Every file that a retained manifest names exists, whole. */
+  /** Every file that a retained or pinned manifest names exists, whole; pins of jobs that are over count too. */
   checkRetained(): void {
     if (this.damaged) return;
-    for (const { manifest, checkpointId } of this.pointer?.retained ?? []) {
+    const pinned = [this.pointer, ...this.earlierPointers].flatMap((pointer) => pointer?.pinned ?? []);
+    for (const { manifest, checkpointId } of [...(this.pointer?.retained ?? []), ...pinned]) {
       for (const object of [manifest, ...this.readManifest(manifest).files.map((entry) => entry.file.object)]) {
         const stored = this.objects.get(object.name);
         this.#world.check(

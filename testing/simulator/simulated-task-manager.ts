@@ -341,7 +341,7 @@ export class SimulatedTaskManager {
     attempt.collected.delete(checkpointId);
     const blocks = collected.flatMap((snapshot) => snapshot.blocks);
     if (blocks.length === 0) return this.#acknowledge(attempt, checkpointId, collected, null);
-    this.#write(`state/${attempt.ref.attempt}-${checkpointId}`, encodeStateFile(blocks), {
+    this.#write(`${attempt.ref.jobId}/state/${attempt.ref.attempt}-${checkpointId}`, encodeStateFile(blocks), {
       done: (file) => this.#acknowledge(attempt, checkpointId, collected, file),
       failed: (error) => {
         const report = { attempt: attempt.ref, taskManagerId: this.id, checkpointId, error };
@@ -404,7 +404,7 @@ export class SimulatedTaskManager {
       const object = inputs[contents.length];
       if (object === undefined) {
         const bytes = mergeStateFiles(contents);
-        return this.#write(`merged/${attempt.ref.attempt}-${mergeId}`, bytes, {
+        return this.#write(`${attempt.ref.jobId}/merged/${attempt.ref.attempt}-${mergeId}`, bytes, {
           done: (base) => report(base, null),
           failed: (error) => report(null, error),
         });

@@ -39,6 +39,11 @@ export class Simulation {
   #newestDeployed = 0;
   #outcome: TerminalJobState | null = null;
   #resumeWith: number | null = null;
+  /** The job is to end, and another one starts from its newest savepoint. */
+  #startsAnother = false;
+  #jobNumber = 1;
+  /** The savepoint that the job started from. */
+  #foreign: RestoredPointer | null = null;
 
   constructor(configuration: SimulationConfiguration, traced: boolean) {
     this.world = new World(configuration, traced);
@@ -72,9 +77,14 @@ export class Simulation {
       const alive = this.world.step() && this.world.nowMs < healAtMs + livenessMs && this.world.eventCount < eventsMax;
       this.world.check(alive, () => `stuck\n${this.#dump()}`);
     }
-    if (this.#outcome === 'failed') return;
+    // Canceled: another job was to start from its savepoint, which was given up meanwhile.
+    if (this.#outcome === 'failed' || this.#outcome === 'canceled') return;
     for (const result of this.expected)
       this.world.check(this.sink.visible.has(result), () => `${result} was never delivered`);
+  }
+
+  get jobId(): string {
+    return `job-${this.#jobNumber}`;
   }
 
   // ---- what processes need ----------------------------------------------------------------------------------------------
@@ -211,6 +221,7 @@ export class Simulation {
     // It had stopped the job while it led, and hears so only now that another one goes on with it.
     if (by !== this.#leader && state === 'stopped') return;
     this.world.check(by === this.#leader, () => `${by?.process.name} ended the job, but is not the leader`);
+    if (this.#startsAnother && this.#startFromSavepoint()) return;
     if (state === 'stopped' && this.#resumeWith !== null) return this.#resume(this.#resumeWith);
     if (state === 'failed') {
       this.world.check(
@@ -238,10 +249,14 @@ export class Simulation {
       return this.jobEnded(null, terminal.state, terminal.error);
     }
     if (terminal !== null) this.store.terminal = null;
-    let restored: RestoredPointer | null = null;
+    let restored = this.#foreign;
     try {
       if (pointer !== null)
-        restored = { pointer, manifests: pointer.retained.map((one) => this.store.readManifest(one.manifest)) };
+        restored = {
+          pointer,
+          manifests: pointer.retained.map((one) => this.store.readManifest(one.manifest)),
+          pinnedManifests: (pointer.pinned ?? []).map((one) => this.store.readManifest(one.manifest)),
+        };
     } catch (error) {
       this.world.check(
         this.store.damaged && error instanceof EngineError,
@@ -321,7 +336,42 @@ export class Simulation {
         return this.store.flipByte(this.#random);
       case 'request-checkpoint':
         return this.#leader?.requestCheckpoint();
+      case 'request-savepoint':
+        return this.#leader?.requestSavepoint();
+      case 'dispose-savepoint': {
+        const [oldest] = this.store.pointer?.pinned ?? [];
+        if (oldest === undefined) return;
+        this.world.saw('savepoint_disposed');
+        return this.#leader?.tell({ kind: 'savepoint-disposed', checkpointId: oldest.checkpointId });
+      }
+      case 'start-from-savepoint':
+        if (this.#leader === null || this.#resumeWith !== null || this.#newestSavepoint() === undefined) return;
+        this.#startsAnother = true;
+        return this.#leader.tell({ kind: 'cancel-requested' });
     }
+  }
+
+  #newestSavepoint() {
+    return this.store.pointer?.pinned?.at(-1);
+  }
+
+  /** False when its savepoints were disposed of meanwhile. */
+  #startFromSavepoint(): boolean {
+    this.#startsAnother = false;
+    const pin = this.#newestSavepoint();
+    const damaged = this.store.damaged;
+    if (pin === undefined || damaged) return false;
+    const { checkpointId, manifest: object } = pin;
+    const manifest = this.store.readManifest(object);
+    const pointer = { checkpointId, attempt: manifest.attempt, leaderEpoch: 0, retained: [pin] };
+    this.#foreign = { pointer, manifests: [manifest], isForeign: true };
+    this.world.saw('started_from_savepoint');
+    this.store.beginAnotherJob();
+    this.sink.startFrom(checkpointId);
+    this.#jobNumber++;
+    this.#leader = null;
+    this.world.schedule(100, null, 'start from savepoint', () => this.#startJobManager(false));
+    return true;
   }
 
   /** The graph is recorded, and the leader is told; it may die in between, or later. */

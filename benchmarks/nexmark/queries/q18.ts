@@ -6,4 +6,4 @@ import { bidsOf } from './views.ts';
 export const q18 = (events: Stream<NexmarkEvent>) =>
   bidsOf(events)
     .keyBy((bid) => [bid.bidder, bid.auction] as const)
-    .reduce((last, bid) => (bid.dateTime >= last.dateTime ? bid : last));
+    .dedup({ keep: 'last', emitBefore: false });

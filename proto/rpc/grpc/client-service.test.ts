@@ -88,6 +88,7 @@ describe.each(Object.entries(transports))('a cluster reached %s', (_name, reach)
       savepointPath: null,
     });
     expect(await gateway.triggerSavepoint({ job: 'a' })).toEqual({ checkpointId: 8, savepointPath: 's/8' });
+    expect(await gateway.disposeSavepoint({ savepointPath: 's/8' })).toEqual({});
     expect(await gateway.rescaleJob({ job: 'a', graph: { name: 'g', sha256: 'cd', bytes: 4 } })).toEqual({
       checkpointId: 10,
     });
@@ -100,6 +101,7 @@ describe.each(Object.entries(transports))('a cluster reached %s', (_name, reach)
       'stop a drained',
       'stop b as it is',
       'savepoint a',
+      'dispose s/8',
       'rescale a 4',
       'cluster',
     ]);

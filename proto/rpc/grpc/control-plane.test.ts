@@ -34,7 +34,7 @@ test('a task manager over gRPC gets every kind of call', async () => {
   const client = connectTo((await serve(notingTaskManager(calls))).address);
   await client.deploySlots(deployment(10));
   await client.connectSlots({ attempt, slots: [], slices: [] });
-  await client.triggerCheckpoint({ attempt, checkpointId: 1, triggeredAtMs: 0, stop: false });
+  await client.triggerCheckpoint({ attempt, checkpointId: 1, triggeredAtMs: 0, stop: false, drain: false });
   await client.notifyCheckpointComplete({ attempt, checkpointId: 1 });
   await client.notifyCheckpointAborted({ attempt, checkpointId: 2 });
   await client.mergeFiles({ attempt, mergeId: 1, inputs: [] });
@@ -62,7 +62,7 @@ test('calls arrive in the order in which they were made, though a large one is f
       pending.push(client.deploySlots(deployment(3 * 1024 * 1024)));
       expected.push('deploy 1');
     }
-    pending.push(client.triggerCheckpoint({ attempt, checkpointId, triggeredAtMs: 0, stop: false }));
+    pending.push(client.triggerCheckpoint({ attempt, checkpointId, triggeredAtMs: 0, stop: false, drain: false }));
     pending.push(client.notifyCheckpointComplete({ attempt, checkpointId }));
     expected.push(`trigger ${checkpointId}`, `complete ${checkpointId}`);
   }

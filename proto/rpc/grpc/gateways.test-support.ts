@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type {
   CancelJobRequest,
   ClusterStatus,
+  DisposeSavepointRequest,
   GetJobRequest,
   JobStatus,
   ListJobsResponse,
@@ -136,6 +137,10 @@ export class NotingCluster implements ClientGateway {
 
   triggerSavepoint({ job }: TriggerSavepointRequest): Promise<TriggerSavepointResponse> {
     return this.#note(`savepoint ${job}`, { checkpointId: 8, savepointPath: 's/8' });
+  }
+
+  disposeSavepoint({ savepointPath }: DisposeSavepointRequest): Promise<Acknowledgement> {
+    return this.#note(`dispose ${savepointPath}`, {});
   }
 
   rescaleJob({ job, graph }: RescaleJobRequest): Promise<RescaleJobResponse> {

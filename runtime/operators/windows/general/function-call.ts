@@ -3,7 +3,7 @@ import type { Key } from '../../../../core/operators.ts';
 import type { StateDeclarations, StateHandles } from '../../../../core/state/declarations.ts';
 import type { WindowBounds, WindowContext, WindowInfo } from '../../../../core/window-functions.ts';
 import type { AnyOperatorContext } from '../../operator.ts';
-import { CallGate } from '../../call-gate.ts';
+import type { CallGate } from '../../call-gate.ts';
 import { EmittingCall } from '../../emitting-call.ts';
 import type { ScopedState } from './window-state.ts';
 
@@ -25,16 +25,15 @@ export class FunctionCall
   window: WindowBounds = { start: 0, end: 0 };
   watermark = Number.NEGATIVE_INFINITY;
   timestamp = Number.NaN;
-  readonly #gate: CallGate;
+  readonly gate: CallGate;
   readonly #context: AnyOperatorContext;
   readonly #state: ScopedState;
   readonly #windowState: ScopedState;
 
-  constructor(context: AnyOperatorContext, state: ScopedState, windowState: ScopedState) {
-    const gate = new CallGate(context);
+  constructor(context: AnyOperatorContext, gate: CallGate, state: ScopedState, windowState: ScopedState) {
     super(context, gate);
     this.#context = context;
-    this.#gate = gate;
+    this.gate = gate;
     this.#state = state;
     this.#windowState = windowState;
   }
@@ -46,21 +45,21 @@ export class FunctionCall
     this.timestamp = this.#context.scope.timestamp;
     this.#state.scopeTo(key);
     this.#windowState.scopeTo([key, start, end]);
-    this.#gate.isOpen = true;
+    this.gate.enter();
   }
 
   /** The function has returned. */
   leave(): void {
-    this.#gate.isOpen = false;
+    this.gate.leave();
   }
 
   get state(): StateHandles<StateDeclarations> {
-    this.#gate.check('state');
+    this.gate.check('state');
     return this.#state.handles;
   }
 
   get windowState(): StateHandles<StateDeclarations> {
-    this.#gate.check('windowState');
+    this.gate.check('windowState');
     return this.#windowState.handles;
   }
 }

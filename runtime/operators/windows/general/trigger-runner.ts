@@ -11,6 +11,8 @@ import type {
 import type { RowCache } from '../../../state/row-cache.ts';
 import type { TableOwner } from '../../../state/row-table.ts';
 import type { KeyScope } from '../../../state/state-handles.ts';
+import { CallGate } from '../../call-gate.ts';
+import type { AnyOperatorContext } from '../../operator.ts';
 import { windowOwner } from './window-id.ts';
 import { ScopedState, statePrefix } from './window-state.ts';
 import { TriggerTimers, type WindowTimers } from './window-timers.ts';
@@ -21,6 +23,7 @@ const results: ReadonlySet<unknown> = new Set<TriggerResult>(['continue', 'fire'
 
 export class TriggerRunner {
   readonly state: ScopedState;
+  readonly gate: CallGate;
   readonly #trigger: AnyTrigger;
   readonly #call: TriggerCall;
 
@@ -28,12 +31,13 @@ export class TriggerRunner {
     trigger: AnyTrigger,
     owner: TableOwner,
     timers: WindowTimers,
-    nowMs: () => number,
+    context: AnyOperatorContext,
     newCache: () => RowCache,
   ) {
     this.#trigger = trigger;
-    this.state = new ScopedState(statePrefix.trigger, trigger.state ?? {}, windowOwner(owner), newCache);
-    this.#call = new TriggerCall(this.state, new TriggerTimers(timers), nowMs);
+    this.gate = new CallGate(context);
+    this.state = new ScopedState(statePrefix.trigger, trigger.state ?? {}, windowOwner(owner), newCache, this.gate);
+    this.#call = new TriggerCall(this.state, new TriggerTimers(timers, this.gate), () => context.nowMs());
   }
 
   set watermark(watermark: number) {
@@ -46,24 +50,45 @@ export class TriggerRunner {
   }
 
   onElement(value: unknown): TriggerResult {
-    return checked(this.#trigger.onElement(value as Readonly<unknown>, this.#call));
+    this.gate.enter();
+    try {
+      return checked(this.#trigger.onElement(value as Readonly<unknown>, this.#call));
+    } finally {
+      this.gate.leave();
+    }
   }
 
   onTimer(timeMs: number, domain: 'event' | 'processing'): TriggerResult {
     const { onEventTime, onProcessingTime } = this.#trigger;
     const onTimer = domain === 'event' ? onEventTime : onProcessingTime;
-    return onTimer === undefined ? 'continue' : checked(onTimer.call(this.#trigger, timeMs, this.#call));
+    if (onTimer === undefined) return 'continue';
+    this.gate.enter();
+    try {
+      return checked(onTimer.call(this.#trigger, timeMs, this.#call));
+    } finally {
+      this.gate.leave();
+    }
   }
 
   /** The entered window is what these windows became. */
   onMerge(merged: readonly WindowBounds[]): void {
     this.#call.merged = merged;
-    this.#trigger.onMerge?.(this.#call);
+    this.gate.enter();
+    try {
+      this.#trigger.onMerge?.(this.#call);
+    } finally {
+      this.gate.leave();
+    }
   }
 
   /** The entered window is gone. */
   clear(): void {
-    this.#trigger.clear?.(this.#call);
+    this.gate.enter();
+    try {
+      this.#trigger.clear?.(this.#call);
+    } finally {
+      this.gate.leave();
+    }
     this.state.clear();
   }
 }

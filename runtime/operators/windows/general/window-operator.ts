@@ -12,6 +12,7 @@ import type {
 import type { Operator, OperatorContext } from '../../operator.ts';
 import { refusePromise } from '../../call-gate.ts';
 import { callUser, functionContext } from '../../user-code.ts';
+import { CallGate } from '../../call-gate.ts';
 import { FunctionCall } from './function-call.ts';
 import { TransientAggregate } from './transient-aggregate.ts';
 import { AggregateContents, RecordContents, ReduceContents, type WindowContents } from './window-contents.ts';
@@ -38,6 +39,7 @@ class WindowOperator extends WindowOperatorBase<'window'> {
   readonly #state: ScopedState;
   readonly #windowState: ScopedState;
   readonly #call: FunctionCall;
+  readonly gates: readonly CallGate[];
 
   constructor(context: OperatorContext<'window'>) {
     super(context, context.functions);
@@ -46,15 +48,18 @@ class WindowOperator extends WindowOperatorBase<'window'> {
     this.#evictor = evictor as unknown as AnyEvictor | null;
     this.#function = windowFunction as unknown as AnyFunction | null;
     this.#resultOf = resultOf as ((contents: unknown, call: FunctionCall) => unknown) | null;
-    this.#state = new ScopedState(statePrefix.key, this.#function?.state ?? {}, this.owner, newCache);
+    const gate = new CallGate(context);
+    this.#state = new ScopedState(statePrefix.key, this.#function?.state ?? {}, this.owner, newCache, gate);
     const ofWindow = windowOwner(this.owner);
-    this.#windowState = new ScopedState(statePrefix.window, this.#function?.windowState ?? {}, ofWindow, newCache);
+    const { windowState = {} } = this.#function ?? {};
+    this.#windowState = new ScopedState(statePrefix.window, windowState, ofWindow, newCache, gate);
     this.functionStates = [this.#state, this.#windowState];
     this.#evictable =
       this.#evictor === null ? null : new RecordContents(this.owner, contentsState, true, () => this.newCache());
     this.contents = [this.#evictable ?? this.#newContents()];
     this.#transient = this.#evictor === null || aggregates === null ? null : new TransientAggregate(aggregates);
-    this.#call = new FunctionCall(context, this.#state, this.#windowState);
+    this.#call = new FunctionCall(context, gate, this.#state, this.#windowState);
+    this.gates = [gate, this.trigger.gate];
   }
 
   #newContents(): WindowContents {

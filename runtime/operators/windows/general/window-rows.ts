@@ -55,7 +55,7 @@ export abstract class WindowRowsOperator<Kind extends OperatorKind> extends Keye
     this.assigner = new WindowAssigner(window);
     this.sessions = this.assigner.merges ? new SessionSets(this.owner, newCache) : null;
     this.timers = new WindowTimers(this.owner);
-    this.trigger = new TriggerRunner(trigger as AnyTrigger, this.owner, this.timers, () => context.nowMs(), newCache);
+    this.trigger = new TriggerRunner(trigger as AnyTrigger, this.owner, this.timers, context, newCache);
     this.staged = new StagedPrefetch(this.prefetch);
   }
 

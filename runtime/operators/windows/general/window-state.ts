@@ -8,19 +8,50 @@ import type { Prefetch } from '../../../state/prefetch.ts';
 import type { RowCache } from '../../../state/row-cache.ts';
 import type { TableOwner } from '../../../state/row-table.ts';
 import { createStateHandles, type KeyScope, type StateTables } from '../../../state/state-handles.ts';
+import type { CallGate } from '../../call-gate.ts';
 
 /** Prefixes of declared state. */
 export const statePrefix = { key: 'key.', window: 'window.', trigger: 'trigger.' } as const;
 
+/** The key that handles show, during calls of user code and for the operator itself. */
+class WindowScope implements KeyScope {
+  isInternal = false;
+  readonly #gate: CallGate;
+  readonly #what: string;
+  #key: Key = 0;
+
+  constructor(gate: CallGate, prefix: string) {
+    this.#gate = gate;
+    this.#what = `${prefix.slice(0, -1)} state`;
+  }
+
+  get key(): Key {
+    if (!this.#gate.isOpen && !this.isInternal) this.#gate.check(this.#what);
+    return this.#key;
+  }
+
+  set key(key: Key) {
+    this.#key = key;
+  }
+}
+
 export class ScopedState {
   readonly handles: StateHandles<StateDeclarations>;
-  readonly #scope: KeyScope = { key: 0 };
+  readonly #scope: WindowScope;
   readonly #tables: StateTables;
   readonly #names: readonly string[];
   readonly #prefix: string;
   readonly #clearable: readonly { clear(): void }[];
 
-  constructor(prefix: string, declarations: StateDeclarations, owner: TableOwner, newCache: () => RowCache) {
+  /** @param gate open while user code may use the handles */
+  constructor(
+    prefix: string,
+    declarations: StateDeclarations,
+    owner: TableOwner,
+    newCache: () => RowCache,
+    gate: CallGate,
+  ) {
+    this.#scope = new WindowScope(gate, prefix);
     this.#prefix = prefix;
     this.#names = Object.keys(declarations);
     const named = Object.fromEntries(
@@ -48,7 +79,9 @@ export class ScopedState {
 
   /** Removes all state in scope. */
   clear(): void {
+    this.#scope.isInternal = true;
     for (const handle of this.#clearable) handle.clear();
+    this.#scope.isInternal = false;
   }
 
   need(prefetch: Prefetch, key: Key): void {

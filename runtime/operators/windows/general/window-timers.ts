@@ -5,6 +5,7 @@
  */
 import type { Key, TimerRegistry } from '../../../../core/operators.ts';
 import type { TableOwner } from '../../../state/row-table.ts';
+import type { CallGate } from '../../call-gate.ts';
 import {
   boundedTimerTime,
   timerTimeOf,
@@ -52,27 +53,33 @@ export class TriggerTimers implements TimerRegistry {
   key: Key = 0;
   namespace: readonly [start: number, end: number] = [0, 0];
   readonly #timers: WindowTimers;
+  readonly #gate: CallGate;
 
-  constructor(timers: WindowTimers) {
+  constructor(timers: WindowTimers, gate: CallGate) {
     this.#timers = timers;
+    this.#gate = gate;
   }
 
   registerEventTime(timestampMs: number): void {
+    this.#gate.check('timers');
     const time = timerTimeOf(timestampMs, this.key, this.namespace[1]);
     this.#timers.event.register(time, this.key, this.namespace);
   }
 
   deleteEventTime(timestampMs: number): void {
+    this.#gate.check('timers');
     this.#timers.event.delete(boundedTimerTime(timestampMs, this.namespace[1]), this.key, this.namespace);
   }
 
   registerProcessingTime(timestampMs: number): void {
+    this.#gate.check('timers');
     const time = timerTimeOf(timestampMs, this.key, this.namespace[1]);
     this.#timers.processingChanged = true;
     this.#timers.processing.register(time, this.key, this.namespace);
   }
 
   deleteProcessingTime(timestampMs: number): void {
+    this.#gate.check('timers');
     this.#timers.processing.delete(boundedTimerTime(timestampMs, this.namespace[1]), this.key, this.namespace);
   }
 }
