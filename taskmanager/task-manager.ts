@@ -51,6 +51,8 @@ export interface TaskManagerOptions {
   readonly slotCount: number;
   /** Address that other task managers reach this one at. */
   readonly host: string;
+  /** Address of this machine that its slots listen on; absent: `host`. */
+  readonly listenHost?: string;
   /** Where this task manager's own service is reached, host:port; empty when it is called inside the process. */
   readonly rpcAddress?: string;
   readonly jobManagers: JobManagers;
@@ -506,6 +508,7 @@ export class TaskManager implements TaskManagerGateway {
         workingDirectory: request.workingDirectory === '' ? this.#options.workingDirectory : request.workingDirectory,
         clusterId: this.#options.clusterId,
         host: this.#options.host,
+        listenHost: this.#options.listenHost ?? this.#options.host,
         listens,
         dataPorts: this.#options.dataPorts,
         tls: this.#options.slotTls ?? null,

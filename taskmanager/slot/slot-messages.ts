@@ -42,7 +42,10 @@ export interface SlotDeployment {
   readonly workingDirectory: string;
   /** Unguessable secret shared by the slots of a run; part of the data plane's handshake. */
   readonly clusterId: string;
+  /** Where other slots reach this one. */
   readonly host: string;
+  /** What it listens on. */
+  readonly listenHost: string;
   /** False when the whole attempt is in this one slot: no port is opened. */
   readonly listens: boolean;
   /** Ports to choose from, both ends inclusive; null for any. */
