@@ -8,7 +8,7 @@ import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
 import { containerLimitBytes, mebibytes } from '../../taskmanager/memory/memory-watch.ts';
-import { httpPolicy, processSecurity } from '../config/process-security.ts';
+import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
 
 /** Resolves when it was told to stop. */
@@ -54,7 +54,7 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     ...config.get('taskManager.http'),
     tls,
     insecure,
-    authorize: httpPolicy(null),
+    authorize: certificatePolicy(tls),
     logger,
     figures: () => ({ attempts: taskManager.attemptMetrics, slotsRunning: taskManager.liveSlots.length }),
     ready: () => taskManager.followsLeader,
