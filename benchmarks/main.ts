@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { BenchmarkRow } from './row.ts';
 import { rowsTable } from './rows-table.ts';
 
-const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|sliding-window|large-state|checkpoint-cost|latency|startup|control-plane|nexmark|all>
+const usage = `usage: npm run bench -- <codec|exchange|state|keyed-sum|sliding-window|large-state|checkpoint-cost|latency|startup|control-plane|failover|nexmark|all>
   --case TEXT        only cases whose name contains TEXT
   --parallelism N    only cases of this parallelism
   --seconds S        about how long each case runs (default 10; micro benchmarks 1)
@@ -45,12 +45,14 @@ interface Case {
 const seconds = (defaultSeconds: number): number => Number(values.seconds ?? defaultSeconds);
 
 async function allCases(): Promise<readonly Case[]> {
-  const [{ endToEndCases, runEndToEnd }, startup, { controlPlaneCases }, nexmark] = await Promise.all([
-    import('./end-to-end.ts'),
-    import('./startup.ts'),
-    import('./control-plane.ts'),
-    import('./nexmark/defaults.ts'),
-  ]);
+  const [{ endToEndCases, runEndToEnd }, startup, { controlPlaneCases }, { failoverCases }, nexmark] =
+    await Promise.all([
+      import('./end-to-end.ts'),
+      import('./startup.ts'),
+      import('./control-plane.ts'),
+      import('./failover.ts'),
+      import('./nexmark/defaults.ts'),
+    ]);
   const micro = (benchmark: string, run: () => Promise<readonly BenchmarkRow[]>): Case => ({
     benchmark,
     name: '',
@@ -75,6 +77,13 @@ async function allCases(): Promise<readonly Case[]> {
       parallelism: 250,
       isolated: true,
       run: async () => [await measure()],
+    })),
+    ...Object.entries(failoverCases).map(([name, measure]) => ({
+      benchmark: 'failover',
+      name,
+      parallelism: 2,
+      isolated: true,
+      run: async () => [await measure(seconds(120))],
     })),
     ...nexmark.queryNames.map((query) => ({
       benchmark: 'nexmark',
