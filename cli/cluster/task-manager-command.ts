@@ -4,7 +4,7 @@ import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
 import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
-import { httpPolicy, processSecurity } from '../config/process-security.ts';
+import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
 import { openConfiguredStorage } from './storage-options.ts';
 
@@ -49,7 +49,7 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     ...config.get('taskManager.http'),
     tls,
     insecure,
-    authorize: httpPolicy(null),
+    authorize: certificatePolicy(tls),
     logger,
     figures: () => ({ attempts: taskManager.attemptMetrics, slotsRunning: taskManager.liveSlots.length }),
     ready: () => taskManager.followsLeader,
