@@ -32,6 +32,7 @@ function recordingGateway(): JobManagerGateway {
     declineCheckpoint: taken,
     reportMerge: taken,
     reportAlignment: () => Promise.resolve({ groups: [] }),
+    reportLogs: taken,
   };
 }
 

@@ -51,6 +51,7 @@ export async function jobManagerCommand(config: ResolvedConfig, context: Process
       adoptionTimeoutMs: config.get('adoptionTimeout'),
       cancelTimeoutMs: config.get('cancelTimeout'),
     },
+    historyMax: config.get('jobs.historyMax'),
     heartbeatTimeoutMs: config.get('heartbeatTimeout'),
     engineVersion,
     tls: security.tls,

@@ -1,16 +1,18 @@
 /** `millrace task-manager`: one task manager process in the foreground, until it is told to stop. */
 import { join, resolve } from 'node:path';
 import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
+import { EngineError } from '../../core/errors.ts';
 import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
+import { containerLimitBytes, mebibytes } from '../../taskmanager/memory/memory-watch.ts';
 import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
 import { openConfiguredStorage } from './storage-options.ts';
 
 /** Resolves when it was told to stop. */
 export async function taskManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
-  const { logger, engineVersion, workingDirectory } = context;
+  const { logger, logs, engineVersion, workingDirectory } = context;
   const security = processSecurity(config, 'task-manager', {
     nowMs: Date.now,
     warn: (message) => logger.warn(message),
@@ -20,7 +22,7 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
   const storage = await openConfiguredStorage(config, { workingDirectory, localDirectory, logger });
   const host = config.get('taskManager.host');
   const slotCount = config.get('taskManager.slots');
-  const process = await TaskManagerProcess.start({
+  const taskManagerProcess = await TaskManagerProcess.start({
     jobManagerAddresses: config.get('jobManagers').map(formatHostPort),
     listenHost: host,
     host: config.get('taskManager.advertise') ?? host,
@@ -36,15 +38,17 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     heartbeatIntervalMs: config.get('heartbeatInterval'),
     orphanTimeoutMs: config.get('orphanTimeout'),
     slotStuckTimeoutMs: config.get('stuckTimeout'),
+    memoryLimitBytes: memoryLimit(config),
     dataPorts: config.get('dataPortRange'),
     slotTls: tlsFiles,
     secretsDirectory: config.get('secretsDirectory'),
-    onLog: (level, message) => logger[level](message),
+    onLog: (level, message, about) => logger[level](message, about),
+    logs,
     tls,
     insecure,
     authorize,
   });
-  const { taskManager } = process;
+  const { taskManager } = taskManagerProcess;
   const http = await TaskManagerHttp.start({
     ...config.get('taskManager.http'),
     tls,
@@ -55,14 +59,29 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     ready: () => taskManager.followsLeader,
   });
   context.ready(
-    `task manager ${taskManager.id} with ${slotCount} slots listens on ${process.rpcAddress}, http on ${http.address}`,
+    `task manager ${taskManager.id} with ${slotCount} slots listens on ${taskManagerProcess.rpcAddress}, http on ${http.address}`,
   );
   try {
-    await Promise.race([process.register(), context.stopped]);
+    await Promise.race([taskManagerProcess.register(), context.stopped]);
     await context.stopped;
   } finally {
     await http.stop();
-    await process.stop();
+    await taskManagerProcess.stop();
     storage.opened.close();
   }
+}
+
+/** Of the rest the system needs some, and a slot that is ended takes a moment. */
+const shareOfContainer = 0.9;
+
+/** @throws EngineError CONFIG_INVALID for less than a process uses that runs nothing */
+function memoryLimit(config: ResolvedConfig): number | null {
+  const limit = config.get('taskManager.memoryLimit');
+  const used = process.memoryUsage.rss();
+  if (limit !== null && limit <= used) {
+    const message = `taskManager.memoryLimit is ${mebibytes(limit)} MiB, but this process uses ${mebibytes(used)} MiB before it runs anything → give more, 512MiB for a small job`;
+    throw new EngineError('CONFIG_INVALID', message, { ids: { option: 'taskManager.memoryLimit' } });
+  }
+  const container = containerLimitBytes();
+  return limit ?? (container === null ? null : Math.floor(container * shareOfContainer));
 }

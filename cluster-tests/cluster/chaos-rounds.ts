@@ -39,7 +39,16 @@ export interface ChaosSummary {
   readonly recoveryMs: { readonly p50: number; readonly max: number };
 }
 
-type FaultKind = 'kill' | 'pause' | 'kill-two' | 'kill-all-task-managers' | 'kill-during-recovery';
+type FaultKind =
+  | 'kill'
+  | 'pause'
+  | 'kill-two'
+  | 'kill-all-task-managers'
+  | 'kill-during-recovery'
+  | 'cut-off'
+  | 'cut-one-way'
+  | 'cut-from-etcd'
+  | 'reset-records';
 
 interface Fault {
   readonly kind: FaultKind;
@@ -71,6 +80,7 @@ export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> 
     const place = chaosPlace({ directory: join(directory, `job-${++jobs}`), input, checkpointIntervalMs });
     const job = await ClusterJob.submit({
       jobManagers: cluster.jobManagers,
+      access: cluster.access,
       job: place.run.job,
       parallelism: 2,
       checkpointIntervalMs,
@@ -114,15 +124,16 @@ async function drawFault(cluster: ClusterDriver, job: ClusterJob, random: () => 
   const taskManagers = cluster.members.filter((name) => name.startsWith('task-manager'));
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const forMs = pauseMsMin + random() * (pauseMsMax - pauseMsMin);
+  const ends: readonly FaultKind[] = ['kill', 'kill', 'kill', 'pause', 'pause'];
+  const several: readonly FaultKind[] = ['kill-two', 'kill-all-task-managers', 'kill-during-recovery'];
+  const cuts: readonly FaultKind[] = ['cut-off', 'cut-one-way', 'cut-one-way', 'cut-from-etcd'];
+  const resets: readonly FaultKind[] = ['reset-records'];
+  const { network } = cluster;
   const kind = pick<FaultKind>([
-    'kill',
-    'kill',
-    'kill',
-    'pause',
-    'pause',
-    'kill-two',
-    'kill-all-task-managers',
-    'kill-during-recovery',
+    ...ends,
+    ...several,
+    ...(network === null ? [] : cuts),
+    ...(network?.resetAfter === undefined ? [] : resets),
   ]);
   switch (kind) {
     case 'kill':
@@ -135,6 +146,16 @@ async function drawFault(cluster: ClusterDriver, job: ClusterJob, random: () => 
       return { kind, members: taskManagers, forMs };
     case 'kill-during-recovery':
       return { kind, members: [pick(taskManagers), leader], forMs };
+    case 'cut-off':
+      return { kind, members: [pick([leader, ...taskManagers])], forMs };
+    case 'cut-one-way':
+      return { kind, members: random() < 0.5 ? [leader, pick(taskManagers)] : [pick(taskManagers), leader], forMs };
+    case 'cut-from-etcd':
+      return { kind, members: [leader], forMs };
+    case 'reset-records': {
+      const from = pick(taskManagers);
+      return { kind, members: [from, pick(taskManagers.filter((other) => other !== from))], forMs };
+    }
   }
 }
 
@@ -145,6 +166,14 @@ async function inject(cluster: ClusterDriver, { kind, members, forMs }: Fault, r
     for (const member of members) cluster.resume(member);
     return;
   }
+  const cuts = cutsOf(kind, members);
+  if (cluster.network !== null && cuts !== null) {
+    for (const [from, to] of cuts) cluster.network.cut(from, to);
+    if (kind === 'reset-records')
+      cluster.network.resetAfter?.(members[0] as string, members[1] as string, 1_000 + random() * 100_000);
+    await elapse(forMs);
+    return cluster.network.heal();
+  }
   for (const member of members) {
     await cluster.kill(member);
     if (kind === 'kill-during-recovery') await elapse(random() * 1_500);
@@ -152,6 +181,29 @@ async function inject(cluster: ClusterDriver, { kind, members, forMs }: Fault, r
   // Sometimes at once, sometimes others have to do without for a while.
   await elapse(random() < 0.5 ? 0 : random() * 4_000);
   await Promise.all(members.map((member) => cluster.restart(member)));
+}
+
+/** Ordered pairs between which nothing passes; null for faults that are none of the network. */
+function cutsOf(kind: FaultKind, [one, other]: readonly string[]): readonly (readonly [string, string])[] | null {
+  if (one === undefined) return null;
+  switch (kind) {
+    case 'cut-off':
+      return [
+        [one, '*'],
+        ['*', one],
+      ];
+    case 'cut-one-way':
+      return other === undefined ? null : [[one, other]];
+    case 'cut-from-etcd':
+      return [
+        [one, 'etcd'],
+        ['etcd', one],
+      ];
+    case 'reset-records':
+      return [];
+    default:
+      return null;
+  }
 }
 
 function compare(results: ChaosResults, wanted: ChaosResults): { lost: number; duplicated: number } {

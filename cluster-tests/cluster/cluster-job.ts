@@ -1,5 +1,5 @@
 /** Jobs on a cluster under test: submitted through the client, watched, and ended. */
-import { ClusterClient, type JobStatus } from 'millrace/cluster';
+import { ClusterClient, type ClusterClientOptions, type JobStatus } from 'millrace/cluster';
 import { prepareJob, replanJob } from '../../cli/job/prepare-job.ts';
 import { enginePackage } from '../../taskmanager/artifact/engine-package.ts';
 import { repositoryRoot } from '../millrace-run.ts';
@@ -7,6 +7,8 @@ import { waitUntil } from '../support/etcd.ts';
 
 export interface ClusterJobOptions {
   readonly jobManagers: readonly string[];
+  /** Absent: nothing, for clusters of this machine that ask for nothing. */
+  readonly access?: Pick<ClusterClientOptions, 'tls' | 'token'>;
   /** Path below the repository. */
   readonly job: string;
   readonly parallelism: number;
@@ -37,7 +39,11 @@ export class ClusterJob {
         restart: { kind: 'fixed-delay', delayMs: 100, attemptsMax: 1_000_000 },
       },
     });
-    const client = await ClusterClient.connect({ jobManagers: options.jobManagers, patienceMs: 60_000 });
+    const client = await ClusterClient.connect({
+      jobManagers: options.jobManagers,
+      patienceMs: 60_000,
+      ...options.access,
+    });
     const { jobId } = await client.submit({
       graph: job.graph,
       graphHash: job.graphHash,

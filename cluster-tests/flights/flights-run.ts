@@ -40,12 +40,17 @@ export function flightsPlace({
       parameters: { input, output },
     },
     jobName: flightsJobName,
-    outputs: outputNames.map((name) => join(output, name)),
+    outputs: flightsOutputs(output),
   };
 }
 
+/** Directories of the three results below the job's output. */
+export function flightsOutputs(output: string): string[] {
+  return outputNames.map((name) => join(output, name));
+}
+
 /** Committed lines of the three results, each sorted. */
-export async function committedResults({ outputs }: FlightsPlace): Promise<FlightsOracle> {
+export async function committedResults({ outputs }: Pick<FlightsPlace, 'outputs'>): Promise<FlightsOracle> {
   const [hourly, late, worst] = await Promise.all(outputs.map(linesOf));
   return { hourly, late, worst };
 }

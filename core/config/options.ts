@@ -6,6 +6,7 @@
 import {
   addressesType,
   addressType,
+  bytesType,
   choiceType,
   durationType,
   hostType,
@@ -121,6 +122,12 @@ export const optionSpecs = {
   adoptionTimeout: option(durationType, 10_000, jobManager, 'how long a new leader waits to hear what runs'),
   orphanTimeout: option(durationType, 600_000, taskManager, 'without a leader for this long, what runs is ended'),
   slotWait: option(durationType, 300_000, jobManager, 'how long a job waits for slots before it fails'),
+  'jobs.historyMax': option(
+    integerType(1, 100_000),
+    100,
+    jobManager,
+    'how many jobs that are over are kept; older ones are forgotten with their checkpoints, but for those with savepoints',
+  ),
   'taskManager.slots': option(integerType(1, 1_024), 2, clusterToo, 'task slots of one task manager', {
     flag: 'slots',
   }),
@@ -145,6 +152,13 @@ export const optionSpecs = {
   dataPortRange: option(portRangeType, null, taskManager, 'ports for the connections between slots; none: any', {
     flag: 'data-ports',
   }),
+  'taskManager.memoryLimit': option(
+    bytesType,
+    null,
+    taskManager,
+    'memory of the whole process above which its largest slot is ended; none: nine tenths of the limit of the container, if there is one',
+    { flag: 'memory-limit' },
+  ),
   localDirectory: option(pathType, '.millrace/task-manager', taskManager, 'files of a task manager alone'),
   secretsDirectory: option(pathType, null, taskManager, 'one file for each secret that options of connectors refer to'),
   'state.backend': option(choiceType(['memory', 'cold']), 'memory', taskManager, 'where keyed state lives', {

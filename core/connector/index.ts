@@ -187,8 +187,9 @@ export interface SinkCommitter {
   /** Commits, all or nothing for a reader, in order of checkpoint. Idempotent: the same committable may come again after a recovery. */
   commit(committables: readonly Committable[]): Promise<void>;
   /**
-   * Called once, when the first checkpoint of this attempt is complete and all it holds is committed. Every recovery
-   * starts from that checkpoint or a later one: what earlier attempts left uncommitted is needed by nobody any more.
+   * Called when the first checkpoint of this attempt is complete and all it holds is committed, and again after those that
+   * follow the end of the input. Every recovery starts from that checkpoint or a later one: what earlier attempts left
+   * uncommitted is needed by nobody any more. A process that was given up while it slept may still write when it wakes.
    */
   removeLeftovers?(): Promise<void>;
   /** Ends the committer; nothing is undone. */

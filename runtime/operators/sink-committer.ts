@@ -29,6 +29,7 @@ export class SinkCommitterOperator implements Operator {
   /** To be committed next; the core hands out one batch at a time. */
   #due: CommitBatch | null = null;
   #leftovers: 'needed' | 'dead' | 'removed' = 'needed';
+  #inputEnded = false;
   #busy = false;
   /** Settles when what was last begun is done. */
   #working: Promise<void> = Promise.resolve();
@@ -79,6 +80,11 @@ export class SinkCommitterOperator implements Operator {
     return true;
   }
 
+  endInput(): Promise<void> {
+    this.#inputEnded = true;
+    return Promise.resolve();
+  }
+
   freeze(checkpointId: number): SnapshotTask | null {
     this.#core.freeze(checkpointId);
     return this.#rows.freeze(checkpointId);
@@ -87,7 +93,8 @@ export class SinkCommitterOperator implements Operator {
   checkpointCompleted(checkpointId: number): void {
     this.#rows.checkpointCompleted(checkpointId);
     this.#due = this.#core.completed(checkpointId) ?? this.#due;
-    if (this.#leftovers === 'needed') this.#leftovers = 'dead';
+    // Again at the end: a task manager that was given up while it slept may have written after the first time.
+    if (this.#leftovers === 'needed' || this.#inputEnded) this.#leftovers = 'dead';
     this.#work().then(
       () => this.#context.wake(),
       (error: unknown) => this.#context.fail(error),

@@ -55,6 +55,7 @@ export class TaskManagerProcess {
     try {
       taskManager = await TaskManager.start({
         ...more,
+        listenHost,
         jobManagers,
         rpcAddress,
         onDelivery: (channel) =>

@@ -42,7 +42,10 @@ export interface SlotDeployment {
   readonly workingDirectory: string;
   /** Unguessable secret shared by the slots of a run; part of the data plane's handshake. */
   readonly clusterId: string;
+  /** Where other slots reach this one. */
   readonly host: string;
+  /** What it listens on. */
+  readonly listenHost: string;
   /** False when the whole attempt is in this one slot: no port is opened. */
   readonly listens: boolean;
   /** Ports to choose from, both ends inclusive; null for any. */
@@ -83,7 +86,12 @@ export type FromSlot =
   | { readonly type: 'failed'; readonly subtask: SubtaskRef; readonly error: WireError }
   /** How far the sources of this slot are. */
   | { readonly type: 'alignment'; readonly groups: readonly AlignedGroup[] }
-  | { readonly type: 'metrics'; readonly metrics: readonly SubtaskMetrics[] }
+  | {
+      readonly type: 'metrics';
+      readonly metrics: readonly SubtaskMetrics[];
+      /** Of the thread. */
+      readonly memory: { readonly heapBytes: number; readonly externalBytes: number };
+    }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
   | { readonly type: 'deliver'; readonly channel: string; readonly id: string; readonly values: readonly unknown[] }
   /** Everything is closed; the thread may be ended. */

@@ -3,6 +3,7 @@
  * attempt has ended here the slot says so, and the task manager ends the thread. So no module variable, interval or
  * patched global outlives an attempt (the pool would hand a thread whose task settled to the next one).
  */
+import { getHeapStatistics } from 'node:v8';
 import { EngineError, toWireError } from '../../core/errors.ts';
 import { describeGraphDifference, graphHash } from '../../core/graph/graph-hash.ts';
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
@@ -10,6 +11,7 @@ import { type SlotEvents, SlotRuntime } from '../../runtime/slot/slot-runtime.ts
 import type { RemoteChannels } from '../../runtime/slot/channels.ts';
 import { memoryBackend } from '../../runtime/state/backend.ts';
 import { loadJobDefinition } from '../artifact/load-artifact.ts';
+import type { SubtaskRef } from '../../proto/messages.ts';
 import { TlsFileSource } from '../../proto/rpc/security/tls-files.ts';
 import { createDataPlane, type DataPlane } from '../data-plane/data-plane.ts';
 import { hostBackend } from '../state-host/host-backend.ts';
@@ -48,6 +50,8 @@ class SlotThread {
   #metricsTimer: NodeJS.Timeout | null = null;
   #alignmentTimer: NodeJS.Timeout | null = null;
   #job: PlannedJob | null = null;
+  /** Since the attempt began. */
+  readonly #finished: SubtaskRef[] = [];
   #failed = false;
   #closing = false;
 
@@ -68,7 +72,20 @@ class SlotThread {
   }
 
   #guard(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#fail(this.#deployment.slice.subtasks[0], error));
+    work.catch((error: unknown) => this.#failSlot(error));
+  }
+
+  /**
+   * A failure of the slot as a whole is told as that of a subtask. One that has finished cannot fail any more: the job manager
+   * would refuse the report, and wait for ever.
+   */
+  #failSlot(error: unknown): void {
+    const { slice, finished } = this.#deployment;
+    const isOver = (subtask: SubtaskRef): boolean =>
+      [...finished, ...this.#finished].some(
+        ({ vertexId, subtaskIndex }) => vertexId === subtask.vertexId && subtaskIndex === subtask.subtaskIndex,
+      );
+    this.#fail(slice.subtasks.find((subtask) => !isOver(subtask)) ?? slice.subtasks[0], error);
   }
 
   #fail(subtask: { vertexId: string; subtaskIndex: number }, error: unknown): void {
@@ -102,7 +119,7 @@ class SlotThread {
 
   /** Loads the job, plans it again and opens the port. */
   async #prepare(): Promise<void> {
-    const { graph, artifactPath, listens, host } = this.#deployment;
+    const { graph, artifactPath, listens, host, listenHost } = this.#deployment;
     const definition = await loadJobDefinition(artifactPath);
     const { parameters, options } = graph;
     const job = definition.plan({ resolvedParameters: parameters, parallelism: options.parallelism, options });
@@ -120,10 +137,10 @@ class SlotThread {
       attempt,
       self: slotIndex,
       tls: this.#tls(),
-      onFailure: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
+      onFailure: (error) => this.#failSlot(error),
     });
-    const address = await this.#dataPlane.listen(host, this.#deployment.dataPorts ?? undefined);
-    this.#send({ type: 'listening', host: address.host, port: address.port });
+    const { port } = await this.#dataPlane.listen(listenHost, this.#deployment.dataPorts ?? undefined);
+    this.#send({ type: 'listening', host, port });
   }
 
   /** Read for every attempt, and again when they are renewed while it runs. */
@@ -162,7 +179,7 @@ class SlotThread {
           ? memoryBackend
           : hostBackend(stateHost.port, stateHost.shared, {
               spill: store,
-              onFailed: (error) => this.#fail(this.#deployment.slice.subtasks[0], error),
+              onFailed: (error) => this.#failSlot(error),
             }),
       pulse: new Int32Array(this.#task.pulse),
       snapshotSink: {
@@ -179,8 +196,8 @@ class SlotThread {
       nowMs: () => Date.now(),
     });
     store.onCredit = () => runtime.creditArrived();
-    store.onSpillFailed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
-    store.onClosed = (error) => this.#fail(this.#deployment.slice.subtasks[0], error);
+    store.onSpillFailed = (error) => this.#failSlot(error);
+    store.onClosed = (error) => this.#failSlot(error);
     this.#runtime = runtime;
     if (restore !== null)
       await store.restore(restore.files, runtime.restoreWanted, (block) => runtime.restoreBlock(block));
@@ -206,6 +223,7 @@ class SlotThread {
       running: (subtask) => this.#send({ type: 'running', subtask }),
       inputEnded: (subtask) => this.#send({ type: 'inputEnded', subtask }),
       finished: (subtask) => {
+        this.#finished.push(subtask);
         this.#sendMetrics();
         this.#send({ type: 'finished', subtask });
         if (this.#runtime?.allFinished === true) this.#close();
@@ -220,7 +238,9 @@ class SlotThread {
   }
 
   #sendMetrics(): void {
-    if (this.#runtime !== null) this.#send({ type: 'metrics', metrics: this.#runtime.metrics() });
+    if (this.#runtime === null) return;
+    const { used_heap_size: heapBytes, external_memory: externalBytes } = getHeapStatistics();
+    this.#send({ type: 'metrics', metrics: this.#runtime.metrics(), memory: { heapBytes, externalBytes } });
   }
 
   #close(): void {
