@@ -107,6 +107,19 @@ export function objectStoreContract(kind: string, makeStore: () => Promise<Objec
       });
     });
 
+    test('openRead reads an object that a list has found, whose hash is not known', async () => {
+      const store = await makeStore();
+      await store.put('a/b', text('0123456789'));
+      for await (const { name, bytes } of store.list('a/b')) {
+        const opened = await store.openRead({ name, bytes, sha256: '' });
+        expect(await opened.read(2, 3)).toEqual(text('234'));
+        await opened.close();
+      }
+      await expect(store.get({ name: 'a/b', bytes: 10, sha256: '' })).rejects.toMatchObject({
+        code: 'CHECKPOINT_UNREADABLE',
+      });
+    });
+
     test('list returns the objects below a prefix with their lengths', async () => {
       const store = await makeStore();
       for (const name of ['job/state/1', 'job/state/2', 'job/stately', 'job2/state/1', 'top'])

@@ -48,7 +48,10 @@ export interface ObjectStore {
    * @throws EngineError CHECKPOINT_UNREADABLE when missing, cut or changed; STORAGE_FAILED when it cannot be read
    */
   get(object: StoredObject): Promise<Uint8Array>;
-  /** @throws EngineError CHECKPOINT_UNREADABLE when missing or of another length; STORAGE_FAILED */
+  /**
+   * Contents are the reader's to check; a store that has read all of them checks the hash as well, unless it is empty: not known.
+   * @throws EngineError CHECKPOINT_UNREADABLE when missing or of another length; STORAGE_FAILED
+   */
   openRead(object: StoredObject): Promise<RandomAccessObject>;
   /** Removes an object; one that does not exist is no error. */
   delete(name: string): Promise<void>;

@@ -24,6 +24,7 @@ import {
   type RandomAccessObject,
   type StoredObject,
 } from '../object-store.ts';
+import { unreadable } from '../storage-errors.ts';
 import { downloadObject } from './s3-download.ts';
 import { s3Error, s3Failure, type S3Place, s3Text } from './s3-errors.ts';
 import { readSecret, type S3Location } from './s3-location.ts';
@@ -127,6 +128,8 @@ export class S3ObjectStore implements ObjectStore {
     }
     const target = new Uint8Array(object.bytes);
     await this.#download(object, (chunk, position) => target.set(chunk, position));
+    // Here an empty hash is a wrong one.
+    if (object.sha256 === '') throw unreadable(s3Text(this.#place(object.name)), 'a sha256', 'none in its address');
     return target;
   }
 

@@ -9,6 +9,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream as WebStream } from 'node:stream/web';
+import { streamOf } from './stream-of.ts';
 
 type RequestBody = NonNullable<RequestInit['body']>;
 
@@ -137,22 +138,16 @@ async function answerOf(response: IncomingMessage, method: string): Promise<Resp
   for (const [name, value] of Object.entries(response.headers)) {
     if (typeof value === 'string') headers.set(name, value);
   }
-  if (method === 'GET' && status < 300 && status !== 204) return new Response(streamOf(response), { status, headers });
+  if (method === 'GET' && status < 300 && status !== 204)
+    return new Response(
+      // A body that nobody wants gives its connection free.
+      streamOf(bodyOf(response), () => void response.destroy()),
+      { status, headers },
+    );
   // Read here, so that the connection is free again whatever the client does with the answer.
   const text = await boundedText(response);
   const noBody = method === 'HEAD' || status === 204 || status === 304;
   return new Response(noBody ? null : text, { status, headers });
-}
-
-/** Read as it is asked for; a body that nobody wants gives its connection free. */
-function streamOf(response: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks = bodyOf(response);
-  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
-    const chunk = await chunks.next();
-    if (chunk.done === true) controller.close();
-    else controller.enqueue(chunk.value);
-  };
-  return new ReadableStream({ pull, cancel: () => void response.destroy() }, { highWaterMark: 0 });
 }
 
 /** Whoever reads it hears of a broken connection by the one error that says so. */

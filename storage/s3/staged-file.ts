@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { EngineError } from '../../core/errors.ts';
 import type { OpenFile } from '../file-system.ts';
 import { storageError } from '../storage-errors.ts';
+import { streamOf } from './stream-of.ts';
 
 export type OpenScratch = () => Promise<OpenFile>;
 
@@ -46,7 +47,12 @@ export async function stagedFile(
       await append(file, chunk);
     }
     const sha256 = hash.digest('hex');
-    return { bytes, sha256, body: () => ReadableStream.from(partsOf(file, bytes)), close: () => closeQuietly(file) };
+    return {
+      bytes,
+      sha256,
+      body: () => streamOf(partsOf(file, bytes), () => undefined),
+      close: () => closeQuietly(file),
+    };
   } catch (error) {
     await closeQuietly(file);
     throw error;
