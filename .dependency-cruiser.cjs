@@ -113,6 +113,7 @@ module.exports = {
     testsOnly,
     confined('rocksdb', 'taskmanager/state-host'),
     confined('etcd3', 'jobmanager/etcd'),
+    confined('s3mini', 'storage/s3'),
     confined('fastify', 'operations/http'),
     confined('prom-client', 'operations/metrics'),
     confined('pino', 'operations/log'),

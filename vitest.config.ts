@@ -7,7 +7,7 @@ export default defineConfig({
     ],
     testTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     maxConcurrency: 2,
   },
 });

@@ -123,6 +123,16 @@ async function runCommandLine(argv: readonly string[]): Promise<number> {
       const { cancelCommand } = await import('./cluster/client-commands.ts');
       await cancelCommand(job, options, plainTerminal());
     },
+    forget: async (job, options) => {
+      const { forgetCommand } = await import('./cluster/client-commands.ts');
+      await forgetCommand(job, options, plainTerminal());
+    },
+    logs: async (options) => {
+      const { logsCommand } = await import('./cluster/logs-command.ts');
+      const leave = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => leave.abort());
+      await logsCommand(options, plainTerminal(), leave.signal);
+    },
     stop: async (job, wishes, options) => {
       const { stopCommand } = await import('./cluster/client-commands.ts');
       await stopCommand(job, wishes, options, plainTerminal());

@@ -5,12 +5,14 @@
  * One object is one term of leadership. Whoever loses the lead drops it, with {@link JobManager.stepDown}.
  */
 import { EngineError, toWireError } from '../core/errors.ts';
+import type { LogFields } from '../core/log-record.ts';
 import type {
   Acknowledgement,
   AlignmentAnswer,
   AlignmentReport,
   AttemptRef,
   HeartbeatRequest,
+  LogReport,
   RegisterTaskManagerRequest,
   RegisterTaskManagerResponse,
   RunningAttempt,
@@ -36,12 +38,18 @@ import type { JobStore } from './store/job-store.ts';
 
 export type { JobOutcome, SubmittedJob } from './job-runner.ts';
 
+/** A log whose lines may say what they are about. */
+export interface JobLogger {
+  info(message: string, about?: LogFields): void;
+  warn(message: string, about?: LogFields): void;
+}
+
 export interface JobManagerOptions {
   readonly store: JobStore;
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
-  readonly logger: { info(message: string): void; warn(message: string): void };
+  readonly logger: JobLogger;
   readonly settings?: Partial<JobMasterSettings>;
   /** Epoch of this term; absent where there is one job manager only: the next value of the store's counter. */
   readonly leaderEpoch?: number;
@@ -51,6 +59,8 @@ export interface JobManagerOptions {
   readonly connect?: (request: RegisterTaskManagerRequest) => TaskManagerGateway;
   /** A task manager is not used any more: its connection may be closed. */
   readonly onTaskManagerGone?: (taskManagerId: string) => void;
+  /** Told of what task managers have logged. */
+  readonly onLogs?: (report: LogReport) => void;
   /** Told of every change of state, checkpoint and failure. */
   readonly onEvent?: (notice: JobNotice, jobId: string) => void;
 }
@@ -126,6 +136,11 @@ export class JobManager {
     for (const { taskManagerId, running } of reports) this.#reported(taskManagerId, running);
   }
 
+  /** A job that has ended is not known here any more. */
+  drop(jobId: string): void {
+    if (this.#runners.get(jobId)?.ended === true) this.#runners.delete(jobId);
+  }
+
   /**
    * Starts a job.
    * @returns once it is being run; `outcome` of the answer tells how it ends
@@ -138,7 +153,7 @@ export class JobManager {
     }
     this.#loading.add(jobId);
     try {
-      const runner = await JobRunner.load(job, await this.#environment());
+      const runner = await JobRunner.load(job, await this.#environment(jobId));
       if (this.#steppedDown) throw steppedDownError();
       this.#runners.set(jobId, runner);
       runner.start();
@@ -166,8 +181,12 @@ export class JobManager {
     for (const runner of this.#runners.values()) runner.abandon(steppedDownError());
   }
 
-  async #environment(): Promise<JobEnvironment> {
-    const { store, clock, random, logger, onEvent } = this.#options;
+  async #environment(job: string): Promise<JobEnvironment> {
+    const { store, clock, random, onEvent } = this.#options;
+    const logger: JobLogger = {
+      info: (message) => this.#options.logger.info(message, { job }),
+      warn: (message) => this.#options.logger.warn(message, { job }),
+    };
     return {
       store,
       clock,
@@ -234,6 +253,7 @@ export class JobManager {
       declineCheckpoint: (report) => forward(report.attempt, { kind: 'checkpoint-declined', report }),
       reportMerge: (report) => forward(report.attempt, { kind: 'merge-reported', report }),
       reportAlignment: (report) => this.#alignment(report),
+      reportLogs: (report) => this.#logs(report),
     };
   }
 
@@ -250,6 +270,16 @@ export class JobManager {
     if (leaderEpoch !== epoch) throw anotherEpoch(taskManagerId, leaderEpoch, epoch);
     this.#pool.heard(taskManagerId, this.#options.clock.nowMs());
     for (const { attempt, metrics } of attempts) this.#runners.get(attempt.jobId)?.heard(attempt.attempt, metrics);
+    return acknowledged;
+  }
+
+  async #logs(report: LogReport): Promise<Acknowledgement> {
+    const { taskManagerId, leaderEpoch } = report;
+    const epoch = await this.#leaderEpoch();
+    // Also of one that is not registered: nothing is kept under ids that nobody has.
+    if (leaderEpoch !== epoch || !this.#gateways.has(taskManagerId))
+      throw anotherEpoch(taskManagerId, leaderEpoch, epoch);
+    this.#options.onLogs?.(report);
     return acknowledged;
   }
 

@@ -132,6 +132,10 @@ export interface CancelJobRequest {
   readonly job: string;
 }
 
+export interface ForgetJobRequest {
+  readonly job: string;
+}
+
 export interface StopJobRequest {
   readonly job: string;
   /** Keep what it ends with, for a later restore. */

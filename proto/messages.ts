@@ -4,6 +4,7 @@
  * generated types never leave `rpc/`.
  */
 import type { WireError } from '../core/errors.ts';
+import type { LogSeverity } from '../core/log-record.ts';
 
 export type { WireError } from '../core/errors.ts';
 
@@ -311,4 +312,20 @@ export interface Manifest {
   readonly subtasks: readonly SubtaskSnapshotInfo[];
   /** Parallelism of every vertex when the checkpoint was taken. */
   readonly vertexParallelism: Readonly<Record<string, number>>;
+}
+
+/** Lines of the log of a task manager, oldest first. */
+export interface LogReport {
+  readonly taskManagerId: string;
+  readonly leaderEpoch: number;
+  /** Of the first line; counted from 1 within the process. */
+  readonly firstNumber: number;
+  readonly lines: readonly LoggedLine[];
+}
+
+export interface LoggedLine {
+  readonly timeMs: number;
+  readonly level: LogSeverity;
+  readonly jobId: string | null;
+  readonly text: string;
 }

@@ -6,6 +6,7 @@
 import type {
   CancelJobRequest,
   ClusterStatus,
+  ForgetJobRequest,
   GetClusterRequest,
   DisposeSavepointRequest,
   GetJobRequest,
@@ -37,6 +38,7 @@ import type {
   ConnectSlotsRequest,
   DeploySlotsRequest,
   HeartbeatRequest,
+  LogReport,
   MergeFilesRequest,
   MergeReport,
   NotifyCheckpointRequest,
@@ -72,6 +74,8 @@ export interface JobManagerGateway {
   declineCheckpoint(decline: CheckpointDecline): Promise<Acknowledgement>;
   reportMerge(report: MergeReport): Promise<Acknowledgement>;
   reportAlignment(report: AlignmentReport): Promise<AlignmentAnswer>;
+  /** May be lost, and may be repeated. */
+  reportLogs(report: LogReport): Promise<Acknowledgement>;
 }
 
 /** Requests of clients that have one answer. */
@@ -82,6 +86,8 @@ export interface ClientRequests {
   getJob(request: GetJobRequest): Promise<JobStatus>;
   /** Answers when the wish is recorded; the job ends later. */
   cancelJob(request: CancelJobRequest): Promise<Acknowledgement>;
+  /** Removes a job that is over, with its checkpoints. */
+  forgetJob(request: ForgetJobRequest): Promise<Acknowledgement>;
   /** Answers when the job has ended. */
   stopJob(request: StopJobRequest): Promise<StopJobResponse>;
   triggerSavepoint(request: TriggerSavepointRequest): Promise<TriggerSavepointResponse>;

@@ -32,6 +32,7 @@ function recordingGateway(): JobManagerGateway {
     declineCheckpoint: taken,
     reportMerge: taken,
     reportAlignment: () => Promise.resolve({ groups: [] }),
+    reportLogs: taken,
   };
 }
 
@@ -56,7 +57,7 @@ beforeEach(async () => {
     host: '127.0.0.1',
     jobManagers: onlyJobManager(recordingGateway()),
     store,
-    storeDirectory: directory,
+    storage: { kind: 'directory', directory },
     artifactDirectory: join(directory, 'artifacts'),
     workingDirectory: directory,
     backend: 'memory',

@@ -34,9 +34,14 @@ import type {
 import { decodeManifest } from '../proto/rpc/manifest.ts';
 import type { TlsFiles } from '../proto/rpc/security/tls-files.ts';
 import type { TaskManagerGateway } from '../proto/services.ts';
+import type { LogFields } from '../core/log-record.ts';
+import type { LogBuffer } from '../operations/log/log-buffer.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
+import type { StorageLocation } from '../storage/storage-location.ts';
+import { type LogReader, LogShipping } from './log/log-shipping.ts';
 import { type JobManagers, LeaderSession } from './leader/leader-session.ts';
 import type { FromSlot, RestorePoint, SlotTask, ToSlot } from './slot/slot-messages.ts';
+import { mebibytes, watchMemory } from './memory/memory-watch.ts';
 import { type SlotHandle, SlotPool } from './slot/slot-pool.ts';
 import { startStateHost, type StateHost } from './state-host/state-host-client.ts';
 import { startStoreThread, type StoreThread } from './store/store-client.ts';
@@ -53,8 +58,8 @@ export interface TaskManagerOptions {
   readonly jobManagers: JobManagers;
   /** Graphs, artifacts and checkpoints. */
   readonly store: ObjectStore;
-  /** Directory of the object store, for the store thread. */
-  readonly storeDirectory: string;
+  /** Where that is, for the store thread, which opens it for itself. */
+  readonly storage: StorageLocation;
   /** Local copies of artifacts. */
   readonly artifactDirectory: string;
   readonly workingDirectory: string;
@@ -67,6 +72,8 @@ export interface TaskManagerOptions {
   readonly orphanTimeoutMs?: number;
   /** A subtask that runs this long without returning to the slot loop is stuck and its slot is ended. */
   readonly slotStuckTimeoutMs: number;
+  /** Memory of the whole process above which its largest slot is ended, in bytes; null or absent: none. */
+  readonly memoryLimitBytes?: number | null;
   /** Ports of the slots' data plane, both ends inclusive; null for any free ones. */
   readonly dataPorts: { readonly first: number; readonly last: number } | null;
   /** For the connections between slots; null: in clear. */
@@ -75,7 +82,9 @@ export interface TaskManagerOptions {
   readonly secretsDirectory?: string | null;
   /** Look whether user code changes its first records, which it must not. Default: no. */
   readonly checkImmutability?: boolean;
-  readonly onLog: (level: 'info' | 'warn', message: string) => void;
+  readonly onLog: (level: 'info' | 'warn', message: string, about?: LogFields) => void;
+  /** Lines that the leading job manager is told; absent: none. */
+  readonly logs?: LogBuffer;
   readonly onDelivery: (channel: string, id: string, values: readonly unknown[]) => void;
 }
 
@@ -92,7 +101,12 @@ interface RunningSlot {
   pulseTurns: number;
   stuckSinceMs: number;
   metrics: readonly SubtaskMetrics[];
+  /** As its thread told last. */
+  memory: { readonly heapBytes: number; readonly externalBytes: number };
   ended: boolean;
+  /** Turns of its loop when its memory was looked at last, and looks since they changed. */
+  turnsAtLook: number;
+  looksInOneCall: number;
 }
 
 /** What runs of one attempt of one job. */
@@ -121,6 +135,8 @@ const acknowledged: Acknowledgement = {};
 const orphanTimeoutMsDefault = 10 * 60_000;
 /** Attempts that are over and are still told to a new leader. */
 const endedAttemptsMax = 64;
+/** Looks at memory for which a slot is in one call until it counts as one that cannot tell what it holds. */
+const looksInOneCallMin = 2;
 /** How often slots are looked at for being stuck, in ms. */
 const watchIntervalMs = 500;
 
@@ -138,9 +154,11 @@ export class TaskManager implements TaskManagerGateway {
   /** Attempts that are over and that no other one has taken the place of, told to a new leader, which may not know that they had finished. */
   readonly #ended = new Map<string, RunningAttempt>();
   readonly #session: LeaderSession;
+  readonly #logShipping: LogShipping | null;
   readonly #baseId: string;
   #identity = 1;
   #watchTimer: NodeJS.Timeout | null = null;
+  #stopMemoryWatch: () => void = () => undefined;
 
   /** Use {@link TaskManager.start}. */
   constructor(id: string, options: TaskManagerOptions, storeThread: StoreThread, stateHost: StateHost | null) {
@@ -156,6 +174,8 @@ export class TaskManager implements TaskManagerGateway {
       onGivenUp: (why) => this.#abandonEverything(why),
       onLog: options.onLog,
     });
+    const { logs } = options;
+    this.#logShipping = logs === undefined ? null : new LogShipping(logs, () => this.#logReader());
     this.#storeThread = storeThread;
     this.#stateHost = stateHost;
     this.#pool = new SlotPool(options.slotCount);
@@ -181,7 +201,7 @@ export class TaskManager implements TaskManagerGateway {
   static async start(options: TaskManagerOptions): Promise<TaskManager> {
     await mkdir(options.artifactDirectory, { recursive: true, mode: 0o700 });
     const id = randomUUID();
-    const storeThread = await startStoreThread({ directory: options.storeDirectory, taskManagerId: id });
+    const storeThread = await startStoreThread({ storage: options.storage, taskManagerId: id });
     const stateHost = options.backend === 'cold' ? await startStateHost() : null;
     return new TaskManager(id, options, storeThread, stateHost);
   }
@@ -194,6 +214,8 @@ export class TaskManager implements TaskManagerGateway {
   /** Looks for the leading job manager and offers it the slots. Resolves when one has taken the registration. */
   async register(): Promise<void> {
     this.#watchTimer = setInterval(() => this.#watchSlots(), watchIntervalMs);
+    this.#watchMemory();
+    this.#logShipping?.start();
     await this.#session.start();
   }
 
@@ -218,7 +240,14 @@ export class TaskManager implements TaskManagerGateway {
     this.#identity++;
   }
 
+  #logReader(): LogReader | null {
+    const { gateway, epoch } = this.#session;
+    return gateway === null ? null : { gateway, epoch, taskManagerId: this.id };
+  }
+
   async stop(): Promise<void> {
+    this.#stopMemoryWatch();
+    this.#logShipping?.stop();
     this.#session.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     for (const { slot } of this.#slots()) slot.handle.terminate();
@@ -495,9 +524,12 @@ export class TaskManager implements TaskManagerGateway {
       subtasks: slice.subtasks.filter((subtask) => !request.finished.some((other) => isSame(subtask, other))),
       operators: new Map(graph.vertices.map((vertex) => [vertex.id, vertex.operators.map((operator) => operator.id)])),
       pulseTurns: 0,
-      stuckSinceMs: 0,
+      stuckSinceMs: performance.now(),
       metrics: [],
+      memory: { heapBytes: 0, externalBytes: 0 },
       ended: false,
+      turnsAtLook: 0,
+      looksInOneCall: 0,
     };
     attempt.slots.set(slotIndex, slot);
     channel.port1.on('message', (message: FromSlot) => this.#fromSlot(attempt, slot, message));
@@ -533,9 +565,10 @@ export class TaskManager implements TaskManagerGateway {
         return;
       case 'metrics':
         slot.metrics = message.metrics;
+        slot.memory = message.memory;
         return;
       case 'log':
-        onLog(message.level, message.message);
+        onLog(message.level, message.message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
         return;
       case 'deliver':
         onDelivery(message.channel, message.id, message.values);
@@ -622,6 +655,35 @@ export class TaskManager implements TaskManagerGateway {
     }
   }
 
+  #watchMemory(): void {
+    const { memoryLimitBytes: limitBytes = null, onLog } = this.#options;
+    if (limitBytes === null) return;
+    this.#stopMemoryWatch = watchMemory({
+      limitBytes,
+      slots: () => {
+        const live = this.#slots().filter(({ slot }) => !slot.ended);
+        return live.map((one) => ({ ...one, ...one.slot.memory, isSilent: isInOneCall(one.slot) }));
+      },
+      endSlot: (one, usage) => this.#endLargeSlot(one.attempt, one.slot, usage),
+      warn: (message) => onLog('warn', message),
+    });
+  }
+
+  #endLargeSlot(attempt: RunningAttempt, slot: RunningSlot, usage: string): void {
+    const { heapBytes, externalBytes } = slot.memory;
+    const { slotIndex } = slot.slice;
+    const operators = [...slot.operators.values()].flat().map((id) => `'${id}'`);
+    const where =
+      slot.looksInOneCall >= looksInOneCallMin
+        ? `a function of ${subtaskAt(slot, Atomics.load(slot.pulse, 1) - 1)} had not returned for a while, and before it the slot held`
+        : 'it held';
+    const message = `${usage}, and slot ${slotIndex}, which runs ${operators.join(', ')}, was ended: ${where} ${mebibytes(externalBytes)} MiB outside of its heap and ${mebibytes(heapBytes)} MiB in it → keep fewer Buffers and typed arrays there, or raise --memory-limit`;
+    const ids = { slot: slotIndex, attempt: attempt.ref.attempt, taskManagerId: this.id };
+    const error = new EngineError('MEMORY_EXCEEDED', message, { retry: 'backoff', ids });
+    this.#options.onLog('warn', message, { job: attempt.ref.jobId, attempt: attempt.ref.attempt });
+    this.#endSlot(attempt, slot, toWireError(error));
+  }
+
   #endStuckSlot(attempt: RunningAttempt, slot: RunningSlot, place: number): void {
     const seconds = this.#options.slotStuckTimeoutMs / 1000;
     const message = `a function of ${subtaskAt(slot, place)} has not returned for ${seconds} s and its slot was ended → look there for an endless loop or a blocking call; --stuck-timeout sets how long a function may take`;
@@ -680,6 +742,15 @@ interface SlotStart {
 
 function isSame(left: SubtaskRef, right: SubtaskRef): boolean {
   return left.vertexId === right.vertexId && left.subtaskIndex === right.subtaskIndex;
+}
+
+/** To be asked at each look at memory. */
+function isInOneCall(slot: RunningSlot): boolean {
+  const turns = Atomics.load(slot.pulse, 0);
+  const isRunning = Atomics.load(slot.pulse, 1) !== 0;
+  slot.looksInOneCall = isRunning && turns === slot.turnsAtLook ? slot.looksInOneCall + 1 : 0;
+  slot.turnsAtLook = turns;
+  return slot.looksInOneCall >= looksInOneCallMin;
 }
 
 /** The subtask at a place of a slot's loop, and the operators that run in it. */

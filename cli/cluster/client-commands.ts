@@ -1,4 +1,4 @@
-/** `millrace submit`, `list`, `status`, `cancel`, `stop`, `savepoint`: what a person asks of a running cluster. */
+/** `millrace submit`, `list`, `status`, `cancel`, `forget`, `stop`, `savepoint`: what a person asks of a running cluster. */
 import type { Command } from 'commander';
 import { ClusterClient } from '../../client/submission/cluster-client.ts';
 import { EngineError, fromWireError } from '../../core/errors.ts';
@@ -39,7 +39,8 @@ export interface ClientContext {
 
 const waitPollMs = 500;
 
-async function withClient(options: ClientOptions, use: (client: ClusterClient) => Promise<void>): Promise<void> {
+/** Connects as the options say, and ends the connection after. */
+export async function withClient(options: ClientOptions, use: (client: ClusterClient) => Promise<void>): Promise<void> {
   const config = configOfCommand(options.command, 'client', {
     environment: process.env,
     workingDirectory: process.cwd(),
@@ -165,6 +166,13 @@ export function cancelCommand(job: string, options: ClientOptions, terminal: Ter
   return withClient(options, async (client) => {
     await client.cancel(job);
     terminal.line(options.json ? JSON.stringify({ ok: true }) : `${job} is being canceled`);
+  });
+}
+
+export function forgetCommand(job: string, options: ClientOptions, terminal: Terminal): Promise<void> {
+  return withClient(options, async (client) => {
+    await client.forget(job);
+    terminal.line(options.json ? JSON.stringify({ ok: true }) : `${job} is forgotten`);
   });
 }
 

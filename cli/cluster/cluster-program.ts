@@ -6,6 +6,7 @@ import { addConfigOptions } from '../config/config-options.ts';
 import { parseDuration, parseInteger, parseJobArguments, parseParallelism } from '../options/parse-options.ts';
 import type { ClientOptions, SubmitCommandOptions } from './client-commands.ts';
 import type { ClusterStartOptions } from './cluster-command.ts';
+import type { LogsCommandOptions } from './logs-command.ts';
 
 /** What the commands call. */
 export interface ClusterActions {
@@ -19,6 +20,8 @@ export interface ClusterActions {
   status(job: string | null, options: ClientOptions): Promise<void>;
   rescale(job: string, parallelism: number, options: ClientOptions): Promise<void>;
   cancel(job: string, options: ClientOptions): Promise<void>;
+  forget(job: string, options: ClientOptions): Promise<void>;
+  logs(options: LogsCommandOptions): Promise<void>;
   stop(
     job: string,
     wishes: { readonly savepoint: boolean; readonly drain: boolean },
@@ -42,6 +45,8 @@ export function addClusterCommands(program: Command, actions: ClusterActions): v
   addCluster(program, actions);
   addSubmit(program, actions);
   addQueries(program, actions);
+  addJobsThatAreOver(program, actions);
+  addLogs(program, actions);
 }
 
 function addJobManager(program: Command, actions: ClusterActions): void {
@@ -148,6 +153,38 @@ function addQueries(program: Command, actions: ClusterActions): void {
         ? actions.savepoint(job as string, options)
         : actions.disposeSavepoint(flags.dispose, options);
     });
+}
+
+function addJobsThatAreOver(program: Command, actions: ClusterActions): void {
+  const forget = clientCommand(program.command('forget <job>'))
+    .description('remove a job that is over, with its checkpoints')
+    .action((job: string, flags: ClientFlags) => actions.forget(job, clientOptions(flags, forget)));
+}
+
+function addLogs(program: Command, actions: ClusterActions): void {
+  const logs = addConfigOptions(program.command('logs [job]'), 'client')
+    .description('what job manager and task managers have logged; with a job, about that one')
+    .option('-f, --follow', 'go on with what is logged from now on')
+    .option('--task-manager <id>', 'lines of this task manager alone')
+    .option('-n, --lines <n>', 'how many of those logged before. Default: 100', logLinesOf)
+    .option('--json', 'print each line as one JSON object')
+    .action((job: string | undefined, flags: LogsFlags) =>
+      actions.logs({
+        ...clientOptions(flags, logs),
+        job: job ?? null,
+        taskManagerId: flags.taskManager ?? null,
+        lines: flags.lines ?? 100,
+        follow: flags.follow ?? false,
+      }),
+    );
+}
+
+const logLinesOf = (text: string): number => parseInteger('--lines', text, { min: 0, max: 100_000 });
+
+interface LogsFlags extends ClientFlags {
+  readonly follow?: boolean;
+  readonly taskManager?: string;
+  readonly lines?: number;
 }
 
 interface ClientFlags {

@@ -1,8 +1,7 @@
 /** `millrace job-manager`: one job manager process in the foreground, until it is told to stop. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
 import { EngineError } from '../../core/errors.ts';
 import { systemClock } from '../../jobmanager/clock.ts';
@@ -14,23 +13,25 @@ import { openCluster } from '../../jobmanager/etcd/open-cluster.ts';
 import type { Leadership } from '../../jobmanager/leadership.ts';
 import { JobManagerHttp } from '../../jobmanager/http/job-manager-http.ts';
 import { LocalLeadership } from '../../jobmanager/local-leadership.ts';
-import { ClusterMarker } from '../../jobmanager/store/cluster-marker.ts';
+import { ClusterMarker, stateDirectoryRecords } from '../../jobmanager/store/cluster-marker.ts';
 import { LocalJobStore } from '../../jobmanager/store/local-job-store.ts';
 import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
-import { LocalDirectoryStore } from '../../storage/local-directory.ts';
+import { readFileIfPresent, replaceFile } from '../../storage/durable-file.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
 import { acquireDirectoryLock } from '../run/directory-lock.ts';
 import { httpPolicy, type ProcessSecurity, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
+import { openConfiguredStorage } from './storage-options.ts';
 
 /** Resolves when it was told to stop, or rejects with what it could not go on with. */
 export async function jobManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
   const { logger, engineVersion } = context;
   const security = processSecurity(config, 'job-manager', { nowMs: Date.now, warn: (message) => logger.warn(message) });
-  const directory = resolve(context.workingDirectory, config.get('storage'));
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const objects = new LocalDirectoryStore(directory);
-  const coordination =
-    config.get('etcd.endpoints').length > 0 ? withEtcd(config, objects, context) : alone(directory, objects);
+  const { workingDirectory } = context;
+  const localDirectory = resolve(workingDirectory, config.get('stateDirectory'));
+  const storage = await openConfiguredStorage(config, { workingDirectory, localDirectory, logger });
+  const objects = storage.opened.store;
+  const coordination = coordinate(config, storage, localDirectory, context);
   const fatal = context.failure();
   let http: JobManagerHttp | null = null;
   const { host, port } = config.get('jobManager.address');
@@ -50,6 +51,7 @@ export async function jobManagerCommand(config: ResolvedConfig, context: Process
       adoptionTimeoutMs: config.get('adoptionTimeout'),
       cancelTimeoutMs: config.get('cancelTimeout'),
     },
+    historyMax: config.get('jobs.historyMax'),
     heartbeatTimeoutMs: config.get('heartbeatTimeout'),
     engineVersion,
     tls: security.tls,
@@ -64,6 +66,7 @@ export async function jobManagerCommand(config: ResolvedConfig, context: Process
   } catch (error) {
     await process.stop();
     coordination.close();
+    storage.opened.close();
     throw error;
   }
   context.ready(`job manager listens on ${process.address}, http on ${http.address}`);
@@ -73,6 +76,7 @@ export async function jobManagerCommand(config: ResolvedConfig, context: Process
     await http?.stop();
     await process.stop();
     coordination.close();
+    storage.opened.close();
   }
 }
 
@@ -101,8 +105,21 @@ interface Coordination {
   close(): void;
 }
 
+type ConfiguredStorage = Awaited<ReturnType<typeof openConfiguredStorage>>;
+
+function coordinate(
+  config: ResolvedConfig,
+  { location, opened }: ConfiguredStorage,
+  stateDirectory: string,
+  context: ProcessContext,
+): Coordination {
+  if (config.get('etcd.endpoints').length > 0) return withEtcd(config, opened.store, context);
+  if (location.kind === 'directory') return alone(location.directory, opened.store);
+  return aloneWith(stateDirectory, opened.store);
+}
+
 /** One job manager: its records lie beside the checkpoints, and the directory is its own. */
-function alone(directory: string, objects: LocalDirectoryStore): Coordination {
+function alone(directory: string, objects: ObjectStore): Coordination {
   const store = new LocalJobStore({ directory, objects });
   return {
     leadership: (address) => new LocalLeadership({ address, store, lock: () => acquireDirectoryLock(directory) }),
@@ -110,6 +127,29 @@ function alone(directory: string, objects: LocalDirectoryStore): Coordination {
     close: () => undefined,
   };
 }
+
+/**
+ * One job manager whose checkpoints are not in a directory: its records lie in one of its own, and the storage is marked, for
+ * no lock keeps a second job manager out of it.
+ */
+function aloneWith(stateDirectory: string, objects: ObjectStore): Coordination {
+  const records = alone(stateDirectory, objects);
+  const marker = new ClusterMarker(objects, stateDirectoryRecords);
+  return {
+    ...records,
+    openStorage: async (leaderEpoch) => {
+      const known = await readFileIfPresent(clusterIdPath(stateDirectory));
+      const clusterId = known === null ? randomUUID() : Buffer.from(known).toString('utf8').trim();
+      // Every epoch is a new one: of two copies of a state directory the older is refused.
+      await marker.check(known === null ? null : clusterId, leaderEpoch);
+      if (known === null) await replaceFile(clusterIdPath(stateDirectory), Buffer.from(`${clusterId}\n`));
+      await marker.note(clusterId, leaderEpoch);
+      return { ...(await records.openStorage(leaderEpoch)), clusterId };
+    },
+  };
+}
+
+const clusterIdPath = (stateDirectory: string): string => join(stateDirectory, 'cluster-id');
 
 /** @throws EngineError CONFIG_INVALID naming the file that cannot be read */
 function etcdOptions(config: ResolvedConfig): EtcdClientOptions {
@@ -143,7 +183,7 @@ function etcdOptions(config: ResolvedConfig): EtcdClientOptions {
 }
 
 /** Several job managers, of which etcd lets one lead. */
-function withEtcd(config: ResolvedConfig, objects: LocalDirectoryStore, { logger }: ProcessContext): Coordination {
+function withEtcd(config: ResolvedConfig, objects: ObjectStore, { logger }: ProcessContext): Coordination {
   const prefix = config.get('etcd.prefix');
   const leaseTtlMs = config.get('leaseTtl');
   const etcd = new EtcdClient(etcdOptions(config));

@@ -1,12 +1,12 @@
 /** What a process of a cluster gets from the command line it runs under: where it stands, its log, and when to stop. */
 import type { EngineError } from '../../core/errors.ts';
-import type { LogSeverity } from '../../core/log-record.ts';
+import type { LogFields, LogSeverity } from '../../core/log-record.ts';
 import { LogBuffer, toLogLine } from '../../operations/log/log-buffer.ts';
 import { ProcessLog } from '../../operations/log/process-log.ts';
 
 export interface ProcessLogger {
-  info(message: string): void;
-  warn(message: string): void;
+  info(message: string, about?: LogFields): void;
+  warn(message: string, about?: LogFields): void;
 }
 
 export interface ProcessLogOptions {
@@ -51,7 +51,7 @@ export function processContext(
   return {
     workingDirectory,
     engineVersion,
-    logger: { info: (message) => log.info(message), warn: (message) => log.warn(message) },
+    logger: { info: (message, about) => log.info(message, about), warn: (message, about) => log.warn(message, about) },
     logs,
     stopped,
     // On standard output, so that whoever starts it can wait for this line.

@@ -1,35 +1,36 @@
 /** `millrace task-manager`: one task manager process in the foreground, until it is told to stop. */
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
+import { EngineError } from '../../core/errors.ts';
 import { formatHostPort } from '../../proto/rpc/grpc/address.ts';
-import { LocalDirectoryStore } from '../../storage/local-directory.ts';
 import { TaskManagerHttp } from '../../taskmanager/http/task-manager-http.ts';
 import { TaskManagerProcess } from '../../taskmanager/cluster/task-manager-process.ts';
-import { httpPolicy, processSecurity } from '../config/process-security.ts';
+import { containerLimitBytes, mebibytes } from '../../taskmanager/memory/memory-watch.ts';
+import { certificatePolicy, processSecurity } from '../config/process-security.ts';
 import type { ProcessContext } from './process-context.ts';
+import { openConfiguredStorage } from './storage-options.ts';
 
 /** Resolves when it was told to stop. */
 export async function taskManagerCommand(config: ResolvedConfig, context: ProcessContext): Promise<void> {
-  const { logger, engineVersion, workingDirectory } = context;
+  const { logger, logs, engineVersion, workingDirectory } = context;
   const security = processSecurity(config, 'task-manager', {
     nowMs: Date.now,
     warn: (message) => logger.warn(message),
   });
   const { tls, insecure, authorize, tlsFiles } = security;
-  const storeDirectory = resolve(workingDirectory, config.get('storage'));
-  await mkdir(storeDirectory, { recursive: true, mode: 0o700 });
+  const localDirectory = resolve(workingDirectory, config.get('localDirectory'));
+  const storage = await openConfiguredStorage(config, { workingDirectory, localDirectory, logger });
   const host = config.get('taskManager.host');
   const slotCount = config.get('taskManager.slots');
-  const process = await TaskManagerProcess.start({
+  const taskManagerProcess = await TaskManagerProcess.start({
     jobManagerAddresses: config.get('jobManagers').map(formatHostPort),
     listenHost: host,
     host: config.get('taskManager.advertise') ?? host,
     rpcPort: config.get('taskManager.rpcPort'),
     slotCount,
-    store: new LocalDirectoryStore(storeDirectory),
-    storeDirectory,
-    artifactDirectory: join(resolve(workingDirectory, config.get('localDirectory')), 'artifacts'),
+    store: storage.opened.store,
+    storage: storage.location,
+    artifactDirectory: join(localDirectory, 'artifacts'),
     workingDirectory,
     backend: 'memory',
     clusterId: 'millrace',
@@ -37,32 +38,50 @@ export async function taskManagerCommand(config: ResolvedConfig, context: Proces
     heartbeatIntervalMs: config.get('heartbeatInterval'),
     orphanTimeoutMs: config.get('orphanTimeout'),
     slotStuckTimeoutMs: config.get('stuckTimeout'),
+    memoryLimitBytes: memoryLimit(config),
     dataPorts: config.get('dataPortRange'),
     slotTls: tlsFiles,
     secretsDirectory: config.get('secretsDirectory'),
-    onLog: (level, message) => logger[level](message),
+    onLog: (level, message, about) => logger[level](message, about),
+    logs,
     tls,
     insecure,
     authorize,
   });
-  const { taskManager } = process;
+  const { taskManager } = taskManagerProcess;
   const http = await TaskManagerHttp.start({
     ...config.get('taskManager.http'),
     tls,
     insecure,
-    authorize: httpPolicy(null),
+    authorize: certificatePolicy(tls),
     logger,
     figures: () => ({ attempts: taskManager.attemptMetrics, slotsRunning: taskManager.liveSlots.length }),
     ready: () => taskManager.followsLeader,
   });
   context.ready(
-    `task manager ${taskManager.id} with ${slotCount} slots listens on ${process.rpcAddress}, http on ${http.address}`,
+    `task manager ${taskManager.id} with ${slotCount} slots listens on ${taskManagerProcess.rpcAddress}, http on ${http.address}`,
   );
   try {
-    await Promise.race([process.register(), context.stopped]);
+    await Promise.race([taskManagerProcess.register(), context.stopped]);
     await context.stopped;
   } finally {
     await http.stop();
-    await process.stop();
+    await taskManagerProcess.stop();
+    storage.opened.close();
   }
+}
+
+/** Of the rest the system needs some, and a slot that is ended takes a moment. */
+const shareOfContainer = 0.9;
+
+/** @throws EngineError CONFIG_INVALID for less than a process uses that runs nothing */
+function memoryLimit(config: ResolvedConfig): number | null {
+  const limit = config.get('taskManager.memoryLimit');
+  const used = process.memoryUsage.rss();
+  if (limit !== null && limit <= used) {
+    const message = `taskManager.memoryLimit is ${mebibytes(limit)} MiB, but this process uses ${mebibytes(used)} MiB before it runs anything → give more, 512MiB for a small job`;
+    throw new EngineError('CONFIG_INVALID', message, { ids: { option: 'taskManager.memoryLimit' } });
+  }
+  const container = containerLimitBytes();
+  return limit ?? (container === null ? null : Math.floor(container * shareOfContainer));
 }

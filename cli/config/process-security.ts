@@ -2,7 +2,8 @@
  * How closed a process of a cluster is, from its options: what it proves itself with, who may call it, and whether it may
  * listen where it is told to. Made before anything listens.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { ResolvedConfig } from '../../core/config/resolve-config.ts';
 import { EngineError } from '../../core/errors.ts';
 import { checkBind } from '../../core/security/bind.ts';
@@ -12,6 +13,8 @@ import { accessPolicy, checkTokenRole } from '../../proto/rpc/grpc/access-policy
 import { allowEverybody, type Authorize } from '../../proto/rpc/grpc/authorization.ts';
 import { TlsFileSource, clusterOf, type TlsFiles } from '../../proto/rpc/security/tls-files.ts';
 import { TokenFile, type TokenVerifier } from '../../proto/rpc/security/token-file.ts';
+import { replaceFile } from '../certs/private-files.ts';
+import { tokensCreate } from '../certs/tokens-command.ts';
 
 export interface ProcessSecurity {
   readonly tls: TlsFileSource | null;
@@ -28,6 +31,11 @@ export interface SecurityContext {
   readonly warn: (message: string) => void;
 }
 
+const insecureWarning =
+  'listening without protection was asked for: whoever reaches this process can run code as its user';
+/** How often that is said. */
+const insecureWarningMs = 3_600_000;
+
 /** @throws EngineError CONFIG_INVALID naming the option or file; the process ends with exit code 78 */
 export function processSecurity(
   config: ResolvedConfig,
@@ -38,6 +46,7 @@ export function processSecurity(
   const onProblem = (error: EngineError): void => warn(`renewed certificates are not used: ${error.message}`);
   const tls = tlsFiles === null ? null : new TlsFileSource(tlsFiles, { role, nowMs, onProblem });
   const tokensPath = role === 'job-manager' ? config.get('tokens.file') : null;
+  if (tokensPath !== null && tls !== null && !existsSync(tokensPath)) firstToken(tokensPath, nowMs(), warn);
   const tokens = tokensPath === null ? null : new TokenFile(tokensPath, nowMs);
   const insecure = config.get('insecure');
   // Task managers are called by job managers alone, whose certificate says who they are.
@@ -46,8 +55,10 @@ export function processSecurity(
     const refusal = checkBind(host, { tls: tls !== null, auth, insecure }, { option, role });
     if (refusal !== null) throw refusal;
   }
-  if (insecure)
-    warn('listening without protection was asked for: whoever reaches this process can run code as its user');
+  if (insecure) {
+    warn(insecureWarning);
+    setInterval(() => warn(insecureWarning), insecureWarningMs).unref();
+  }
   return { tls, tlsFiles, tokens, insecure, authorize: tls === null ? withoutTls(tokens) : policy(tls, tokens) };
 }
 
@@ -104,9 +115,31 @@ export function clientToken(config: ResolvedConfig): Secret | null {
   }
 }
 
-/** Who may read by HTTP: with tokens a viewer and above, else everybody, which is this machine only. */
+/** Who may read a job manager by HTTP: with tokens a viewer and above, else everybody, which is this machine only. */
 export function httpPolicy(tokens: TokenVerifier | null): AuthorizeRoute {
   return (role, { bearerToken }) => {
     if (role !== 'public' && tokens !== null) checkTokenRole(role, 'this address', bearerToken, tokens);
   };
+}
+
+/** Who may read a task manager by HTTP, which knows no tokens: with TLS whoever shows a certificate of the cluster. */
+export function certificatePolicy(tls: TlsFileSource | null): AuthorizeRoute {
+  return (role, { certificateNames }) => {
+    if (role === 'public' || tls === null) return;
+    const cluster = clusterOf(tls.current());
+    if (certificateNames.some((name) => name.cluster === cluster)) return;
+    const message = `this address needs a certificate of the cluster → millrace certs issue --role client`;
+    throw new EngineError('UNAUTHENTICATED', message, { ids: { role } });
+  };
+}
+
+/** A cluster that is started for the first time gets one token, in a file for its owner alone: nothing else could make another. */
+function firstToken(tokensPath: string, nowMs: number, warn: (message: string) => void): void {
+  const path = join(dirname(tokensPath), 'admin.token');
+  const terminal = {
+    note: () => undefined,
+    line: (token: string) => replaceFile(path, `${token}\n`, { secret: true }),
+  };
+  tokensCreate({ file: tokensPath, name: 'admin', role: 'admin', expiresInMs: null }, { terminal, nowMs });
+  warn(`there was no tokens file ${tokensPath}: it was made with one token of role admin, which is in ${path}`);
 }

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { certsInit, certsIssue } from '../certs/certs-command.ts';
 import { tokensCreate } from '../certs/tokens-command.ts';
-import { clientToken, processSecurity } from './process-security.ts';
+import { certificatePolicy, clientToken, processSecurity } from './process-security.ts';
 import { type ConfigSources, readConfig } from './read-config.ts';
 
 let directory: string;
@@ -86,6 +86,56 @@ describe('a process', () => {
 
   test('listens anywhere when somebody says that they understand', () => {
     expect(secured('job-manager', open, { '--insecure-i-understand': 'true' })).toMatchObject({ insecure: true });
+  });
+
+  test('says every hour that it listens without protection', () => {
+    vi.useFakeTimers();
+    try {
+      const warnings: string[] = [];
+      const config = read('job-manager', open, { flags: { '--insecure-i-understand': 'true' } });
+      processSecurity(config, 'job-manager', { ...context, warn: (message) => warnings.push(message) });
+      vi.advanceTimersByTime(2 * 3_600_000);
+      expect(warnings).toHaveLength(3);
+      expect(warnings[2]).toMatch(/without protection was asked for/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('that is started for the first time gets one token of role admin, in a file for its owner alone', async () => {
+    await prepare();
+    const tls = 'tls: { ca: certs/ca.pem, cert: certs/job-manager.pem, key: certs/job-manager.key }\n';
+    const warnings: string[] = [];
+    const first = join(directory, 'new', 'tokens.json');
+    const start = () =>
+      processSecurity(read('job-manager', `${tls}tokens: { file: new/tokens.json }\n`), 'job-manager', {
+        ...context,
+        warn: (message) => warnings.push(message),
+      });
+    const { tokens } = start();
+    const path = join(directory, 'new', 'admin.token');
+    const token = readFileSync(path, 'utf8').trim();
+    expect(tokens?.verify(token)).toMatchObject({ kind: 'valid', entry: { name: 'admin', role: 'admin' } });
+    expect([statSync(path).mode & 0o777, statSync(first).mode & 0o777]).toEqual([0o600, 0o600]);
+    expect(warnings.join()).toContain(path);
+    expect(warnings.join()).not.toContain(token);
+    start();
+    expect(warnings).toHaveLength(1);
+    expect(readFileSync(path, 'utf8').trim()).toBe(token);
+  });
+
+  test('that is a task manager tells its metrics to whoever shows a certificate of the cluster, and to nobody else', async () => {
+    await prepare();
+    const { tls } = secured(
+      'task-manager',
+      'tls: { ca: certs/ca.pem, cert: certs/task-manager.pem, key: certs/task-manager.key }\n',
+    );
+    const may = (names: readonly { role: string; cluster: string }[]) => () =>
+      certificatePolicy(tls)('viewer', { certificateNames: names as never, bearerToken: null });
+    expect(may([{ role: 'client', cluster: 'c' }])).not.toThrow();
+    expect(may([{ role: 'client', cluster: 'other' }])).toThrow('needs a certificate of the cluster');
+    expect(may([])).toThrow('needs a certificate of the cluster');
+    expect(() => certificatePolicy(tls)('public', { certificateNames: [], bearerToken: null })).not.toThrow();
   });
 
   test('is not started with the certificate of another role, or tokens that would travel in clear', async () => {

@@ -105,7 +105,7 @@ export class EmbeddedEngine {
         host: '127.0.0.1',
         jobManagers: onlyJobManager(inProcessJobManager(this.jobManager.gateway)),
         store: this.#objects,
-        storeDirectory: directory,
+        storage: { kind: 'directory', directory },
         artifactDirectory: join(directory, 'local', 'artifacts'),
         workingDirectory: options.workingDirectory,
         backend: options.backend,

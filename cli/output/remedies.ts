@@ -18,6 +18,7 @@ const remedies: Readonly<Record<ErrorCode, string>> = {
   USER_FUNCTION_FAILED: 'mend the function, or choose onError: skip or a side output for its operator',
   USER_FUNCTION_STUCK: 'a function must return soon; look for an endless loop or a blocking call',
   SLOT_EXITED: 'look for process.exit or running out of memory in the job; the last checkpoint is kept',
+  MEMORY_EXCEEDED: 'keep fewer Buffers and typed arrays in functions, or raise --memory-limit of the task manager',
   STATE_DIRECTORY_IN_USE: 'wait for the other run or stop it, or name another --state-dir',
   STATE_DIRECTORY_FOREIGN: 'give each job a state directory of its own',
   STATE_DIRECTORY_VERSION: 'run it with the version that wrote it or a later one',

@@ -101,6 +101,10 @@ async function run(
   return { result, handed: handed as RunEmbeddedOptions | null };
 }
 
+test('a run refuses state in S3 and says where it may be', async () => {
+  await expect(run({ stateDirectory: 's3://bucket/state' })).rejects.toThrow(/--state-dir s3:.*→ give one, or submit/);
+});
+
 describe('millrace run', () => {
   test('hands the planned job to the engine', async () => {
     const { handed } = await run({

@@ -95,6 +95,10 @@ export async function withStateDirectory<T>(
   { workingDirectory }: RunCommandContext,
   use: (directory: string) => Promise<T>,
 ): Promise<T> {
+  if (stateDirectory?.startsWith('s3://') === true) {
+    const message = `--state-dir ${stateDirectory}: a job that runs in one process keeps its state in a directory → give one, or submit the job to a cluster, whose storage may be in S3`;
+    throw new EngineError('NOT_SUPPORTED', message, { ids: { option: '--state-dir' } });
+  }
   if (stateDirectory !== null) return await use(resolve(workingDirectory, stateDirectory));
   const temporary = mkdtempSync(join(tmpdir(), 'millrace-run-'));
   const removeTemporary = (): void => rmSync(temporary, { recursive: true, force: true });

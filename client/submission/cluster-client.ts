@@ -132,6 +132,14 @@ export class ClusterClient {
   }
 
   /**
+   * Removes a job that is over, with its checkpoints.
+   * @throws EngineError USAGE while it is not over, or while savepoints of it are kept
+   */
+  async forget(job: string): Promise<void> {
+    await this.#ask((gateway) => gateway.forgetJob({ job }));
+  }
+
+  /**
    * Ends a job after one last checkpoint, with all output committed.
    * @param options `savepoint`: keep what it ends with, for a later restore; when that fails, the job runs on. `drain`: end
    *   event time first, so that open windows and timers fire; the job is finished then, and nobody can go on from there
@@ -199,7 +207,10 @@ export class ClusterClient {
     return this.#ask((gateway) => gateway.getCluster({}));
   }
 
-  /** Log lines of the cluster. A reader that follows is cut off when another job manager takes over. */
+  /**
+   * Log lines of the cluster: of the job manager that leads and of its task managers.
+   * @throws EngineError NOT_LEADER, TRANSPORT_FAILED at who follows, when another job manager takes over; JOB_NOT_FOUND
+   */
   async *logs(options: LogOptions = {}): AsyncIterable<LogLine> {
     const { job = null, taskManagerId = null, lines = logLinesDefault, follow = false } = options;
     const signal = options.signal ?? new AbortController().signal;

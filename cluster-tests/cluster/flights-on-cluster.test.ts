@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { ClusterClient } from 'millrace/cluster';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { computeFlightsOracle, type FlightsOracle } from '../flights/flights-oracle.ts';
-import { committedResults, flightsFile, flightsPlace, leftovers } from '../flights/flights-run.ts';
+import { flightsFile } from '../flights/flights-run.ts';
 import { describeWithEtcd } from '../support/etcd.ts';
 import { type ClusterDriver, memberAt } from './cluster-driver.ts';
-import { ClusterJob } from './cluster-job.ts';
+import type { ClusterJob } from './cluster-job.ts';
+import { runFlightsOnCluster } from './flights-on-cluster.ts';
 import { ProcessCluster } from './process-driver.ts';
 
 /** Time for a loaded machine; an idle one needs a tenth. */
@@ -42,32 +43,8 @@ describeWithEtcd('the flights job on a cluster of processes', () => {
 
   /** Runs the job, does something to the cluster once a checkpoint is complete, and compares the results. */
   async function run(disturb: (job: ClusterJob) => Promise<void>): Promise<ClusterJob> {
-    const place = flightsPlace({ directory: join(directory, `job-${++places}`), checkpointIntervalMs: 250 });
-    const job = await ClusterJob.submit({
-      jobManagers: cluster.jobManagers,
-      job: place.run.job,
-      parallelism: 2,
-      checkpointIntervalMs: 250,
-      parameters: place.run.parameters,
-    });
-    const before = await job.until('a checkpoint', (status) => (status.lastCheckpoint?.id ?? 0) >= 2);
-    expect(before.state, 'the job was over before anything could be done to it').toBe('running');
-    await disturb(job);
-    const { state, error, progress } = await job.end();
-    // An error is also why an earlier attempt failed.
-    expect({ state, error: state === 'finished' ? null : error }).toEqual({ state: 'finished', error: null });
-    expect(progress.recordsIn).toBe(3_000_000);
-    const results = await committedResults(place);
-    for (const name of ['hourly', 'late', 'worst'] as const) {
-      const different = results[name].findIndex((line, index) => line !== oracle[name][index]);
-      expect({ name, line: results[name][different] }).toEqual({
-        name,
-        line: different < 0 ? undefined : oracle[name][different],
-      });
-      expect(`${name}: ${results[name].length} lines`).toBe(`${name}: ${oracle[name].length} lines`);
-    }
-    expect(leftovers(place)).toEqual([]);
-    return job;
+    const place = join(directory, `job-${++places}`);
+    return await runFlightsOnCluster({ jobManagers: cluster.jobManagers, directory: place, oracle, disturb });
   }
 
   /** Who leads while one job manager is asleep. */

@@ -15,8 +15,13 @@ export interface ProcessClusterOptions {
   readonly taskManagers: number;
   /** Of each task manager. */
   readonly slots: number;
+  /** Options that say where checkpoints are; a directory of the cluster when absent. */
+  readonly storage?: readonly string[];
   readonly leaseTtlMs?: number;
   readonly heartbeatTimeoutMs?: number;
+  /** Further options of each. */
+  readonly jobManagerWords?: readonly string[];
+  readonly taskManagerWords?: readonly string[];
   /** Members reach each other through a network that can fail; Linux only. */
   readonly faultyNetwork?: boolean;
 }
@@ -52,13 +57,14 @@ export class ProcessCluster implements ClusterDriver {
 
   static async start(options: ProcessClusterOptions): Promise<ProcessCluster> {
     const { directory, slots, leaseTtlMs = 3_000, heartbeatTimeoutMs = 3_000 } = options;
+    const { jobManagerWords = [], taskManagerWords = [] } = options;
     mkdirSync(directory, { recursive: true });
     const etcd = options.jobManagers > 1 ? await EtcdServer.start() : null;
     const ports = await freePorts(options.jobManagers);
     const hosts = options.faultyNetwork === true ? loopbackHosts() : null;
     const addresses = ports.map((port, index) => `${hosts?.proxy(index) ?? '127.0.0.1'}:${port}`);
     const cluster = new ProcessCluster(addresses, etcd, hosts !== null);
-    const storage = ['--storage', join(directory, 'storage')];
+    const storage = options.storage ?? ['--storage', join(directory, 'storage')];
     const etcdAddress = etcd === null ? null : await cluster.#etcdAddress(etcd, hosts);
     const election = etcdAddress === null ? [] : ['--etcd', etcdAddress, '--lease-ttl', `${leaseTtlMs}ms`];
     for (const [index, port] of ports.entries()) {
@@ -74,14 +80,22 @@ export class ProcessCluster implements ClusterDriver {
         '127.0.0.1:0',
       ];
       const words = ['job-manager', ...listen, '--heartbeat-timeout', timeout];
-      cluster.#add(name, [...words, ...storage, ...election]);
+      const state = ['--state-directory', join(directory, name)];
+      cluster.#add(name, [...words, ...storage, ...state, ...election, ...jobManagerWords]);
       if (hosts !== null) await cluster.network?.listen(name, { host: hosts.proxy(index), port }, { host: own, port });
     }
     for (let number = 1; number <= options.taskManagers; number++) {
       const name = `task-manager-${number}`;
       const words = ['task-manager', '--slots', String(slots), '--job-manager', addresses.join(',')];
       const listen = hosts === null ? [] : await cluster.#listenFor(name, hosts, options.jobManagers + number);
-      cluster.#add(name, [...words, ...listen, ...storage, '--local-directory', join(directory, name)]);
+      cluster.#add(name, [
+        ...words,
+        ...listen,
+        ...storage,
+        '--local-directory',
+        join(directory, name),
+        ...taskManagerWords,
+      ]);
     }
     try {
       await Promise.all(cluster.#members.map((member) => cluster.#start(member)));

@@ -155,8 +155,8 @@ export const storageType = textType(
   'a directory, or s3://bucket/prefix',
   /^(?:s3:\/\/[^\s]+|(?!s3:)[^\0]+)$/,
 );
-/** An endpoint of etcd. */
-const urlType = textType('<url>', 'http://host:port or https://host:port', /^https?:\/\/[^\s/]+\/?$/);
+/** An endpoint of another system. */
+export const urlType = textType('<url>', 'http://host:port or https://host:port', /^https?:\/\/[^\s/]+\/?$/);
 
 /** One of a closed list of words. */
 export function choiceType<T extends string>(choices: readonly T[]): OptionType<T> {

@@ -6,6 +6,7 @@
 import {
   addressesType,
   addressType,
+  bytesType,
   choiceType,
   durationType,
   hostType,
@@ -18,6 +19,7 @@ import {
   storageType,
   switchType,
   urlsType,
+  urlType,
 } from './option-types.ts';
 
 /** Commands that have options. */
@@ -88,6 +90,23 @@ export const optionSpecs = {
     servers,
     'graphs, artifacts and checkpoints; shared by the whole cluster',
   ),
+  's3.endpoint': option(urlType, null, servers, 'where S3-compatible storage answers, when storage is s3://…'),
+  's3.region': option(plainTextType, 'us-east-1', servers, 'region that requests to S3 are signed for'),
+  's3.accessKeyFile': option(pathType, null, servers, 'file with the access key of S3'),
+  's3.secretKeyFile': option(pathType, null, servers, 'file with the secret key of S3'),
+  's3.accessKey': option(plainTextType, null, servers, 'the access key itself; by the environment only', {
+    secret: true,
+  }),
+  's3.secretKey': option(plainTextType, null, servers, 'the secret key itself; by the environment only', {
+    secret: true,
+  }),
+  's3.ca': option(pathType, null, servers, 'certificate of the authority of S3; none: those of the system'),
+  's3.requestTimeout': option(
+    durationType,
+    30_000,
+    servers,
+    'a request to S3 without an answer for this long is given up; bodies have a second for each MiB besides',
+  ),
   'etcd.endpoints': option(urlsType, [], jobManager, 'etcd, for several job managers; none: one job manager', {
     flag: 'etcd',
   }),
@@ -103,6 +122,12 @@ export const optionSpecs = {
   adoptionTimeout: option(durationType, 10_000, jobManager, 'how long a new leader waits to hear what runs'),
   orphanTimeout: option(durationType, 600_000, taskManager, 'without a leader for this long, what runs is ended'),
   slotWait: option(durationType, 300_000, jobManager, 'how long a job waits for slots before it fails'),
+  'jobs.historyMax': option(
+    integerType(1, 100_000),
+    100,
+    jobManager,
+    'how many jobs that are over are kept; older ones are forgotten with their checkpoints, but for those with savepoints',
+  ),
   'taskManager.slots': option(integerType(1, 1_024), 2, clusterToo, 'task slots of one task manager', {
     flag: 'slots',
   }),
@@ -127,6 +152,13 @@ export const optionSpecs = {
   dataPortRange: option(portRangeType, null, taskManager, 'ports for the connections between slots; none: any', {
     flag: 'data-ports',
   }),
+  'taskManager.memoryLimit': option(
+    bytesType,
+    null,
+    taskManager,
+    'memory of the whole process above which its largest slot is ended; none: nine tenths of the limit of the container, if there is one',
+    { flag: 'memory-limit' },
+  ),
   localDirectory: option(pathType, '.millrace/task-manager', taskManager, 'files of a task manager alone'),
   secretsDirectory: option(pathType, null, taskManager, 'one file for each secret that options of connectors refer to'),
   'state.backend': option(choiceType(['memory', 'cold']), 'memory', taskManager, 'where keyed state lives', {

@@ -11,6 +11,7 @@ import type {
   CancelJobRequest,
   ClusterStatus,
   DisposeSavepointRequest,
+  ForgetJobRequest,
   GetJobRequest,
   JobStatus,
   JobTotals,
@@ -69,8 +70,6 @@ export class ClientService implements ClientGateway {
   readonly #savepoints: Savepoints;
   /** Objects that are being stored, by name. */
   readonly #storing = new Map<string, Promise<ObjectRef>>();
-  /** Submissions are decided one after the other: two of one name must see each other. */
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ClientServiceOptions) {
     this.#options = options;
@@ -116,9 +115,7 @@ export class ClientService implements ClientGateway {
   }
 
   submitJob(request: SubmitJobRequest): Promise<SubmitJobResponse> {
-    const submitted = this.#turn.then(() => this.#submit(request));
-    this.#turn = submitted.catch(() => undefined);
-    return submitted;
+    return this.#options.term.exclusively(() => this.#submit(request));
   }
 
   async #submit(request: SubmitJobRequest): Promise<SubmitJobResponse> {
@@ -193,6 +190,11 @@ export class ClientService implements ClientGateway {
     return acknowledged;
   }
 
+  async forgetJob({ job }: ForgetJobRequest): Promise<Acknowledgement> {
+    await this.#options.term.forget(this.#find(job));
+    return acknowledged;
+  }
+
   async stopJob({ job, savepoint, drain }: StopJobRequest): Promise<StopJobResponse> {
     if (drain && savepoint) {
       const message =
@@ -227,19 +229,18 @@ export class ClientService implements ClientGateway {
 
   async disposeSavepoint({ savepointPath: path }: DisposeSavepointRequest): Promise<Acknowledgement> {
     // No job may begin to rest on it while it is decided.
-    const begun = this.#turn.then(() => this.#savepoints.beginDisposal(path));
-    this.#turn = begun.catch(() => undefined);
-    const dispose = await begun;
+    const dispose = await this.#options.term.exclusively(() => this.#savepoints.beginDisposal(path));
     await dispose();
     return acknowledged;
   }
 
   /** The graph is recorded before the job is told, so a leader that comes after goes on with it. */
   async rescaleJob({ job, graph: graphRef }: RescaleJobRequest): Promise<RescaleJobResponse> {
-    const { store, objects } = this.#options;
+    const { objects } = this.#options;
     const found = this.#find(job);
     const runner = this.#running(found);
     const { record } = found;
+    const { term } = this.#options;
     const graph = await readGraph(objects, graphRef);
     const { parallelism, maxParallelism } = graph.options;
     if (graph.name !== record.name || graphHash(graph) !== record.graphHash) {
@@ -253,7 +254,11 @@ export class ClientService implements ClientGateway {
     }
     // Asked again, or what is so already.
     if (isSameParallelism(runner.graph, graph)) return { checkpointId: runner.progress().lastCheckpoint?.id ?? 0 };
-    await store.writeGraph(record.jobId, graphRef);
+    await term.exclusively(async () => {
+      // Its object may have been of a job that was forgotten meanwhile.
+      await (await objects.openRead(graphRef)).close();
+      await term.replaceGraph(record, graphRef);
+    });
     return { checkpointId: await runner.rescale(graph, graphRef) };
   }
 
@@ -287,10 +292,14 @@ export class ClientService implements ClientGateway {
     return { clusterId, leaderEpoch: term.epoch, leaderAddress, engineVersion, taskManagers };
   }
 
-  /** Lines of the leader itself; those of task managers are in their own output. */
-  tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine> {
+  /** Lines of the leader and of the task managers that have registered with it. Whoever follows is cut off when it leads no more. */
+  async *tailLogs(request: TailLogsRequest, signal: AbortSignal): AsyncIterable<LogLine> {
     const job = request.job === null ? null : this.#find(request.job).record.jobId;
-    return this.#options.logs.tail({ ...request, job, signal });
+    const { over } = this.#options.term;
+    yield* this.#options.logs.tail({ ...request, job, signal: AbortSignal.any([signal, over]) });
+    if (!over.aborted || signal.aborted) return;
+    const message = 'this job manager no longer leads; another one has the log from now on, ask again';
+    throw new EngineError('NOT_LEADER', message, { domain: 'external', retry: 'backoff' });
   }
 
   #find(job: string): ClusterJob {

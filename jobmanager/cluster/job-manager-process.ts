@@ -14,6 +14,7 @@ import type { ObjectStore } from '../../storage/object-store.ts';
 import type { Clock } from '../clock.ts';
 import type { ObservedTerm } from '../http/job-manager-http.ts';
 import type { Leadership } from '../leadership.ts';
+import type { JobLogger } from '../job-manager.ts';
 import type { JobMasterSettings, JobNotice } from '../model/job-master-protocol.ts';
 import type { JobStore } from '../store/job-store.ts';
 import { ClientService } from './client-service.ts';
@@ -39,9 +40,11 @@ export interface JobManagerProcessOptions {
   readonly objects: ObjectStore;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly logger: { info(message: string): void; warn(message: string): void };
+  readonly logger: JobLogger;
   readonly settings: Partial<JobMasterSettings>;
   readonly heartbeatTimeoutMs: number;
+  /** Jobs that are over and are kept; default 100. */
+  readonly historyMax?: number;
   readonly engineVersion: string;
   readonly tls: TlsMaterialSource | null;
   readonly insecure: boolean;
@@ -49,7 +52,7 @@ export interface JobManagerProcessOptions {
   /** The process cannot go on: what it would lead is damaged, or another cluster's. */
   readonly onFatal: (error: EngineError) => void;
   readonly onEvent?: (notice: JobNotice, jobId: string) => void;
-  /** Lines of this process, for clients. */
+  /** Lines of this process and of task managers, for clients. */
   readonly logs: LogBuffer;
 }
 
@@ -148,7 +151,12 @@ export class JobManagerProcess {
     const { openStorage, logger, clock } = this.#options;
     try {
       const { store, clusterId } = await openStorage(epoch);
-      const term = await LeaderTerm.begin({ ...this.#options, leaderEpoch: epoch, store });
+      const term = await LeaderTerm.begin({
+        ...this.#options,
+        leaderEpoch: epoch,
+        store,
+        onLogs: (report) => this.#options.logs.addReport(report),
+      });
       if (this.#epoch !== epoch) return term.end();
       const { objects, engineVersion } = this.#options;
       const clients = new ClientService({
@@ -213,6 +221,7 @@ function jobManagerGate(current: () => JobManagerGateway): JobManagerGateway {
     declineCheckpoint: async (report) => current().declineCheckpoint(report),
     reportMerge: async (report) => current().reportMerge(report),
     reportAlignment: async (report) => current().reportAlignment(report),
+    reportLogs: async (report) => current().reportLogs(report),
   };
 }
 
@@ -223,6 +232,7 @@ function clientGate(current: () => ClientGateway): ClientGateway {
     listJobs: async (request) => current().listJobs(request),
     getJob: async (request) => current().getJob(request),
     cancelJob: async (request) => current().cancelJob(request),
+    forgetJob: async (request) => current().forgetJob(request),
     stopJob: async (request) => current().stopJob(request),
     triggerSavepoint: async (request) => current().triggerSavepoint(request),
     disposeSavepoint: async (request) => current().disposeSavepoint(request),

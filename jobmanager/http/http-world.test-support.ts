@@ -5,7 +5,7 @@ import type { JobGraph } from '../../core/graph/job-graph.ts';
 import { EngineError, toWireError } from '../../core/errors.ts';
 import { graphHash } from '../../core/graph/graph-hash.ts';
 import type { HttpServerOptions } from '../../operations/http/http-server.ts';
-import type { DeploySlotsRequest, SubtaskRef } from '../../proto/messages.ts';
+import type { DeploySlotsRequest, LogReport, SubtaskRef } from '../../proto/messages.ts';
 import { inProcessTaskManager } from '../../proto/rpc/in-process.ts';
 import type { JobManagerGateway, TaskManagerGateway } from '../../proto/services.ts';
 import { LocalDirectoryStore } from '../../storage/local-directory.ts';
@@ -160,6 +160,9 @@ class ObedientTaskManager implements TaskManagerGateway {
 }
 
 export interface HttpWorld {
+  readonly term: LeaderTerm;
+  readonly clients: ClientService;
+  readonly logs: LogBuffer;
   readonly http: JobManagerHttp;
   readonly taskManager: ObedientTaskManager;
   /** Submits a job. @returns its id */
@@ -188,10 +191,12 @@ export async function httpWorld(options: Partial<HttpServerOptions> = {}): Promi
   };
   const common = { store, objects, clock: systemClock, engineVersion: '1' };
   const more = { random: Math.random, logger, settings: {}, heartbeatTimeoutMs: 60_000, tls: null, insecure: false };
-  const term = await LeaderTerm.begin({ ...common, ...more, leaderEpoch: 7, onEvent });
+  const logs = new LogBuffer();
+  const onLogs = (report: LogReport): void => logs.addReport(report);
+  const term = await LeaderTerm.begin({ ...common, ...more, leaderEpoch: 7, onEvent, onLogs });
   const clients = new ClientService({
     ...common,
-    logs: new LogBuffer(),
+    logs,
     term,
     clusterId: 'c',
     leaderAddress: 'localhost:1',
@@ -231,6 +236,9 @@ export async function httpWorld(options: Partial<HttpServerOptions> = {}): Promi
   };
   const { address } = http;
   return {
+    term,
+    clients,
+    logs,
     http,
     taskManager,
     submit: async (name) => {

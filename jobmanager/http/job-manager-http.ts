@@ -63,6 +63,7 @@ export class JobManagerHttp {
     const history = new JobHistory(nowMs);
     const registry = new MetricsRegistry({
       process: 'job manager',
+      insecure: options.insecure === true,
       collect: (sink) => collectJobManager(figuresOf(term), history, sink),
     });
     const view = () => leaderView({ ...term(), history });

@@ -27,6 +27,7 @@ const errorMeaning: Readonly<Record<ErrorCode, 'never' | 'always' | 'as-said'>> 
   USER_FUNCTION_FAILED: 'as-said',
   USER_FUNCTION_STUCK: 'as-said',
   SLOT_EXITED: 'always',
+  MEMORY_EXCEEDED: 'always',
   STATE_DIRECTORY_IN_USE: 'never',
   STATE_DIRECTORY_FOREIGN: 'never',
   STATE_DIRECTORY_VERSION: 'never',

@@ -1,15 +1,17 @@
 /**
- * The newest lines of a cluster, kept for those who ask for them and handed to those who follow. Bounded on both sides: old
- * lines make room for new ones, and a follower that reads too slowly loses lines and is told how many, so that nobody who
- * looks at a log can fill the memory of what is logged.
+ * The newest lines of a cluster, kept for those who ask for them and handed to those who follow. Bounded on both sides: each
+ * process has a ring of its own, so that one that logs much does not push out the lines of the others, and a follower that
+ * reads too slowly loses lines and is told how many. Nobody who looks at a log can fill the memory of what is logged.
  */
 import type { LogFields, LogRecord } from '../../core/log-record.ts';
 import type { LogLine } from '../../proto/client-messages.ts';
+import type { LogReport } from '../../proto/messages.ts';
+import { LogRing, ringLinesMax } from './log-ring.ts';
 
-/** Lines kept of all processes together. */
-export const logLinesMax = 5_000;
-/** Longest text of a line, in characters; the rest is cut off. */
-export const logTextMax = 8_192;
+/** Characters kept of all processes together. */
+export const logCharactersMax = 32 * 1024 * 1024;
+/** Processes of which lines are kept; the one that was silent for longest makes room. */
+export const logSourcesMax = 256;
 /** Lines that wait for one follower. */
 export const followerLinesMax = 1_000;
 
@@ -42,24 +44,57 @@ export interface LogQuery {
   readonly signal?: AbortSignal;
 }
 
+/** How much is kept. */
+export interface LogBounds {
+  /** Of one process. */
+  readonly lines: number;
+  /** Of all processes together. */
+  readonly characters: number;
+  readonly sources: number;
+}
+
+interface Source {
+  readonly ring: LogRing;
+  /** Number, within its process, of the line that was told last; 0 before the first. */
+  told: number;
+}
+
 export class LogBuffer {
-  readonly #linesMax: number;
-  readonly #ring: LogLine[] = [];
-  /** Where the next line goes once the ring is full: the place of the oldest. */
-  #next = 0;
+  readonly #bounds: LogBounds;
+  /** By id of the task manager; null: this process. The one that was silent for longest comes first. */
+  readonly #sources = new Map<string | null, Source>();
+  #characters = 0;
   readonly #followers = new Set<Follower>();
 
-  /** @param linesMax how many lines are kept */
-  constructor(linesMax: number = logLinesMax) {
-    this.#linesMax = linesMax;
+  constructor(bounds: Partial<LogBounds> = {}) {
+    this.#bounds = { lines: ringLinesMax, characters: logCharactersMax, sources: logSourcesMax, ...bounds };
   }
 
   add(line: LogLine): void {
-    const kept = line.text.length > logTextMax ? { ...line, text: `${line.text.slice(0, logTextMax)}…` } : line;
-    if (this.#ring.length < this.#linesMax) this.#ring.push(kept);
-    else this.#ring[this.#next] = kept;
-    this.#next = (this.#next + 1) % this.#linesMax;
+    const { ring } = this.#source(line.taskManagerId);
+    const before = ring.characters;
+    const kept = ring.add(line);
+    this.#characters += ring.characters - before;
+    while (this.#characters > this.#bounds.characters) this.#trimLargest();
     for (const follower of this.#followers) follower.take(kept);
+  }
+
+  /** What a task manager has told of its lines; those that were told before are left out. */
+  addReport({ taskManagerId, firstNumber, lines }: LogReport): void {
+    const source = this.#source(taskManagerId);
+    const gap = firstNumber - source.told - 1;
+    const first = lines[0];
+    if (source.told > 0 && gap > 0 && first !== undefined) {
+      const text = `${gap} lines are missing here: more was logged than is sent`;
+      this.add({ timeMs: first.timeMs, level: 'warn', taskManagerId, jobId: null, text });
+    }
+    for (const line of lines.slice(Math.max(0, source.told + 1 - firstNumber))) this.add({ ...line, taskManagerId });
+    source.told = Math.max(source.told, firstNumber + lines.length - 1);
+  }
+
+  /** Lines of this process from a number on, counted from 1, as far as they are kept. */
+  own(fromNumber: number, charactersMax: number): { readonly firstNumber: number; readonly lines: readonly LogLine[] } {
+    return this.#source(null).ring.from(fromNumber, charactersMax);
   }
 
   /** Followers there are now. */
@@ -78,15 +113,35 @@ export class LogBuffer {
     return following(before, follower);
   }
 
+  /** In the order of their clocks. */
   #before(query: LogQuery): readonly LogLine[] {
     const found: LogLine[] = [];
-    const { length } = this.#ring;
-    // From the newest back, so that a short tail of a long log is cheap.
-    for (let back = 1; back <= length && found.length < query.lines; back++) {
-      const line = this.#ring[(this.#next - back + 2 * this.#linesMax) % this.#linesMax];
-      if (line !== undefined && wanted(line, query)) found.push(line);
+    for (const { ring } of this.#sources.values())
+      found.push(...[...ring.backwards((line) => wanted(line, query), query.lines)].reverse());
+    found.sort((first, second) => first.timeMs - second.timeMs);
+    return query.lines === 0 ? [] : found.slice(-query.lines);
+  }
+
+  #source(id: string | null): Source {
+    const source = this.#sources.get(id) ?? { ring: new LogRing(this.#bounds.lines), told: 0 };
+    // The order of the map is the order of being heard of.
+    this.#sources.delete(id);
+    this.#sources.set(id, source);
+    for (const [oldest, { ring }] of this.#sources) {
+      if (this.#sources.size <= this.#bounds.sources) break;
+      if (oldest === null) continue;
+      this.#characters -= ring.characters;
+      this.#sources.delete(oldest);
     }
-    return found.reverse();
+    return source;
+  }
+
+  #trimLargest(): void {
+    const rings = [...this.#sources.values()].map(({ ring }) => ring);
+    const largest = rings.reduce((one, other) => (other.characters > one.characters ? other : one));
+    const before = largest.characters;
+    largest.dropOldest();
+    this.#characters += largest.characters - before;
   }
 }
 

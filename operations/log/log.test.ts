@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { LogRecord } from '../../core/log-record.ts';
 import type { LogLine } from '../../proto/client-messages.ts';
-import { followerLinesMax, LogBuffer, logTextMax, toLogLine } from './log-buffer.ts';
+import { followerLinesMax, LogBuffer, toLogLine } from './log-buffer.ts';
+import { LogRing, logTextMax } from './log-ring.ts';
 import { ProcessLog } from './process-log.ts';
 
 const line = (text: string, more: Partial<LogLine> = {}): LogLine => {
@@ -16,7 +17,7 @@ async function texts(lines: AsyncIterable<LogLine>): Promise<string[]> {
 }
 
 test('the buffer keeps the newest lines when there are more than it holds', async () => {
-  const buffer = new LogBuffer(3);
+  const buffer = new LogBuffer({ lines: 3 });
   for (const text of ['a', 'b', 'c', 'd', 'e']) buffer.add(line(text));
   expect(await texts(buffer.tail(all))).toEqual(['c', 'd', 'e']);
   expect(await texts(buffer.tail({ ...all, lines: 2 }))).toEqual(['d', 'e']);
@@ -51,7 +52,7 @@ test('a follower gets every line once when some are logged before it reads', asy
 });
 
 test('a follower is told how many lines it missed when it reads too slowly', async () => {
-  const buffer = new LogBuffer(10);
+  const buffer = new LogBuffer({ lines: 10 });
   const lines = buffer.tail({ ...all, lines: 0, follow: true })[Symbol.asyncIterator]();
   for (let count = 0; count < followerLinesMax + 7; count++) buffer.add(line(`${count}`));
   for (let count = 0; count < followerLinesMax; count++) expect((await lines.next()).value.text).toBe(`${count}`);
@@ -73,6 +74,79 @@ test('a line is cut when it is longer than a line may be', async () => {
   const buffer = new LogBuffer();
   buffer.add(line('x'.repeat(logTextMax + 10)));
   expect((await texts(buffer.tail(all)))[0]).toHaveLength(logTextMax + 1);
+});
+
+test('a process that logs much does not push out the lines of others', async () => {
+  const buffer = new LogBuffer({ lines: 2 });
+  buffer.add(line('rare', { taskManagerId: 'a', timeMs: 1 }));
+  for (const text of ['1', '2', '3']) buffer.add(line(text, { taskManagerId: 'b', timeMs: 2 }));
+  expect(await texts(buffer.tail(all))).toEqual(['rare', '2', '3']);
+});
+
+test('lines of several processes come in the order of their clocks', async () => {
+  const buffer = new LogBuffer();
+  buffer.add(line('third', { timeMs: 3 }));
+  buffer.add(line('first', { taskManagerId: 'a', timeMs: 1 }));
+  buffer.add(line('second', { taskManagerId: 'b', timeMs: 2 }));
+  buffer.add(line('fourth', { taskManagerId: 'a', timeMs: 3 }));
+  expect(await texts(buffer.tail(all))).toEqual(['first', 'second', 'third', 'fourth']);
+  expect(await texts(buffer.tail({ ...all, lines: 2 }))).toEqual(['third', 'fourth']);
+});
+
+test('the largest ring makes room when all together are too large', async () => {
+  const buffer = new LogBuffer({ characters: 10 });
+  buffer.add(line('aa', { taskManagerId: 'a' }));
+  for (const text of ['1111', '2222', '3333']) buffer.add(line(text, { taskManagerId: 'b' }));
+  expect(await texts(buffer.tail(all))).toEqual(['aa', '2222', '3333']);
+});
+
+test('the process that was silent for longest is forgotten when there are too many', async () => {
+  const buffer = new LogBuffer({ sources: 3 });
+  buffer.add(line('own'));
+  for (const id of ['a', 'b', 'c']) buffer.add(line(id, { taskManagerId: id }));
+  expect(await texts(buffer.tail(all))).toEqual(['own', 'b', 'c']);
+});
+
+test('a report adds what was not told before, and says what is missing', async () => {
+  const buffer = new LogBuffer();
+  const report = (firstNumber: number, ...said: string[]) =>
+    buffer.addReport({
+      taskManagerId: 'tm',
+      leaderEpoch: 1,
+      firstNumber,
+      lines: said.map((text) => ({ timeMs: 1, level: 'info', jobId: null, text })),
+    });
+  report(5, 'five', 'six');
+  report(5, 'five', 'six', 'seven');
+  report(5, 'five');
+  expect(await texts(buffer.tail(all))).toEqual(['five', 'six', 'seven']);
+  report(10, 'ten');
+  expect(await texts(buffer.tail({ ...all, lines: 2 }))).toEqual([
+    expect.stringMatching(/^2 lines are missing here/),
+    'ten',
+  ]);
+});
+
+test('a ring hands out its lines from a number on when older ones are gone, and stops at so many characters', () => {
+  const ring = new LogRing(3);
+  for (const text of ['a', 'b', 'c', 'd', 'e']) ring.add(line(text));
+  const from = (number: number, characters = 100) => {
+    const { firstNumber, lines } = ring.from(number, characters);
+    return [firstNumber, ...lines.map(({ text }) => text)];
+  };
+  expect(from(1)).toEqual([3, 'c', 'd', 'e']);
+  expect(from(4)).toEqual([4, 'd', 'e']);
+  expect(from(6)).toEqual([6]);
+  expect(from(1, 2)).toEqual([3, 'c', 'd']);
+  expect(from(1, 0)).toEqual([3, 'c']);
+});
+
+test('a ring keeps its numbers when many lines have passed through it', () => {
+  const ring = new LogRing(10, 25);
+  for (let count = 1; count <= 1_000; count++) ring.add(line(`${count}`.padStart(5, '0')));
+  expect(ring.size).toBe(5);
+  const { firstNumber, lines } = ring.from(998, 100);
+  expect([firstNumber, ...lines.map(({ text }) => text)]).toEqual([998, '00998', '00999', '01000']);
 });
 
 function written(format: 'json' | 'text' | 'auto', isTTY: boolean): { lines: string[]; log: ProcessLog } {

@@ -6,6 +6,7 @@
  */
 import { pino, type DestinationStream, type Logger } from 'pino';
 import type { LogFields, LogRecord, LogSeverity } from '../../core/log-record.ts';
+import { printableText } from './printable-text.ts';
 
 export const logFormats = ['text', 'json', 'auto'] as const;
 /** `auto`: text on a terminal, else JSON. */
@@ -92,12 +93,10 @@ function jsonWriter(target: LogTarget): (record: LogRecord) => void {
   return ({ timeMs, level, text, ...rest }) => logger[level]({ time: new Date(timeMs).toISOString(), ...rest }, text);
 }
 
-const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
-
-/** Lines for people. Control characters of what user code logs must not reach a terminal. */
+/** Lines for people. */
 function textWriter(target: LogTarget): (record: LogRecord) => void {
   return (record) => {
-    const text = record.text.replace(controls, '�').replaceAll('\n', '\n  ');
+    const text = printableText(record.text);
     target.write(`${new Date(record.timeMs).toISOString()} ${record.level}${aboutText(record)} ${text}\n`);
   };
 }

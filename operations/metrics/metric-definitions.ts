@@ -88,6 +88,7 @@ export const metricDefinitions = {
     millrace_process_resident_bytes: ['bytes', 'Resident memory of the process, all threads.'],
     millrace_process_heap_used_bytes: ['bytes', 'Used heap of the main thread.'],
     millrace_process_uptime_seconds: ['seconds', 'How long the process has been there.'],
+    millrace_insecure: ['1 or 0', '1: it was told to listen without TLS or authentication (`insecure`).'],
   }),
 } as const;
 

@@ -12,6 +12,8 @@ export type MetricSink = (name: MetricName, labels: Readonly<Record<string, stri
 
 export interface MetricsRegistryOptions {
   readonly process: 'job manager' | 'task manager';
+  /** It was told to listen without protection. Default: no. */
+  readonly insecure?: boolean;
   /** Called by every scrape. */
   collect(sink: MetricSink): void;
 }
@@ -69,5 +71,6 @@ export class MetricsRegistry {
     sink('millrace_process_resident_bytes', {}, rss);
     sink('millrace_process_heap_used_bytes', {}, heapUsed);
     sink('millrace_process_uptime_seconds', {}, Math.round(process.uptime()));
+    sink('millrace_insecure', {}, this.#options.insecure === true ? 1 : 0);
   }
 }

@@ -2612,6 +2612,156 @@ export namespace millrace {
             type $Shape = millrace.v1.AlignmentAnswer.$Properties;
         }
 
+        /**
+         * Properties of a LogReport.
+         * @deprecated Use millrace.v1.LogReport.$Properties instead.
+         */
+        interface ILogReport extends millrace.v1.LogReport.$Properties {
+        }
+
+        /** Represents a LogReport. */
+        class LogReport {
+
+            /**
+             * Constructs a new LogReport.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.LogReport.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** LogReport taskManagerId. */
+            taskManagerId: string;
+
+            /** LogReport leaderEpoch. */
+            leaderEpoch: number;
+
+            /** LogReport firstNumber. */
+            firstNumber: number;
+
+            /** LogReport lines. */
+            lines: millrace.v1.LoggedLine.$Properties[];
+
+            /**
+             * Encodes the specified LogReport message. Does not implicitly {@link millrace.v1.LogReport.verify|verify} messages.
+             * @param message LogReport message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.LogReport.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a LogReport message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.LogReport & millrace.v1.LogReport.$Shape} LogReport
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.LogReport & millrace.v1.LogReport.$Shape;
+        }
+
+        namespace LogReport {
+
+            /** Properties of a LogReport. */
+            interface $Properties {
+
+                /** LogReport taskManagerId */
+                taskManagerId?: (string|null);
+
+                /** LogReport leaderEpoch */
+                leaderEpoch?: (number|null);
+
+                /** LogReport firstNumber */
+                firstNumber?: (number|null);
+
+                /** LogReport lines */
+                lines?: (millrace.v1.LoggedLine.$Properties[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a LogReport. */
+            type $Shape = millrace.v1.LogReport.$Properties;
+        }
+
+        /**
+         * Properties of a LoggedLine.
+         * @deprecated Use millrace.v1.LoggedLine.$Properties instead.
+         */
+        interface ILoggedLine extends millrace.v1.LoggedLine.$Properties {
+        }
+
+        /** Represents a LoggedLine. */
+        class LoggedLine {
+
+            /**
+             * Constructs a new LoggedLine.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.LoggedLine.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** LoggedLine timeMs. */
+            timeMs: number;
+
+            /** LoggedLine level. */
+            level: string;
+
+            /** LoggedLine jobId. */
+            jobId?: (string|null);
+
+            /** LoggedLine text. */
+            text: string;
+
+            /**
+             * Encodes the specified LoggedLine message. Does not implicitly {@link millrace.v1.LoggedLine.verify|verify} messages.
+             * @param message LoggedLine message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.LoggedLine.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a LoggedLine message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.LoggedLine & millrace.v1.LoggedLine.$Shape} LoggedLine
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.LoggedLine & millrace.v1.LoggedLine.$Shape;
+        }
+
+        namespace LoggedLine {
+
+            /** Properties of a LoggedLine. */
+            interface $Properties {
+
+                /** LoggedLine timeMs */
+                timeMs?: (number|null);
+
+                /** LoggedLine level */
+                level?: (string|null);
+
+                /** LoggedLine jobId */
+                jobId?: (string|null);
+
+                /** LoggedLine text */
+                text?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a LoggedLine. */
+            type $Shape = millrace.v1.LoggedLine.$Properties;
+        }
+
         /** ObjectKind enum. */
         enum ObjectKind {
 
@@ -3572,6 +3722,63 @@ export namespace millrace {
 
             /** Shape of a CancelJobRequest. */
             type $Shape = millrace.v1.CancelJobRequest.$Properties;
+        }
+
+        /**
+         * Properties of a ForgetJobRequest.
+         * @deprecated Use millrace.v1.ForgetJobRequest.$Properties instead.
+         */
+        interface IForgetJobRequest extends millrace.v1.ForgetJobRequest.$Properties {
+        }
+
+        /** Represents a ForgetJobRequest. */
+        class ForgetJobRequest {
+
+            /**
+             * Constructs a new ForgetJobRequest.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: millrace.v1.ForgetJobRequest.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** ForgetJobRequest job. */
+            job: string;
+
+            /**
+             * Encodes the specified ForgetJobRequest message. Does not implicitly {@link millrace.v1.ForgetJobRequest.verify|verify} messages.
+             * @param message ForgetJobRequest message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: millrace.v1.ForgetJobRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a ForgetJobRequest message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {millrace.v1.ForgetJobRequest & millrace.v1.ForgetJobRequest.$Shape} ForgetJobRequest
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): millrace.v1.ForgetJobRequest & millrace.v1.ForgetJobRequest.$Shape;
+        }
+
+        namespace ForgetJobRequest {
+
+            /** Properties of a ForgetJobRequest. */
+            interface $Properties {
+
+                /** ForgetJobRequest job */
+                job?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a ForgetJobRequest. */
+            type $Shape = millrace.v1.ForgetJobRequest.$Properties;
         }
 
         /**

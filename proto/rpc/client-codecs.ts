@@ -94,6 +94,9 @@ export const getJobRequest = message<messages.GetJobRequest>('GetJobRequest', wi
 export const cancelJobRequest = message<messages.CancelJobRequest>('CancelJobRequest', wire.CancelJobRequest, {
   job: nonEmptyText,
 });
+export const forgetJobRequest = message<messages.ForgetJobRequest>('ForgetJobRequest', wire.ForgetJobRequest, {
+  job: nonEmptyText,
+});
 export const stopJobRequest = message<messages.StopJobRequest>('StopJobRequest', wire.StopJobRequest, {
   job: nonEmptyText,
   savepoint: flag,

@@ -20,6 +20,7 @@ export const clientMethods: UnaryMethods<ClientRequests> = {
   listJobs: ofClient('ListJobs', codecs.listJobsRequest, codecs.listJobsResponse, lookMs),
   getJob: ofClient('GetJob', codecs.getJobRequest, codecs.jobStatus, lookMs),
   cancelJob: ofClient('CancelJob', codecs.cancelJobRequest, acknowledgement, recordMs),
+  forgetJob: ofClient('ForgetJob', codecs.forgetJobRequest, acknowledgement, recordMs),
   stopJob: ofClient('StopJob', codecs.stopJobRequest, codecs.stopJobResponse, checkpointMs),
   triggerSavepoint: ofClient(
     'TriggerSavepoint',

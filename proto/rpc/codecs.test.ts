@@ -181,6 +181,8 @@ test('the remaining messages survive the wire', () => {
   }));
   roundTrip(codecs.alignmentReport, { attempt: attemptRef, taskManagerId: 't', slotIndex: 0, groups });
   roundTrip(codecs.alignmentAnswer, { groups });
+  const lines = [{ timeMs: 1, level: 'warn' as const, jobId: 'job.1', text: 'x' }];
+  roundTrip(codecs.logReport, { taskManagerId: 't', leaderEpoch: 1, firstNumber: 7, lines });
   roundTrip(codecs.mergeReport, { attempt: attemptRef, taskManagerId: 't', mergeId: 2, base: null, error: failure });
 });
 

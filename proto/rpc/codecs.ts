@@ -1,6 +1,7 @@
 /** One codec per message of millrace.proto. The type checker sees to it that no field of a plain interface is forgotten. */
 import { errorCodes } from '../../core/errors.ts';
 import type { WireError } from '../../core/errors.ts';
+import { logSeverities } from '../../core/log-record.ts';
 import { millrace } from '../generated/millrace.js';
 import { subtaskStates } from '../messages.ts';
 import type * as messages from '../messages.ts';
@@ -237,6 +238,19 @@ export const alignmentReport = message<messages.AlignmentReport>('AlignmentRepor
 });
 export const alignmentAnswer = message<messages.AlignmentAnswer>('AlignmentAnswer', wire.AlignmentAnswer, {
   groups: list(alignedGroup),
+});
+
+const loggedLine = message<messages.LoggedLine>('LoggedLine', wire.LoggedLine, {
+  timeMs: count,
+  level: oneOf(logSeverities),
+  jobId: nullable(nonEmptyText),
+  text,
+});
+export const logReport = message<messages.LogReport>('LogReport', wire.LogReport, {
+  taskManagerId: nonEmptyText,
+  leaderEpoch: count,
+  firstNumber: count,
+  lines: list(loggedLine),
 });
 
 const manifestFile = message<messages.ManifestFile>('ManifestFile', wire.ManifestFile, {

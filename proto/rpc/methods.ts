@@ -97,6 +97,7 @@ export const jobManagerMethods: UnaryMethods<JobManagerGateway> = {
   declineCheckpoint: ofJobManager('DeclineCheckpoint', codecs.checkpointDecline, codecs.acknowledgement, controlMs),
   reportMerge: ofJobManager('ReportMerge', codecs.mergeReport, codecs.acknowledgement, controlMs),
   reportAlignment: ofJobManager('ReportAlignment', codecs.alignmentReport, codecs.alignmentAnswer, quickMs),
+  reportLogs: ofJobManager('ReportLogs', codecs.logReport, codecs.acknowledgement, quickMs),
 };
 
 /** A method of which only the table it came from knows the types. */

@@ -7,7 +7,7 @@
 import { connect as connectInClear, createServer as createClearServer, type Server, type Socket } from 'node:net';
 import { connect as connectSecurely, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { TlsMaterialSource } from '../../core/tls-material.ts';
-import { contextOptions, handshakeName, wrongPeer } from '../../proto/rpc/grpc/credentials.ts';
+import { contextOptions, handshakeName, wrongPeer } from '../../proto/rpc/security/peer-certificate.ts';
 import { transportReason } from '../../proto/rpc/grpc/transport-reason.ts';
 import { clusterOf } from '../../proto/rpc/security/tls-files.ts';
 import type { Refusal } from '../../runtime/exchange/handshake.ts';

@@ -46,6 +46,7 @@ export class TaskManagerHttp {
     const metrics = new TaskManagerMetrics();
     const registry = new MetricsRegistry({
       process: 'task manager',
+      insecure: options.insecure === true,
       collect: (sink) => metrics.collect(figures(), Date.now(), sink),
     });
     const timer = setInterval(() => metrics.sample(figures(), performance.now()), sampleIntervalMs);

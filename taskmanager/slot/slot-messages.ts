@@ -86,7 +86,12 @@ export type FromSlot =
   | { readonly type: 'failed'; readonly subtask: SubtaskRef; readonly error: WireError }
   /** How far the sources of this slot are. */
   | { readonly type: 'alignment'; readonly groups: readonly AlignedGroup[] }
-  | { readonly type: 'metrics'; readonly metrics: readonly SubtaskMetrics[] }
+  | {
+      readonly type: 'metrics';
+      readonly metrics: readonly SubtaskMetrics[];
+      /** Of the thread. */
+      readonly memory: { readonly heapBytes: number; readonly externalBytes: number };
+    }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string }
   | { readonly type: 'deliver'; readonly channel: string; readonly id: string; readonly values: readonly unknown[] }
   /** Everything is closed; the thread may be ended. */

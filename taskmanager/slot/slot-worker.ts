@@ -3,6 +3,7 @@
  * attempt has ended here the slot says so, and the task manager ends the thread. So no module variable, interval or
  * patched global outlives an attempt (the pool would hand a thread whose task settled to the next one).
  */
+import { getHeapStatistics } from 'node:v8';
 import { EngineError, toWireError } from '../../core/errors.ts';
 import { describeGraphDifference, graphHash } from '../../core/graph/graph-hash.ts';
 import type { PlannedJob } from '../../core/graph/job-definition.ts';
@@ -237,7 +238,9 @@ class SlotThread {
   }
 
   #sendMetrics(): void {
-    if (this.#runtime !== null) this.#send({ type: 'metrics', metrics: this.#runtime.metrics() });
+    if (this.#runtime === null) return;
+    const { used_heap_size: heapBytes, external_memory: externalBytes } = getHeapStatistics();
+    this.#send({ type: 'metrics', metrics: this.#runtime.metrics(), memory: { heapBytes, externalBytes } });
   }
 
   #close(): void {

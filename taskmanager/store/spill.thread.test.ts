@@ -51,7 +51,7 @@ async function startSlot(): Promise<{
 }> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-spill-'));
   ends.push(() => rm(directory, { recursive: true, force: true }));
-  const thread = await startStoreThread({ directory, taskManagerId: 'tm' });
+  const thread = await startStoreThread({ storage: { kind: 'directory', directory }, taskManagerId: 'tm' });
   ends.push(() => thread.stop());
   const host = await startStateHost();
   ends.push(() => host.stop());

@@ -187,13 +187,13 @@ export class StoreThread {
 const plain = ({ jobName, attempt }: StoreAttempt): StoreAttempt => ({ jobName, attempt });
 
 /**
- * Starts the store thread over a local directory.
+ * Starts the store thread over the storage of the cluster.
  * @throws EngineError INTERNAL when the thread cannot start
  */
 export async function startStoreThread(options: StoreThreadData): Promise<StoreThread> {
-  const { directory, taskManagerId } = options;
+  const { storage, taskManagerId } = options;
   const worker = new Worker(workerEntry(import.meta.url, 'store-thread'), {
-    workerData: { directory, taskManagerId },
+    workerData: { storage, taskManagerId },
     execArgv: [],
   });
   const thread = new StoreThread(worker);

@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../../core/errors.ts';
 import type { RowBlock } from '../../runtime/checkpoint/row-block.ts';
 import type { StoredObject } from '../../storage/object-store.ts';
+import type { StorageLocation } from '../../storage/storage-location.ts';
 import type { WantedRows } from './restore-stream.ts';
 import type { StateFile } from './state-file.ts';
 
@@ -24,7 +25,7 @@ export interface StoredSubtaskSnapshot {
 
 /** `workerData` of the store thread. */
 export interface StoreThreadData {
-  readonly directory: string;
+  readonly storage: StorageLocation;
   readonly taskManagerId: string;
 }
 

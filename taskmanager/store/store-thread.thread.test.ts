@@ -45,7 +45,10 @@ class Fixture {
 
   static async start(): Promise<Fixture> {
     const directory = await mkdtemp(join(tmpdir(), 'millrace-thread-'));
-    return new Fixture(directory, await startStoreThread({ directory, taskManagerId: 'tm-1' }));
+    return new Fixture(
+      directory,
+      await startStoreThread({ storage: { kind: 'directory', directory }, taskManagerId: 'tm-1' }),
+    );
   }
 
   slot(slotIndex: number, of = attempt): SlotStoreClient {

@@ -5,19 +5,19 @@
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { assert } from '../../core/errors.ts';
-import { LocalDirectoryStore } from '../../storage/local-directory.ts';
+import { openStorage } from '../../storage/storage-location.ts';
 import type { LedgerSlot } from './checkpoint-ledger.ts';
 import type { MainToStore, SlotToStore, StoreThreadData } from './store-messages.ts';
 import { StoreService } from './store-service.ts';
 
 assert(parentPort !== null, 'the store thread runs as a worker thread');
 const main: MessagePort = parentPort;
-const { directory, taskManagerId } = workerData as StoreThreadData;
+const { storage: location, taskManagerId } = workerData as StoreThreadData;
 
-const store = new LocalDirectoryStore(directory);
+const storage = await openStorage(location);
 const service = new StoreService({
-  store,
-  openScratch: () => store.createScratch(),
+  store: storage.store,
+  openScratch: () => storage.createScratch(),
   taskManagerId,
   post: (message) => main.postMessage(message),
   uniqueName: () => randomUUID().slice(0, 13),
@@ -33,6 +33,8 @@ function attach(slot: LedgerSlot, port: MessagePort): void {
 }
 
 async function stop(): Promise<void> {
+  // What is on its way over a network is not waited for: nobody would hear of it any more.
+  storage.close();
   await service.stop();
   main.postMessage({ kind: 'stopped' });
   main.close();

@@ -4,6 +4,7 @@ import type {
   CancelJobRequest,
   ClusterStatus,
   DisposeSavepointRequest,
+  ForgetJobRequest,
   GetJobRequest,
   JobStatus,
   ListJobsResponse,
@@ -128,6 +129,10 @@ export class NotingCluster implements ClientGateway {
 
   cancelJob({ job }: CancelJobRequest): Promise<Acknowledgement> {
     return this.#note(`cancel ${job}`, {});
+  }
+
+  forgetJob({ job }: ForgetJobRequest): Promise<Acknowledgement> {
+    return this.#note(`forget ${job}`, {});
   }
 
   stopJob({ job, savepoint, drain }: StopJobRequest): Promise<StopJobResponse> {
