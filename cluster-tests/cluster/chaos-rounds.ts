@@ -93,6 +93,7 @@ export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> 
       const fault = await drawFault(cluster, job, random);
       round++;
       const started = performance.now();
+      report(`round ${round}: ${fault.kind} ${fault.members.join(', ')} …`);
       await inject(cluster, fault, random);
       const checkpoint = before.lastCheckpoint?.id ?? 0;
       await job.until(
@@ -102,7 +103,7 @@ export async function chaosRounds(options: ChaosOptions): Promise<ChaosSummary> 
       );
       const recoveryMs = Math.round(performance.now() - started);
       recoveries.push(recoveryMs);
-      report(`round ${round}: ${fault.kind} ${fault.members.join(', ')}, next checkpoint after ${recoveryMs} ms`);
+      report(`round ${round}: next checkpoint after ${recoveryMs} ms`);
     }
     const { state, error } = await job.end();
     job.close();
