@@ -97,9 +97,9 @@ afterAll(async () => {
 
 /** The status, or `closed` when the connection was refused. */
 function statusOf(server: HttpServer, path: string, { certificate, token }: Shown): Promise<number | 'closed'> {
-  const own = certificate === null ? {} : { cert: certificate.cert, key: certificate.key };
+  const own = certificate === null ? {} : { cert: Buffer.from(certificate.cert), key: Buffer.from(certificate.key) };
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-  const to = { host: '127.0.0.1', port: server.port, path, ca, ...own, headers, agent: false };
+  const to = { host: '127.0.0.1', port: server.port, path, ca: Buffer.from(ca), ...own, headers, agent: false };
   return new Promise((resolve) => {
     request(to, (response) => {
       response.resume();
