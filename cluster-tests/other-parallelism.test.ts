@@ -6,7 +6,7 @@ import { readCommitted } from 'millrace/files';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MillraceRun } from './millrace-run.ts';
 
-const recordCount = 16_000;
+const recordCount = 40_000;
 const jobText = `import { count, defineJob, params, tumbling } from 'millrace';
 import { files } from 'millrace/files';
 import { generator } from 'millrace/generator';
