@@ -115,7 +115,10 @@ describe('a mini cluster', () => {
       checkpointInterval: milliseconds(50),
     });
     expect(execution.slots).toEqual([0, 1]);
-    await execution.checkpoint();
+    // What the first attempts made is in a checkpoint.
+    await execution.until(() =>
+      ['left', 'right'].every((name) => (execution.collected[`${name}-attempts`] ?? []).length > 0),
+    );
     execution.killSlot(0);
     await execution.until((progress) => progress.restarts === 1 && progress.state === 'running');
     const { collected } = await execution.finished;
