@@ -20,6 +20,7 @@ const counts = [15_000, 15_000, 30_000, 30_000] as const;
 /** What the job reads takes about eight seconds, more than a lease or a heartbeat timeout. */
 const ratePerSecond = 4_000;
 
+// Proxies tell who dialed by /proc: on Linux, so always in CI, every one of these runs.
 const suite = hasFaultNetwork
   ? describeWithEtcd
   : (name: string, define: () => void) => describe.skip(`${name} (skipped: who dialed is found on Linux only)`, define);
